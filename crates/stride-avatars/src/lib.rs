@@ -1,0 +1,1 @@
+//! Captioned cartoon avatars, true by construction.

@@ -1,0 +1,3 @@
+//! The program `stride`.
+
+fn main() {}

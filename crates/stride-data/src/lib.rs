@@ -1,0 +1,1 @@
+//! Captioned image folders and latent caches.

@@ -1,0 +1,1 @@
+//! Training of the autoencoder, the text encoder and the diffusion transformer.

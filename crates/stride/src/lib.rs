@@ -1,0 +1,1 @@
+//! Stride: few-step text-to-image generation with shortcut models.

@@ -1,0 +1,3 @@
+//! Checks of the repository: what CI runs.
+
+fn main() {}
