@@ -1,1 +1,3 @@
 //! Stride: few-step text-to-image generation with shortcut models.
+
+pub mod context;
