@@ -1,3 +1,7 @@
 //! Stride: few-step text-to-image generation with shortcut models.
 
 pub mod context;
+pub mod dit;
+pub mod noise;
+pub mod objective;
+pub mod sampler;

@@ -1,0 +1,262 @@
+//! Shape and options of the diffusion transformer.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Configuration of a [`Dit`](super::Dit); the defaults of the options are the reference's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DitConfig {
+    /// Height and width of the latent picture.
+    pub input_size: usize,
+    /// Side of the square of latent positions that makes one token.
+    pub patch_size: usize,
+    /// Channels of the latent picture, in and out.
+    pub in_channels: usize,
+    /// Width D of the token stream.
+    pub hidden_size: usize,
+    /// Number of transformer blocks.
+    pub depth: usize,
+    /// Number of attention heads.
+    pub num_heads: usize,
+    /// Hidden width of the feed-forward layer over D.
+    #[serde(default = "default_mlp_ratio")]
+    pub mlp_ratio: f64,
+    /// Width E of the text context.
+    pub context_dim: usize,
+    /// How the text enters.
+    #[serde(default)]
+    pub text_conditioning: TextConditioning,
+    /// The factor on t before its sinusoid. The reference code feeds t in [0, 1] unscaled.
+    #[serde(default = "default_time_scale")]
+    pub time_scale: f64,
+    /// Normalises queries and keys per head (RMS norm with a learned gain).
+    #[serde(default)]
+    pub qk_norm: bool,
+    /// Feed-forward layer.
+    #[serde(default)]
+    pub mlp: MlpKind,
+    /// Normalisation in front of attention and feed-forward.
+    #[serde(default)]
+    pub norm: NormKind,
+    /// Rotates queries and keys by the token's row and column, beside the fixed positions.
+    #[serde(default)]
+    pub rope: bool,
+}
+
+/// How the text context conditions the transformer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextConditioning {
+    /// The pooled vector is projected E -> D and added to the adaLN vector.
+    #[default]
+    Pooled,
+    /// Every block attends to the text tokens after its self-attention.
+    Tokens,
+    /// Both of the above.
+    PooledAndTokens,
+}
+
+impl TextConditioning {
+    /// Whether the pooled vector enters the adaLN vector.
+    pub fn uses_pooled(self) -> bool {
+        matches!(self, Self::Pooled | Self::PooledAndTokens)
+    }
+
+    /// Whether blocks attend to the text tokens.
+    pub fn uses_tokens(self) -> bool {
+        matches!(self, Self::Tokens | Self::PooledAndTokens)
+    }
+}
+
+/// Feed-forward layer of a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MlpKind {
+    /// Linear, GELU (tanh form), linear.
+    #[default]
+    Gelu,
+    /// Gated by SiLU, with 2/3 of the hidden width so that the parameters stay the same.
+    Swiglu,
+}
+
+/// Normalisation without learned gain or bias; adaLN supplies both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormKind {
+    /// Zero mean and unit variance over D.
+    #[default]
+    LayerNorm,
+    /// Unit root mean square over D.
+    RmsNorm,
+}
+
+/// A [`DitConfig`] that describes no network.
+#[derive(Debug, Error, PartialEq)]
+pub enum DitConfigError {
+    /// A count is zero.
+    #[error("transformer config: {0} must be at least 1")]
+    Zero(&'static str),
+    /// One count must divide another.
+    #[error("transformer config: {what} = {value} must be a multiple of {divisor_name} = {divisor}")]
+    NotDivisible {
+        /// The field to be divided.
+        what: &'static str,
+        /// Its value.
+        value: usize,
+        /// The dividing field.
+        divisor_name: &'static str,
+        /// Its value.
+        divisor: usize,
+    },
+    /// A real number is out of range.
+    #[error("transformer config: {what} must be positive and finite, found {value}")]
+    NotPositive {
+        /// The field.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
+impl DitConfig {
+    /// DiT-S: width 384, depth 12, 6 heads (33M parameters at patch 2).
+    pub fn s(patch_size: usize) -> Self {
+        Self::preset(patch_size, 384, 12, 6)
+    }
+
+    /// DiT-B: width 768, depth 12, 12 heads (130M parameters at patch 2).
+    pub fn b(patch_size: usize) -> Self {
+        Self::preset(patch_size, 768, 12, 12)
+    }
+
+    /// DiT-L: width 1024, depth 24, 16 heads (458M parameters at patch 2).
+    pub fn l(patch_size: usize) -> Self {
+        Self::preset(patch_size, 1024, 24, 16)
+    }
+
+    /// DiT-XL: width 1152, depth 28, 16 heads (675M parameters at patch 2).
+    pub fn xl(patch_size: usize) -> Self {
+        Self::preset(patch_size, 1152, 28, 16)
+    }
+
+    /// Latents of the Stable Diffusion autoencoder at 256x256, CLIP ViT-B/32 text.
+    fn preset(patch_size: usize, hidden_size: usize, depth: usize, num_heads: usize) -> Self {
+        Self {
+            input_size: 32,
+            patch_size,
+            in_channels: 4,
+            hidden_size,
+            depth,
+            num_heads,
+            mlp_ratio: default_mlp_ratio(),
+            context_dim: 512,
+            text_conditioning: TextConditioning::default(),
+            time_scale: default_time_scale(),
+            qk_norm: false,
+            mlp: MlpKind::default(),
+            norm: NormKind::default(),
+            rope: false,
+        }
+    }
+
+    /// Number of image tokens T.
+    pub fn num_tokens(&self) -> usize {
+        (self.input_size / self.patch_size).pow(2)
+    }
+
+    /// Width of one attention head.
+    pub fn head_dim(&self) -> usize {
+        self.hidden_size / self.num_heads
+    }
+
+    /// Hidden width of the feed-forward layer.
+    pub fn mlp_hidden_size(&self) -> usize {
+        let full = self.hidden_size as f64 * self.mlp_ratio;
+        match self.mlp {
+            MlpKind::Gelu => full as usize,
+            // A multiple of 8 keeps the matrix products on whole vectors.
+            MlpKind::Swiglu => ((full * 2.0 / 3.0 / 8.0).round() as usize).max(1) * 8,
+        }
+    }
+
+    /// Checks that the numbers describe a network.
+    ///
+    /// # Errors
+    /// Names the first field that is zero, does not divide, or is not positive.
+    pub fn validate(&self) -> Result<(), DitConfigError> {
+        for (name, value) in [
+            ("input_size", self.input_size),
+            ("patch_size", self.patch_size),
+            ("in_channels", self.in_channels),
+            ("hidden_size", self.hidden_size),
+            ("depth", self.depth),
+            ("num_heads", self.num_heads),
+            ("context_dim", self.context_dim),
+        ] {
+            if value == 0 {
+                return Err(DitConfigError::Zero(name));
+            }
+        }
+        for (what, value, divisor_name, divisor) in [
+            ("input_size", self.input_size, "patch_size", self.patch_size),
+            ("hidden_size", self.hidden_size, "num_heads", self.num_heads),
+            // Two sines and two cosines per frequency, for rows and columns.
+            ("hidden_size", self.hidden_size, "the position code's", 4),
+        ] {
+            if value % divisor != 0 {
+                return Err(DitConfigError::NotDivisible { what, value, divisor_name, divisor });
+            }
+        }
+        if self.rope && self.head_dim() % 4 != 0 {
+            return Err(DitConfigError::NotDivisible {
+                what: "hidden_size / num_heads",
+                value: self.head_dim(),
+                divisor_name: "the rotary code's",
+                divisor: 4,
+            });
+        }
+        for (what, value) in [("mlp_ratio", self.mlp_ratio), ("time_scale", self.time_scale)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(DitConfigError::NotPositive { what, value });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn default_mlp_ratio() -> f64 {
+    4.0
+}
+
+fn default_time_scale() -> f64 {
+    1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid_at_every_patch_size() {
+        for patch_size in [2, 4, 8] {
+            for preset in [DitConfig::s, DitConfig::b, DitConfig::l, DitConfig::xl] {
+                assert_eq!(preset(patch_size).validate(), Ok(()));
+            }
+        }
+        assert_eq!(DitConfig::b(2).num_tokens(), 256);
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let error = |change: fn(&mut DitConfig)| {
+            let mut config = DitConfig::s(4);
+            change(&mut config);
+            config.validate().map_err(|e| e.to_string()).err().unwrap_or_default()
+        };
+        assert!(error(|c| c.patch_size = 5).contains("patch_size = 5"));
+        assert!(error(|c| c.depth = 0).contains("depth"));
+        assert!(error(|c| c.num_heads = 7).contains("num_heads = 7"));
+        assert!(error(|c| c.mlp_ratio = f64::NAN).contains("mlp_ratio"));
+    }
+}

@@ -1,0 +1,107 @@
+//! The diffusion transformer as a whole.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, activation::silu};
+
+use super::block::DitBlock;
+use super::embedding::ScalarEmbedder;
+use super::final_layer::FinalLayer;
+use super::patch::{PatchEmbed, unpatchify};
+use super::position::{Rotary, sincos_2d};
+use super::{DitConfig, DitConfigError, init};
+use crate::context::TextContext;
+
+/// A score this low leaves no weight after the softmax, and stays finite in half precision.
+const HIDDEN_SCORE: f64 = -3e4;
+
+/// A diffusion transformer s(x_t, t, d | text) with adaLN-Zero conditioning.
+///
+/// # Source
+/// Scalable Diffusion Models with Transformers (Peebles and Xie 2022, arXiv 2212.09748), with
+/// the second scalar embedder for the step size of One Step Diffusion via Shortcut Models
+/// (Frans et al. 2024, arXiv 2410.12557). Parameters carry the names of facebookresearch/DiT
+/// where both have them.
+/// # Deviations
+/// Attention divides by the square root of the head width (the shortcut reference code divides
+/// by the width itself); text takes the place of class labels.
+#[derive(Module, Debug)]
+pub struct Dit {
+    x_embedder: PatchEmbed,
+    t_embedder: ScalarEmbedder,
+    step_embedder: ScalarEmbedder,
+    pooled_projection: Option<Linear>,
+    blocks: Vec<DitBlock>,
+    final_layer: FinalLayer,
+    #[module(skip)]
+    config: DitConfig,
+}
+
+impl DitConfig {
+    /// A transformer with freshly drawn weights; its output is zero until trained.
+    ///
+    /// # Errors
+    /// The configuration describes no network.
+    pub fn init(&self, device: &Device) -> Result<Dit, DitConfigError> {
+        self.validate()?;
+        Ok(Dit {
+            x_embedder: PatchEmbed::new(self, device),
+            t_embedder: ScalarEmbedder::new(self.hidden_size, device),
+            step_embedder: ScalarEmbedder::new(self.hidden_size, device),
+            pooled_projection: self
+                .text_conditioning
+                .uses_pooled()
+                .then(|| init::xavier(self.context_dim, self.hidden_size, device)),
+            blocks: (0..self.depth).map(|_| DitBlock::new(self, device)).collect(),
+            final_layer: FinalLayer::new(self, device),
+            config: self.clone(),
+        })
+    }
+}
+
+impl Dit {
+    /// The mean velocity over [t, t + d], d = 2^-k.
+    ///
+    /// # Shapes
+    /// - `x_t`: `[B, C, H, W]`, latents of unit scale
+    /// - `t`: `[B]`, in [0, 1), 0 is noise
+    /// - `log2_steps`: `[B]`, the level k in 0..=7; k = 7 (d = 1/128) also stands for d = 0
+    /// - `context`: text of the same batch
+    /// - returns `[B, C, H, W]`
+    pub fn forward(
+        &self,
+        x_t: Tensor<4>,
+        t: Tensor<1>,
+        log2_steps: Tensor<1>,
+        context: &TextContext,
+    ) -> Tensor<4> {
+        let device = x_t.device();
+        let side = self.config.input_size / self.config.patch_size;
+
+        let mut condition = self.t_embedder.forward(t * self.config.time_scale)
+            + self.step_embedder.forward(log2_steps);
+        if let Some(projection) = &self.pooled_projection {
+            condition = condition + projection.forward(context.pooled.clone());
+        }
+        let condition = silu(condition); // [B, D]
+
+        let text = self.config.text_conditioning.uses_tokens().then(|| {
+            let hidden = context.padding_mask.clone().float() * HIDDEN_SCORE;
+            (context.tokens.clone(), hidden.unsqueeze_dims::<4>(&[1, 1]))
+        });
+        let rotary =
+            self.config.rope.then(|| Rotary::new(side, self.config.head_dim(), &device));
+
+        let mut x = self.x_embedder.forward(x_t)
+            + sincos_2d(side, self.config.hidden_size, &device); // [B, T, D]
+        for block in &self.blocks {
+            x = block.forward(x, condition.clone(), text.clone(), rotary.as_ref());
+        }
+        unpatchify(self.final_layer.forward(x, condition), self.config.patch_size)
+    }
+
+    /// The configuration it was made with.
+    pub fn config(&self) -> &DitConfig {
+        &self.config
+    }
+}
