@@ -1,7 +1,9 @@
 //! Stride: few-step text-to-image generation with shortcut models.
 
+pub mod clip;
 pub mod context;
 pub mod dit;
 pub mod noise;
 pub mod objective;
 pub mod sampler;
+pub mod tokenizer;

@@ -1,0 +1,160 @@
+//! The transformer layers of the CLIP text encoder.
+
+use burn::module::{Initializer, Module, Param};
+use burn::nn::{LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::activation::{gelu, sigmoid};
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Device, Tensor};
+
+use super::config::{ClipTextConfig, HiddenAct};
+
+/// The stack of layers.
+#[derive(Module, Debug)]
+pub struct ClipEncoder {
+    /// The layers, first to last.
+    pub layers: Vec<ClipEncoderLayer>,
+}
+
+/// One pre-norm transformer layer with causal attention.
+#[derive(Module, Debug)]
+pub struct ClipEncoderLayer {
+    /// Causal self-attention.
+    pub self_attn: ClipAttention,
+    /// Norm before the attention.
+    pub layer_norm1: LayerNorm,
+    /// Feed-forward part.
+    pub mlp: ClipMlp,
+    /// Norm before the feed-forward part.
+    pub layer_norm2: LayerNorm,
+}
+
+/// Multi-head self-attention in which a token sees itself and the tokens before it.
+#[derive(Module, Debug)]
+pub struct ClipAttention {
+    /// Keys.
+    pub k_proj: Linear,
+    /// Values.
+    pub v_proj: Linear,
+    /// Queries.
+    pub q_proj: Linear,
+    /// Output.
+    pub out_proj: Linear,
+    num_heads: usize,
+}
+
+/// The feed-forward part of a layer.
+#[derive(Module, Debug)]
+pub struct ClipMlp {
+    /// First product, to `intermediate_size`.
+    pub fc1: Linear,
+    /// Second product, back to `hidden_size`.
+    pub fc2: Linear,
+    #[module(skip)]
+    activation: HiddenAct,
+}
+
+impl ClipEncoder {
+    pub(super) fn init(config: &ClipTextConfig, device: &Device) -> Self {
+        let layers = (0..config.num_hidden_layers)
+            .map(|_| ClipEncoderLayer::init(config, device))
+            .collect();
+        Self { layers }
+    }
+
+    /// Hidden states after all layers; `x` and the result are `[B, L, D]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.layers.iter().fold(x, |x, layer| layer.forward(x))
+    }
+}
+
+impl ClipEncoderLayer {
+    fn init(config: &ClipTextConfig, device: &Device) -> Self {
+        let norm = LayerNormConfig::new(config.hidden_size).with_epsilon(config.layer_norm_eps);
+        Self {
+            self_attn: ClipAttention::init(config, device),
+            layer_norm1: norm.init(device),
+            mlp: ClipMlp::init(config, device),
+            layer_norm2: norm.init(device),
+        }
+    }
+
+    /// `x + attention(norm1(x))`, then the same with the feed-forward part; `[B, L, D]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x));
+        x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
+    }
+}
+
+impl ClipAttention {
+    fn init(config: &ClipTextConfig, device: &Device) -> Self {
+        let width = config.hidden_size;
+        let std = (width as f64).powf(-0.5);
+        let input = || normal_linear(width, width, std, device);
+        Self {
+            k_proj: input(),
+            v_proj: input(),
+            q_proj: input(),
+            out_proj: normal_linear(width, width, std * residual_scale(config), device),
+            num_heads: config.num_attention_heads,
+        }
+    }
+
+    /// `softmax(q kᵀ / sqrt(d) + causal mask) v` per head, projected; `[B, L, D]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, length, width] = x.dims();
+        let head_dim = width / self.num_heads;
+        let heads = |x: Tensor<3>| {
+            x.reshape([batch, length, self.num_heads, head_dim])
+                .swap_dims(1, 2)
+        };
+        let q = heads(self.q_proj.forward(x.clone()));
+        let k = heads(self.k_proj.forward(x.clone()));
+        let v = heads(self.v_proj.forward(x));
+        let options = AttentionModuleOptions {
+            is_causal: true,
+            ..Default::default()
+        };
+        let mixed = attention(q, k, v, None, None, options);
+        self.out_proj
+            .forward(mixed.swap_dims(1, 2).reshape([batch, length, width]))
+    }
+}
+
+impl ClipMlp {
+    fn init(config: &ClipTextConfig, device: &Device) -> Self {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let out_std = (width as f64).powf(-0.5) * residual_scale(config);
+        Self {
+            fc1: normal_linear(width, inner, (2.0 * width as f64).powf(-0.5), device),
+            fc2: normal_linear(inner, width, out_std, device),
+            activation: config.hidden_act,
+        }
+    }
+
+    /// `fc2(activation(fc1(x)))`; `[B, L, D]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = self.fc1.forward(x);
+        let x = match self.activation {
+            HiddenAct::QuickGelu => x.clone() * sigmoid(x * 1.702),
+            HiddenAct::Gelu => gelu(x),
+        };
+        self.fc2.forward(x)
+    }
+}
+
+/// Products whose result is added to the residual stream start smaller, the more layers add to it.
+fn residual_scale(config: &ClipTextConfig) -> f64 {
+    (2.0 * config.num_hidden_layers as f64).powf(-0.5)
+}
+
+pub(super) fn normal_linear(d_input: usize, d_output: usize, std: f64, device: &Device) -> Linear {
+    Linear {
+        weight: Initializer::Normal { mean: 0.0, std }.init([d_input, d_output], device),
+        bias: Some(zeros(d_output, device)),
+    }
+}
+
+fn zeros(size: usize, device: &Device) -> Param<Tensor<1>> {
+    Initializer::Zeros.init([size], device)
+}

@@ -1,0 +1,297 @@
+//! The CLIP text encoder as a whole: embeddings, layers, final norm, pooled output.
+
+use burn::module::{Initializer, Module};
+use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::{Device, Int, IntDType, Tensor};
+
+use super::config::{ClipConfigError, ClipTextConfig};
+use super::encoder::ClipEncoder;
+use crate::context::TextContext;
+
+/// CLIP's text encoder, as `CLIPTextModel` or, with a projection, `CLIPTextModelWithProjection` of `transformers`.
+///
+/// Fields are named as in the checkpoints of Hugging Face (`text_model.encoder.layers.0.self_attn.q_proj.weight`).
+#[derive(Module, Debug)]
+pub struct ClipTextModel {
+    /// The transformer.
+    pub text_model: ClipTextTransformer,
+    /// Product behind the pooled output, without bias.
+    pub text_projection: Option<Linear>,
+}
+
+/// Embeddings, layers and final norm.
+#[derive(Module, Debug)]
+pub struct ClipTextTransformer {
+    /// Token and position embeddings.
+    pub embeddings: ClipTextEmbeddings,
+    /// The layers.
+    pub encoder: ClipEncoder,
+    /// Norm behind the last layer.
+    pub final_layer_norm: LayerNorm,
+    eos_token_id: usize,
+}
+
+/// Sum of a token's and a position's embedding.
+#[derive(Module, Debug)]
+pub struct ClipTextEmbeddings {
+    /// One row per token of the vocabulary.
+    pub token_embedding: Embedding,
+    /// One row per position.
+    pub position_embedding: Embedding,
+}
+
+impl ClipTextConfig {
+    /// A text encoder with random weights.
+    ///
+    /// Normal distributions with the standard deviations of OpenAI's `CLIP.initialize_parameters`: 0.02 for tokens, 0.01
+    /// for positions, `D^-1/2` for queries, keys and values, `(2D)^-1/2` for `fc1`, `D^-1/2 (2 layers)^-1/2` for
+    /// `out_proj` and `fc2`, `D^-1/2` for the projection. Biases start at zero (OpenAI leaves those of the
+    /// feed-forward part to PyTorch's default).
+    ///
+    /// # Errors
+    /// When the sizes do not fit together.
+    pub fn init(&self, device: &Device) -> Result<ClipTextModel, ClipConfigError> {
+        self.validate()?;
+        let width = self.hidden_size;
+        let embedding = |rows: usize, std: f64| Embedding {
+            weight: Initializer::Normal { mean: 0.0, std }.init([rows, width], device),
+        };
+        let text_model = ClipTextTransformer {
+            embeddings: ClipTextEmbeddings {
+                token_embedding: embedding(self.vocab_size, 0.02),
+                position_embedding: embedding(self.max_position_embeddings, 0.01),
+            },
+            encoder: ClipEncoder::init(self, device),
+            final_layer_norm: LayerNormConfig::new(width)
+                .with_epsilon(self.layer_norm_eps)
+                .init(device),
+            eos_token_id: self.eos_token_id,
+        };
+        let text_projection = self.has_projection().then(|| Linear {
+            weight: Initializer::Normal {
+                mean: 0.0,
+                std: (width as f64).powf(-0.5),
+            }
+            .init([width, self.pooled_size()], device),
+            bias: None,
+        });
+        Ok(ClipTextModel {
+            text_model,
+            text_projection,
+        })
+    }
+}
+
+impl ClipTextModel {
+    /// The context of a batch of captions.
+    ///
+    /// `token_ids` is `[B, L]` for any `L` up to `max_position_embeddings`, each row from its start to its end token
+    /// and then filled with anything: attention is causal, so nothing behind the end token reaches the states before
+    /// it. `tokens` is `[B, L, E]` (after the final norm), `padding_mask` is true behind the first end token, `pooled`
+    /// is the state at the first end token, `[B, E]`, or its projection. A row without end token is pooled at its
+    /// first position and has everything else masked, as `transformers` pools it.
+    ///
+    /// # Panics
+    /// When `L` is longer than `max_position_embeddings` or an id lies outside the vocabulary; a tokenizer and a
+    /// vocabulary that fit the model give neither.
+    pub fn forward(&self, token_ids: Tensor<2, Int>) -> TextContext {
+        let mut context = self.text_model.forward(token_ids);
+        if let Some(projection) = &self.text_projection {
+            context.pooled = projection.forward(context.pooled);
+        }
+        context
+    }
+}
+
+impl ClipTextTransformer {
+    /// As [`ClipTextModel::forward`], without the projection.
+    pub fn forward(&self, token_ids: Tensor<2, Int>) -> TextContext {
+        let [batch, length] = token_ids.dims();
+        let device = token_ids.device();
+        let positions = Tensor::<1, Int>::arange(0..length as i64, &device).reshape([1, length]);
+        let end = self.end_positions(token_ids.clone(), positions.clone());
+
+        let x = self.embeddings.forward(token_ids);
+        let tokens = self.final_layer_norm.forward(self.encoder.forward(x));
+
+        let width = tokens.dims()[2];
+        let row_starts = Tensor::<1, Int>::arange(0..batch as i64, &device) * length as i64;
+        let rows = row_starts + end.clone().squeeze_dim(1);
+        let pooled = tokens
+            .clone()
+            .reshape([batch * length, width])
+            .select(0, rows);
+        let padding_mask = positions
+            .expand([batch, length])
+            .greater(end.expand([batch, length]));
+        TextContext {
+            tokens,
+            padding_mask,
+            pooled,
+        }
+    }
+
+    /// Position of the first end token of each caption, `[B, 1]`; `positions` is 0, 1, .. as `[1, L]`.
+    ///
+    /// Earlier positions get the higher score, so that the largest is unique: which of several equal maxima `argmax`
+    /// returns differs between devices.
+    fn end_positions(
+        &self,
+        token_ids: Tensor<2, Int>,
+        positions: Tensor<2, Int>,
+    ) -> Tensor<2, Int> {
+        // The captions may come in another integer type than the device's own, and Flex's `argmax` is always 64 bits.
+        let dtype: IntDType = positions.dtype().into();
+        let length = positions.dims()[1] as i64;
+        // A configuration from before transformers 4.31 says 2 and means the highest id.
+        let score = match self.eos_token_id {
+            2 => token_ids.cast(dtype),
+            id => token_ids.equal_elem(id as i64).int().cast(dtype),
+        };
+        (score * length - positions).argmax(1).cast(dtype)
+    }
+}
+
+impl ClipTextEmbeddings {
+    /// `[B, L]` ids to `[B, L, D]`.
+    pub fn forward(&self, token_ids: Tensor<2, Int>) -> Tensor<3> {
+        let [_, length] = token_ids.dims();
+        let [available, width] = self.position_embedding.weight.dims();
+        assert!(
+            length <= available,
+            "caption of {length} tokens, but the text encoder has {available} positions"
+        );
+        let positions = self
+            .position_embedding
+            .weight
+            .val()
+            .slice([0..length])
+            .reshape([1, length, width]);
+        self.token_embedding.forward(token_ids) + positions
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clip::HiddenAct;
+    use crate::tokenizer::pad_token_ids;
+
+    const END: u32 = 19;
+
+    fn model(device: &Device) -> ClipTextModel {
+        let config = ClipTextConfig {
+            architectures: Some(vec!["CLIPTextModelWithProjection".to_owned()]),
+            vocab_size: 20,
+            hidden_size: 16,
+            intermediate_size: 32,
+            num_hidden_layers: 3,
+            num_attention_heads: 4,
+            max_position_embeddings: 9,
+            hidden_act: HiddenAct::QuickGelu,
+            eos_token_id: END as usize,
+            projection_dim: Some(12),
+            ..Default::default()
+        };
+        config.init(device).unwrap()
+    }
+
+    fn max_difference<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> f32 {
+        (left - right).abs().max().into_scalar()
+    }
+
+    #[test]
+    fn a_batch_with_padding_gives_what_single_captions_give() {
+        let device = Device::flex();
+        let model = model(&device);
+        let captions = [vec![18, 3, 4, 5, 6, END], vec![18, 7, END], vec![18, END]];
+        let batch = model.forward(pad_token_ids(&captions, END, &device));
+        assert_eq!(
+            (batch.tokens.dims(), batch.pooled.dims()),
+            ([3, 6, 16], [3, 12])
+        );
+
+        for (row, caption) in captions.iter().enumerate() {
+            let single = model.forward(pad_token_ids(&[caption], END, &device));
+            let length = caption.len();
+            let tokens = batch.tokens.clone().slice([row..row + 1, 0..length]);
+            assert!(max_difference(tokens, single.tokens) < 1e-5);
+            assert!(
+                max_difference(batch.pooled.clone().slice([row..row + 1]), single.pooled) < 1e-5
+            );
+            let mask: Vec<bool> = batch
+                .padding_mask
+                .clone()
+                .slice([row..row + 1])
+                .into_data()
+                .try_into_vec()
+                .unwrap();
+            assert_eq!(
+                mask,
+                (0..6)
+                    .map(|position| position >= length)
+                    .collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_reaches_later_states_only() {
+        let device = Device::flex();
+        let model = model(&device);
+        let before = model.forward(pad_token_ids(&[[18, 3, 4, 5, END, 1]], END, &device));
+        let changed = model.forward(pad_token_ids(&[[18, 3, 4, 6, END, 1]], END, &device));
+        let difference = (before.tokens.clone() - changed.tokens).abs();
+        assert_eq!(
+            difference
+                .clone()
+                .slice([0..1, 0..3])
+                .max()
+                .into_scalar::<f32>(),
+            0.0
+        );
+        assert!(difference.slice([0..1, 3..4]).max().into_scalar::<f32>() > 1e-4);
+        assert!(max_difference(before.pooled.clone(), changed.pooled) > 1e-4);
+
+        let after_end = model.forward(pad_token_ids(&[[18, 3, 4, 5, END, 9]], END, &device));
+        assert_eq!(max_difference(before.pooled, after_end.pooled), 0.0);
+    }
+
+    #[test]
+    fn the_old_end_token_value_means_the_highest_id() {
+        let device = Device::flex();
+        let mut model = model(&device);
+        let ids = pad_token_ids(&[vec![18, 3, 2, END], vec![18, END]], END, &device);
+        let expected = model.forward(ids.clone());
+        model.text_model.eos_token_id = 2;
+        let old = model.forward(ids);
+        assert_eq!(max_difference(expected.pooled, old.pooled), 0.0);
+        assert_eq!(
+            expected.padding_mask.into_data(),
+            old.padding_mask.into_data()
+        );
+    }
+
+    #[test]
+    fn gradients_reach_every_weight() {
+        let device = Device::flex().autodiff();
+        let model = model(&device);
+        let context = model.forward(pad_token_ids(
+            &[vec![18, 3, 4, 5, 6, 7, 8, 9, END]],
+            END,
+            &device,
+        ));
+        let grads = (context.pooled * 2.0 + 1.0).powi_scalar(2).sum().backward();
+        let embeddings = &model.text_model.embeddings;
+        let attention = &model.text_model.encoder.layers[0].self_attn;
+        for weight in [
+            &embeddings.token_embedding.weight,
+            &embeddings.position_embedding.weight,
+            &attention.q_proj.weight,
+        ] {
+            let grad = weight.val().grad(&grads).expect("a gradient");
+            assert!(grad.abs().sum().into_scalar::<f32>() > 0.0);
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! The CLIP byte-pair tokenizer on top of the crate `tokenizers`.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use thiserror::Error;
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::normalizers::{Lowercase, NFC, Replace, replace::ReplacePattern};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{
+    AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
+};
+
+use super::tokens::{Tokens, Word};
+
+/// Number of tokens of the original vocabulary: 2 x 256 bytes, 48,894 merges, start and end.
+pub const VOCABULARY_SIZE: usize = 49_408;
+/// The id that opens every caption in the original vocabulary.
+pub const START_TOKEN: u32 = 49_406;
+/// The id that closes every caption in the original vocabulary; it also pads batches.
+pub const END_TOKEN: u32 = 49_407;
+/// The longest caption CLIP was trained on, start and end token included.
+pub const MAX_LENGTH: usize = 77;
+
+const START_TEXT: &str = "<|startoftext|>";
+const END_TEXT: &str = "<|endoftext|>";
+/// What CLIP appends to the last symbol of a word.
+const END_OF_WORD: &str = "</w>";
+/// The merges of `bpe_simple_vocab_16e6.txt` that CLIP uses (its lines 2 to 48,895), see `NOTICE`.
+const ORIGINAL_MERGES: &str = include_str!("../../assets/clip_merges.txt");
+/// How CLIP cuts a cleaned caption into words, as `transformers` writes the pattern.
+const WORD_PATTERN: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// Why a tokenizer could not be built.
+#[derive(Debug, Error)]
+pub enum TokenizerError {
+    /// A file is not the JSON it should be.
+    #[error("{file}: not a valid tokenizer file: {source}")]
+    Json {
+        /// Name of the file as Hugging Face folders have it.
+        file: &'static str,
+        /// What the JSON parser says.
+        source: serde_json::Error,
+    },
+    /// A file is not UTF-8.
+    #[error("{file}: not UTF-8 text")]
+    Encoding {
+        /// Name of the file as Hugging Face folders have it.
+        file: &'static str,
+    },
+    /// A line of `merges.txt` is not a pair of symbols.
+    #[error("merges.txt line {line}: expected two symbols with one space between, found {found:?}")]
+    MergeLine {
+        /// Line number, from 1.
+        line: usize,
+        /// The line, cut to a readable length.
+        found: String,
+    },
+    /// A merge names a symbol that the vocabulary lacks.
+    #[error(
+        "merge {left:?} + {right:?} needs the symbol {missing:?}, which the vocabulary lacks: are vocabulary and merges from one model?"
+    )]
+    MergeOutOfVocabulary {
+        /// Left symbol of the merge.
+        left: String,
+        /// Right symbol of the merge.
+        right: String,
+        /// The symbol looked for.
+        missing: String,
+    },
+    /// The vocabulary lacks a token that every CLIP vocabulary has.
+    #[error("the vocabulary has no {token:?}: this is not a CLIP tokenizer")]
+    MissingToken {
+        /// The token looked for.
+        token: String,
+    },
+    /// The file describes another kind of tokenizer.
+    #[error("tokenizer.json: expected {expected}, found {found}: this is not a CLIP tokenizer")]
+    NotClip {
+        /// What a CLIP tokenizer has there.
+        expected: &'static str,
+        /// What the file has.
+        found: String,
+    },
+    /// The caption length is too small to hold a caption.
+    #[error(
+        "a caption length of {found} tokens cannot hold the start token, the end token and one word: use at least 3"
+    )]
+    MaxLength {
+        /// The length asked for.
+        found: usize,
+    },
+    /// The crate `tokenizers` refused what it was given.
+    #[error("tokenizer: {0}")]
+    Engine(#[source] tokenizers::Error),
+}
+
+/// CLIP's lower-cased byte-pair tokenizer.
+///
+/// Text is normalised to NFC, whitespace runs become one space, letters are lower-cased; the result is cut into
+/// words, and every word into byte-pair symbols whose last one carries `</w>`. These are the steps of
+/// `transformers.CLIPTokenizer`. OpenAI's own `SimpleTokenizer` also repairs mojibake (ftfy) and decodes HTML
+/// entities; like `transformers`, this one leaves them alone.
+#[derive(Clone, Debug)]
+pub struct ClipTokenizer {
+    tokenizer: Tokenizer,
+    start: u32,
+    end: u32,
+    max_length: usize,
+}
+
+impl ClipTokenizer {
+    /// The original CLIP tokenizer; its vocabulary is part of the program.
+    pub fn new() -> Result<Self, TokenizerError> {
+        let merges = parse_merges(ORIGINAL_MERGES)?;
+        let mut vocab = Vocab::with_capacity(VOCABULARY_SIZE);
+        let bytes = byte_symbols();
+        let whole = bytes.iter().map(char::to_string);
+        let last = bytes.iter().map(|symbol| format!("{symbol}{END_OF_WORD}"));
+        let merged = merges
+            .iter()
+            .map(|(left, right)| [left.as_str(), right].concat());
+        let special = [START_TEXT, END_TEXT].map(str::to_owned);
+        for (token, id) in whole.chain(last).chain(merged).chain(special).zip(0..) {
+            vocab.insert(token, id);
+        }
+        Self::from_parts(vocab, merges)
+    }
+
+    /// The tokenizer of a Hugging Face folder that holds `vocab.json` and `merges.txt`.
+    ///
+    /// # Errors
+    /// When the bytes are not such files, or the two do not belong together.
+    pub fn from_vocab_and_merges(vocab_json: &[u8], merges: &[u8]) -> Result<Self, TokenizerError> {
+        let vocab: HashMap<String, u32> =
+            serde_json::from_slice(vocab_json).map_err(|source| TokenizerError::Json {
+                file: "vocab.json",
+                source,
+            })?;
+        let merges = std::str::from_utf8(merges)
+            .map_err(|_| TokenizerError::Encoding { file: "merges.txt" })?;
+        Self::from_parts(vocab.into_iter().collect(), parse_merges(merges)?)
+    }
+
+    /// The tokenizer of a Hugging Face folder that holds `tokenizer.json`.
+    ///
+    /// Only the vocabulary and the merges are read: cleaning and word splitting are CLIP's own. Added tokens other
+    /// than start and end (textual inversion, other padding tokens) are not known to the encoder's weights of a
+    /// plain CLIP model and are left out.
+    ///
+    /// # Errors
+    /// When the bytes are not a byte-pair tokenizer with CLIP's word ending.
+    pub fn from_tokenizer_json(tokenizer_json: &[u8]) -> Result<Self, TokenizerError> {
+        let file: TokenizerFile =
+            serde_json::from_slice(tokenizer_json).map_err(|source| TokenizerError::Json {
+                file: "tokenizer.json",
+                source,
+            })?;
+        let model = file.model;
+        if model.kind.as_deref().is_some_and(|kind| kind != "BPE") {
+            let found = model.kind.unwrap_or_default();
+            return Err(TokenizerError::NotClip {
+                expected: "a model of type BPE",
+                found,
+            });
+        }
+        if model.end_of_word_suffix.as_deref() != Some(END_OF_WORD) {
+            let found = format!("{:?}", model.end_of_word_suffix);
+            return Err(TokenizerError::NotClip {
+                expected: "the end-of-word suffix \"</w>\"",
+                found,
+            });
+        }
+        let merges = model
+            .merges
+            .into_iter()
+            .enumerate()
+            .map(|(index, merge)| match merge {
+                MergeEntry::Pair(left, right) => Ok((left, right)),
+                MergeEntry::Line(line) => parse_merge(&line, index + 1),
+            })
+            .collect::<Result<Merges, _>>()?;
+        Self::from_parts(model.vocab.into_iter().collect(), merges)
+    }
+
+    /// The same tokenizer with captions of at most `max_length` tokens, start and end included.
+    ///
+    /// # Errors
+    /// When fewer than 3 tokens are asked for.
+    pub fn with_max_length(mut self, max_length: usize) -> Result<Self, TokenizerError> {
+        if max_length < 3 {
+            return Err(TokenizerError::MaxLength { found: max_length });
+        }
+        self.max_length = max_length;
+        Ok(self)
+    }
+
+    /// The tokens of a caption: start, the words, end; cut so that the end token stays.
+    ///
+    /// The texts `<|startoftext|>` and `<|endoftext|>` inside a caption become those tokens, as in `transformers`;
+    /// what follows an end token does not reach the text encoder's pooled output.
+    ///
+    /// # Errors
+    /// When the tokenizer's regular expressions give up on the text, which takes an adversarial input.
+    pub fn encode(&self, text: &str) -> Result<Tokens, TokenizerError> {
+        let encoding = self
+            .tokenizer
+            .encode(text, false)
+            .map_err(TokenizerError::Engine)?;
+        let room = self.max_length - 2;
+        let kept = encoding.get_ids().len().min(room);
+        let offsets = encoding.get_offsets();
+
+        let mut ids = Vec::with_capacity(kept + 2);
+        ids.push(self.start);
+        ids.extend_from_slice(&encoding.get_ids()[..kept]);
+        ids.push(self.end);
+
+        let mut words: Vec<Word> = Vec::new();
+        let mut previous = None;
+        for (index, (word, offset)) in encoding
+            .get_word_ids()
+            .iter()
+            .zip(offsets)
+            .enumerate()
+            .take(kept)
+        {
+            let position = index + 1;
+            match words.last_mut().filter(|_| previous == Some(word)) {
+                Some(last) => {
+                    last.bytes.end = last.bytes.end.max(offset.1);
+                    last.tokens.end = position + 1;
+                }
+                None => words.push(Word {
+                    bytes: offset.0..offset.1,
+                    tokens: position..position + 1,
+                }),
+            }
+            previous = Some(word);
+        }
+        let dropped_text = offsets
+            .get(kept)
+            .and_then(|offset| text.get(offset.0..))
+            .unwrap_or_default();
+        Ok(Tokens {
+            ids,
+            text: text.to_owned(),
+            words,
+            dropped_tokens: offsets.len() - kept,
+            dropped_text: dropped_text.to_owned(),
+        })
+    }
+
+    /// The id that opens every caption.
+    pub fn start_token(&self) -> u32 {
+        self.start
+    }
+
+    /// The id that closes every caption and pads batches.
+    pub fn end_token(&self) -> u32 {
+        self.end
+    }
+
+    /// The longest caption in tokens, start and end included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Number of tokens in the vocabulary.
+    pub fn vocabulary_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    fn from_parts(vocab: Vocab, merges: Merges) -> Result<Self, TokenizerError> {
+        // `BpeBuilder::build` writes merged symbols into a buffer as long as the longest token and panics when a
+        // foreign merge list makes a longer one, so the lists are checked against each other here.
+        let mut symbol = String::new();
+        for (left, right) in &merges {
+            symbol.clear();
+            symbol.push_str(left);
+            symbol.push_str(right);
+            for needed in [left, right, &symbol] {
+                if !vocab.contains_key(needed) {
+                    return Err(TokenizerError::MergeOutOfVocabulary {
+                        left: left.clone(),
+                        right: right.clone(),
+                        missing: needed.clone(),
+                    });
+                }
+            }
+        }
+        let id_of = |token: &str| {
+            vocab
+                .get(token)
+                .copied()
+                .ok_or_else(|| TokenizerError::MissingToken {
+                    token: token.to_owned(),
+                })
+        };
+        let (start, end) = (id_of(START_TEXT)?, id_of(END_TEXT)?);
+        // Without all byte symbols some text would silently become the unknown token.
+        for symbol in byte_symbols() {
+            id_of(&symbol.to_string())?;
+            id_of(&format!("{symbol}{END_OF_WORD}"))?;
+        }
+
+        let bpe = BPE::builder()
+            .vocab_and_merges(vocab, merges)
+            .end_of_word_suffix(END_OF_WORD.to_owned())
+            .unk_token(END_TEXT.to_owned())
+            .build()
+            .map_err(TokenizerError::Engine)?;
+        let mut tokenizer = Tokenizer::new(bpe);
+        let one_space = Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ")
+            .map_err(TokenizerError::Engine)?;
+        let cleaning: Vec<NormalizerWrapper> = vec![NFC.into(), one_space.into(), Lowercase.into()];
+        tokenizer
+            .with_normalizer(Some(tokenizers::normalizers::Sequence::new(cleaning)))
+            .map_err(TokenizerError::Engine)?;
+        let words = SplitPattern::Regex(WORD_PATTERN.to_owned());
+        let split = Split::new(words, SplitDelimiterBehavior::Removed, true)
+            .map_err(TokenizerError::Engine)?;
+        let splitting: Vec<PreTokenizerWrapper> =
+            vec![split.into(), ByteLevel::new(false, true, true).into()];
+        tokenizer.with_pre_tokenizer(Some(tokenizers::pre_tokenizers::sequence::Sequence::new(
+            splitting,
+        )));
+        tokenizer
+            .add_special_tokens([
+                AddedToken::from(START_TEXT, true),
+                AddedToken::from(END_TEXT, true),
+            ])
+            .map_err(TokenizerError::Engine)?;
+        Ok(Self {
+            tokenizer,
+            start,
+            end,
+            max_length: MAX_LENGTH,
+        })
+    }
+}
+
+/// The part of `tokenizer.json` that is read.
+#[derive(Deserialize)]
+struct TokenizerFile {
+    model: ModelEntry,
+}
+
+#[derive(Deserialize)]
+struct ModelEntry {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    end_of_word_suffix: Option<String>,
+    vocab: HashMap<String, u32>,
+    merges: Vec<MergeEntry>,
+}
+
+/// Older files hold a merge as one line, newer ones as a pair.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum MergeEntry {
+    Line(String),
+    Pair(String, String),
+}
+
+fn parse_merges(text: &str) -> Result<Merges, TokenizerError> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"))
+        .map(|(index, line)| parse_merge(line, index + 1))
+        .collect()
+}
+
+fn parse_merge(line: &str, number: usize) -> Result<(String, String), TokenizerError> {
+    match line.split_once(' ') {
+        Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
+            Ok((left.to_owned(), right.to_owned()))
+        }
+        _ => Err(TokenizerError::MergeLine {
+            line: number,
+            found: line.chars().take(60).collect(),
+        }),
+    }
+}
+
+/// The printable character that stands for each byte, in the order of CLIP's vocabulary: first the bytes that are
+/// printable in Latin-1, which stand for themselves, then the others, numbered from U+0100.
+fn byte_symbols() -> Vec<char> {
+    let printable = (b'!'..=b'~')
+        .chain(0xA1..=0xAC)
+        .chain(0xAE..=0xFF)
+        .map(char::from);
+    let others = (0x100..0x144).filter_map(char::from_u32);
+    printable.chain(others).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_original_vocabulary_is_complete() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        assert_eq!(tokenizer.vocabulary_size(), VOCABULARY_SIZE);
+        assert_eq!(
+            (tokenizer.start_token(), tokenizer.end_token()),
+            (START_TOKEN, END_TOKEN)
+        );
+    }
+
+    #[test]
+    fn known_captions_give_the_published_ids() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        let ids = |text: &str| tokenizer.encode(text).unwrap().ids;
+        assert_eq!(
+            ids("a photo of a cat"),
+            [49406, 320, 1125, 539, 320, 2368, 49407]
+        );
+        assert_eq!(ids("  A  Photo\tof a CAT \n"), ids("a photo of a cat"));
+        assert_eq!(ids(""), [START_TOKEN, END_TOKEN]);
+    }
+
+    #[test]
+    fn a_long_caption_keeps_its_end_token_and_tells_what_fell_off() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        let tokens = tokenizer.encode(&"cat ".repeat(80)).unwrap();
+        assert_eq!(tokens.ids.len(), MAX_LENGTH);
+        assert_eq!(tokens.ids.last(), Some(&END_TOKEN));
+        assert_eq!(tokens.dropped_tokens, 5);
+        assert_eq!(tokens.dropped_text.trim(), "cat cat cat cat cat");
+
+        let short = tokenizer
+            .with_max_length(4)
+            .unwrap()
+            .encode("a red hat")
+            .unwrap();
+        assert_eq!(
+            (
+                short.ids.len(),
+                short.dropped_tokens,
+                short.dropped_text.as_str()
+            ),
+            (4, 1, "hat")
+        );
+    }
+
+    #[test]
+    fn words_point_into_the_caption_as_typed() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        let tokens = tokenizer.encode("A Zyzzyvas' hat, 42").unwrap();
+        let words: Vec<_> = (0..tokens.words.len())
+            .map(|index| tokens.word_text(index))
+            .collect();
+        assert_eq!(words, ["A", "Zyzzyvas", "'", "hat", ",", "4", "2"]);
+        assert!(tokens.words[1].tokens.len() > 1);
+        assert_eq!(
+            tokens.words.last().unwrap().tokens.end,
+            tokens.ids.len() - 1
+        );
+    }
+
+    #[test]
+    fn bad_files_are_errors() {
+        let bytes: HashMap<String, u32> = HashMap::from([("a".to_owned(), 0), ("b".to_owned(), 1)]);
+        let vocab = serde_json::to_vec(&bytes).unwrap();
+        assert!(matches!(
+            ClipTokenizer::from_vocab_and_merges(b"[1", b""),
+            Err(TokenizerError::Json { .. })
+        ));
+        assert!(matches!(
+            ClipTokenizer::from_vocab_and_merges(&vocab, b"\xff"),
+            Err(TokenizerError::Encoding { .. })
+        ));
+        assert!(matches!(
+            ClipTokenizer::from_vocab_and_merges(&vocab, b"a"),
+            Err(TokenizerError::MergeLine { line: 1, .. })
+        ));
+        assert!(matches!(
+            ClipTokenizer::from_vocab_and_merges(&vocab, b"#version: 0.2\na b"),
+            Err(TokenizerError::MergeOutOfVocabulary { .. })
+        ));
+        assert!(matches!(
+            ClipTokenizer::from_vocab_and_merges(&vocab, b""),
+            Err(TokenizerError::MissingToken { .. })
+        ));
+        assert!(ClipTokenizer::from_tokenizer_json(b"{}").is_err());
+        let other = br#"{"model": {"type": "WordPiece", "vocab": {}, "merges": []}}"#;
+        assert!(matches!(
+            ClipTokenizer::from_tokenizer_json(other),
+            Err(TokenizerError::NotClip { .. })
+        ));
+    }
+
+    #[test]
+    fn files_of_a_model_folder_give_the_same_tokenizer() {
+        let original = ClipTokenizer::new().unwrap();
+        let vocab = original.tokenizer.get_vocab(true);
+        let merges: Vec<&str> = ORIGINAL_MERGES.lines().collect();
+        let pairs: Vec<_> = merges
+            .iter()
+            .filter_map(|line| line.split_once(' '))
+            .collect();
+        let text = "An astronaut's portrait, naïve façade: 3 cats 😀";
+        let expected = original.encode(text).unwrap();
+
+        let merges_txt = format!("#version: 0.2\n{}\n", merges.join("\n"));
+        let vocab_json = serde_json::to_vec(&vocab).unwrap();
+        let from_pair =
+            ClipTokenizer::from_vocab_and_merges(&vocab_json, merges_txt.as_bytes()).unwrap();
+        assert_eq!(from_pair.encode(text).unwrap(), expected);
+
+        for merges in [serde_json::json!(merges), serde_json::json!(pairs)] {
+            let file = serde_json::json!({
+                "model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": vocab, "merges": merges}
+            });
+            let from_json =
+                ClipTokenizer::from_tokenizer_json(file.to_string().as_bytes()).unwrap();
+            assert_eq!(from_json.encode(text).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn strange_text_never_panics() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        for text in [
+            "\0",
+            "\u{feff}\u{202e}",
+            "👩‍👩‍👧‍👦",
+            "İ",
+            "<|endoftext|>",
+            "'",
+            "\u{1F1E9}\u{1F1EA}",
+            &"x".repeat(100_000),
+        ] {
+            let tokens = tokenizer.encode(text).unwrap();
+            assert!(tokens.ids.len() <= MAX_LENGTH);
+            for index in 0..tokens.words.len() {
+                let _ = tokens.word_text(index);
+            }
+        }
+    }
+}

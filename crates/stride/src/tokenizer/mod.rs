@@ -1,0 +1,9 @@
+//! CLIP's byte-pair tokenizer, and the compact vocabularies of small models.
+
+mod bpe;
+mod tokens;
+mod vocabulary;
+
+pub use bpe::{ClipTokenizer, END_TOKEN, MAX_LENGTH, START_TOKEN, TokenizerError, VOCABULARY_SIZE};
+pub use tokens::{Tokens, Word, pad_token_ids};
+pub use vocabulary::{MappedTokens, Vocabulary};

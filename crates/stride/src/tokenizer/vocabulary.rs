@@ -1,0 +1,285 @@
+//! Which rows of an embedding table the tokens use: all of CLIP's, or those that the training captions had.
+
+use std::collections::{BTreeSet, HashMap};
+
+use burn::tensor::{Device, Int, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::bpe::{ClipTokenizer, END_TOKEN, START_TOKEN, TokenizerError, VOCABULARY_SIZE};
+use super::tokens::{Tokens, pad_token_ids};
+
+/// The map from CLIP token ids to rows of a text encoder's embedding table.
+///
+/// The full vocabulary is the identity. A compact one has rows only for the ids that a set of captions uses, which
+/// spares a small model tens of megabytes: row 0 is the start token, row 1 the end token, row 2 stands for every id
+/// that was not there, and the others follow in the order of their ids. As JSON: `{"kind": "full"}` or
+/// `{"kind": "compact", "token_ids": [49406, 49407, null, 256, ..]}`, where `null` is the unknown row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredVocabulary", into = "StoredVocabulary")]
+pub struct Vocabulary {
+    rows: Rows,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rows {
+    Full,
+    Compact {
+        token_ids: Vec<Option<u32>>,
+        row_of: HashMap<u32, u32>,
+        unknown: u32,
+    },
+}
+
+/// A caption in rows of the embedding table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappedTokens {
+    /// Rows from the start to the end token, without padding.
+    pub rows: Vec<u32>,
+    /// The words, as typed, that have at least one token the model never saw; each is named once.
+    pub unknown_words: Vec<String>,
+}
+
+impl Vocabulary {
+    /// CLIP's whole vocabulary; rows are token ids.
+    pub fn full() -> Self {
+        Self { rows: Rows::Full }
+    }
+
+    /// The vocabulary of a set of captions.
+    ///
+    /// # Errors
+    /// When a caption cannot be tokenized.
+    pub fn from_captions<C: AsRef<str>>(
+        tokenizer: &ClipTokenizer,
+        captions: impl IntoIterator<Item = C>,
+    ) -> Result<Self, TokenizerError> {
+        let mut seen = BTreeSet::new();
+        for caption in captions {
+            seen.extend(tokenizer.encode(caption.as_ref())?.ids);
+        }
+        let (start, end) = (tokenizer.start_token(), tokenizer.end_token());
+        let others = seen
+            .into_iter()
+            .filter(|id| ![start, end].contains(id))
+            .map(Some);
+        let token_ids: Vec<_> = [Some(start), Some(end), None]
+            .into_iter()
+            .chain(others)
+            .collect();
+        Ok(Self::compact(token_ids))
+    }
+
+    /// Number of rows, which is the text encoder's `vocab_size`.
+    pub fn len(&self) -> usize {
+        match &self.rows {
+            Rows::Full => VOCABULARY_SIZE,
+            Rows::Compact { token_ids, .. } => token_ids.len(),
+        }
+    }
+
+    /// Never: start, end and unknown are always there.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Row of the start token.
+    pub fn start_row(&self) -> u32 {
+        match self.rows {
+            Rows::Full => START_TOKEN,
+            Rows::Compact { .. } => 0,
+        }
+    }
+
+    /// Row of the end token, which is the text encoder's `eos_token_id` and the filling of batches.
+    pub fn end_row(&self) -> u32 {
+        match self.rows {
+            Rows::Full => END_TOKEN,
+            Rows::Compact { .. } => 1,
+        }
+    }
+
+    /// Row that stands for ids the captions did not have; the full vocabulary needs none.
+    pub fn unknown_row(&self) -> Option<u32> {
+        match self.rows {
+            Rows::Full => None,
+            Rows::Compact { unknown, .. } => Some(unknown),
+        }
+    }
+
+    /// CLIP id of a row; `None` for the unknown row and for rows that are not there.
+    pub fn token_id(&self, row: u32) -> Option<u32> {
+        match &self.rows {
+            Rows::Full => Some(row).filter(|row| (*row as usize) < VOCABULARY_SIZE),
+            Rows::Compact { token_ids, .. } => token_ids.get(row as usize).copied().flatten(),
+        }
+    }
+
+    /// The rows of a caption, and the words that this vocabulary lacks.
+    pub fn map(&self, tokens: &Tokens) -> MappedTokens {
+        let Rows::Compact {
+            row_of, unknown, ..
+        } = &self.rows
+        else {
+            return MappedTokens {
+                rows: tokens.ids.clone(),
+                unknown_words: Vec::new(),
+            };
+        };
+        let rows: Vec<u32> = tokens
+            .ids
+            .iter()
+            .map(|id| row_of.get(id).copied().unwrap_or(*unknown))
+            .collect();
+        let mut unknown_words: Vec<String> = Vec::new();
+        for (index, word) in tokens.words.iter().enumerate() {
+            let text = tokens.word_text(index);
+            let lacks = rows
+                .get(word.tokens.clone())
+                .is_some_and(|rows| rows.contains(unknown));
+            if lacks && !unknown_words.iter().any(|known| known == text) {
+                unknown_words.push(text.to_owned());
+            }
+        }
+        MappedTokens {
+            rows,
+            unknown_words,
+        }
+    }
+
+    /// A batch of captions as rows, filled up with the end token's row: the input of the text encoder, `[B, L]`.
+    pub fn batch(&self, captions: &[Tokens], device: &Device) -> Tensor<2, Int> {
+        let rows: Vec<Vec<u32>> = captions
+            .iter()
+            .map(|tokens| self.map(tokens).rows)
+            .collect();
+        pad_token_ids(&rows, self.end_row(), device)
+    }
+
+    fn compact(token_ids: Vec<Option<u32>>) -> Self {
+        let mut row_of = HashMap::with_capacity(token_ids.len());
+        let mut unknown = 0;
+        for (row, id) in (0..).zip(&token_ids) {
+            match id {
+                Some(id) => _ = row_of.insert(*id, row),
+                None => unknown = row,
+            }
+        }
+        Self {
+            rows: Rows::Compact {
+                token_ids,
+                row_of,
+                unknown,
+            },
+        }
+    }
+}
+
+/// The JSON form of a vocabulary.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum StoredVocabulary {
+    Full {},
+    Compact { token_ids: Vec<Option<u32>> },
+}
+
+impl From<Vocabulary> for StoredVocabulary {
+    fn from(vocabulary: Vocabulary) -> Self {
+        match vocabulary.rows {
+            Rows::Full => Self::Full {},
+            Rows::Compact { token_ids, .. } => Self::Compact { token_ids },
+        }
+    }
+}
+
+impl TryFrom<StoredVocabulary> for Vocabulary {
+    type Error = String;
+
+    fn try_from(stored: StoredVocabulary) -> Result<Self, String> {
+        let StoredVocabulary::Compact { token_ids } = stored else {
+            return Ok(Self::full());
+        };
+        if !matches!(token_ids.as_slice(), [Some(start), Some(end), None, ..] if start != end) {
+            return Err("token_ids: expected the start token, the end token and null (the unknown row) first".to_owned());
+        }
+        let vocabulary = Self::compact(token_ids);
+        match &vocabulary.rows {
+            Rows::Compact {
+                token_ids, row_of, ..
+            } if row_of.len() + 1 != token_ids.len() => Err(
+                "token_ids: an id or null stands there twice; every row needs its own".to_owned(),
+            ),
+            _ => Ok(vocabulary),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_full_vocabulary_is_the_identity() {
+        let tokens = ClipTokenizer::new()
+            .unwrap()
+            .encode("a purple hat")
+            .unwrap();
+        let mapped = Vocabulary::full().map(&tokens);
+        assert_eq!((mapped.rows, mapped.unknown_words.len()), (tokens.ids, 0));
+    }
+
+    #[test]
+    fn a_compact_vocabulary_knows_its_captions_and_names_other_words() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        let vocabulary =
+            Vocabulary::from_captions(&tokenizer, ["a man with a red hat", "a woman"]).unwrap();
+        assert_eq!(vocabulary.len(), 3 + 6);
+
+        let seen = tokenizer.encode("A woman with a hat").unwrap();
+        let mapped = vocabulary.map(&seen);
+        assert!(mapped.unknown_words.is_empty());
+        let back: Vec<_> = mapped
+            .rows
+            .iter()
+            .filter_map(|row| vocabulary.token_id(*row))
+            .collect();
+        assert_eq!(back, seen.ids);
+
+        let other = vocabulary.map(
+            &tokenizer
+                .encode("a Zyzzyvas with a zebra, a zebra")
+                .unwrap(),
+        );
+        assert_eq!(other.unknown_words, ["Zyzzyvas", "zebra", ","]);
+        assert!(other.rows.contains(&vocabulary.unknown_row().unwrap()));
+        assert_eq!(other.rows.last(), Some(&vocabulary.end_row()));
+    }
+
+    #[test]
+    fn json_round_trip_and_refusals() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        for vocabulary in [
+            Vocabulary::full(),
+            Vocabulary::from_captions(&tokenizer, ["a hat"]).unwrap(),
+        ] {
+            let json = serde_json::to_string(&vocabulary).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Vocabulary>(&json).unwrap(),
+                vocabulary
+            );
+        }
+        for bad in [
+            r#"{"kind":"compact","token_ids":[]}"#,
+            r#"{"kind":"compact","token_ids":[1,1,null]}"#,
+            r#"{"kind":"compact","token_ids":[1,2,null,5,5]}"#,
+            r#"{"kind":"compact","token_ids":[1,2,null,null]}"#,
+            r#"{"kind":"compact","token_ids":[1,2,null],"extra":1}"#,
+            r#"{"kind":"huge"}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<Vocabulary>(bad).is_err(),
+                "{bad} was accepted"
+            );
+        }
+    }
+}
