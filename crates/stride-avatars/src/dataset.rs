@@ -1,0 +1,147 @@
+//! Writing an image folder: `000000.png` ... and `metadata.jsonl`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::Error;
+use crate::attributes::Attributes;
+use crate::caption::captions;
+use crate::picture::render;
+use crate::raster::Picture;
+use crate::sample::Split;
+
+/// Captions written for every image.
+pub const CAPTIONS_PER_IMAGE: usize = 8;
+
+/// The largest number of images: file names have six digits.
+const MAX_COUNT: u64 = 1_000_000;
+
+/// What to write.
+#[derive(Debug, Clone)]
+pub struct DatasetRequest {
+    /// The folder; created when it does not exist, and it must be empty.
+    pub out: PathBuf,
+    /// Number of images, up to a million.
+    pub count: u64,
+    /// Seed; image `i` depends on the seed and `i` only.
+    pub seed: u64,
+    /// Width and height in pixels.
+    pub resolution: u32,
+    /// Which combinations of attributes appear.
+    pub split: Split,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Serialize)]
+pub struct DatasetSummary {
+    /// Number of images.
+    pub images: u64,
+    /// Number of captions of all images together.
+    pub captions: u64,
+}
+
+/// One line of `metadata.jsonl`.
+#[derive(Debug, Serialize)]
+struct MetadataLine {
+    file_name: String,
+    /// The caption that tells everything.
+    text: String,
+    captions: Vec<String>,
+    attributes: BTreeMap<&'static str, &'static str>,
+}
+
+/// Writes the pictures, then `metadata.jsonl`, which is therefore complete when it exists.
+///
+/// `progress` is called with the number of finished images, from any thread.
+///
+/// # Errors
+/// [`Error::OutputNotEmpty`], [`Error::Count`], [`Error::Resolution`], or the first
+/// failure of writing.
+pub fn write_dataset(
+    request: &DatasetRequest,
+    progress: impl Fn(u64) + Sync,
+) -> Result<DatasetSummary, Error> {
+    if !(1..=MAX_COUNT).contains(&request.count) {
+        return Err(Error::Count { count: request.count });
+    }
+    prepare_folder(&request.out)?;
+    let done = AtomicU64::new(0);
+    let lines = (0..request.count)
+        .into_par_iter()
+        .map(|index| {
+            let line = write_image(request, index)?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            Ok(line)
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    write_metadata(&request.out, &lines)?;
+    Ok(DatasetSummary {
+        images: request.count,
+        captions: lines.iter().map(|line| line.captions.len() as u64).sum(),
+    })
+}
+
+fn prepare_folder(path: &Path) -> Result<(), Error> {
+    let fault = |action| move |source| Error::Io { action, path: path.to_owned(), source };
+    fs::create_dir_all(path).map_err(fault("create the folder"))?;
+    if fs::read_dir(path).map_err(fault("read the folder"))?.next().is_some() {
+        return Err(Error::OutputNotEmpty { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+fn write_image(request: &DatasetRequest, index: u64) -> Result<MetadataLine, Error> {
+    let attributes = Attributes::sample(request.seed, index, request.split);
+    let picture = render(&attributes, request.resolution)?;
+    let file_name = format!("{index:06}.png");
+    write_png(&request.out.join(&file_name), &picture)?;
+    let captions = captions(&attributes, request.seed, index, CAPTIONS_PER_IMAGE);
+    Ok(MetadataLine {
+        file_name,
+        text: captions.first().cloned().unwrap_or_default(),
+        captions,
+        attributes: attributes.to_map(),
+    })
+}
+
+fn write_png(path: &Path, picture: &Picture) -> Result<(), Error> {
+    let file = File::create(path).map_err(|source| Error::Io {
+        action: "create",
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut encoder =
+        png::Encoder::new(BufWriter::new(file), picture.resolution, picture.resolution);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder
+        .write_header()
+        .and_then(|mut writer| {
+            writer.write_image_data(&picture.rgb)?;
+            writer.finish()
+        })
+        .map_err(|source| Error::Png { path: path.to_owned(), source })
+}
+
+/// Writes under another name first, so that a half-written file is never taken for data.
+fn write_metadata(out: &Path, lines: &[MetadataLine]) -> Result<(), Error> {
+    let path = out.join("metadata.jsonl");
+    let partial = out.join("metadata.jsonl.partial");
+    let write = || -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(&partial)?);
+        for line in lines {
+            serde_json::to_writer(&mut file, line)?;
+            file.write_all(b"\n")?;
+        }
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&partial, &path)
+    };
+    write().map_err(|source| Error::Io { action: "write", path: path.clone(), source })
+}
