@@ -100,8 +100,10 @@ impl StyleArt {
     /// # Errors
     /// [`Error::Style`] when the text is not a definition of this format.
     pub fn parse(name: &str, json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json)
-            .map_err(|source| Error::Style { style: name.to_owned(), detail: source.to_string() })
+        serde_json::from_str(json).map_err(|source| Error::Style {
+            style: name.to_owned(),
+            detail: source.to_string(),
+        })
     }
 
     /// Side of the (square) canvas in SVG units.
@@ -149,7 +151,9 @@ impl StyleArt {
             ElementKind::Element => (element.name.as_str(), Some(&element.children)),
             ElementKind::Component => ("g", self.chosen_elements(&element.name, selection)?),
         };
-        let Some(children) = children else { return Ok(()) };
+        let Some(children) = children else {
+            return Ok(());
+        };
         let _ = write!(out, "<{tag}");
         self.write_attributes(out, &element.attributes, selection)?;
         if children.is_empty() {
@@ -200,9 +204,11 @@ impl StyleArt {
                     let _ = write!(out, "{number}");
                 }
                 Value::Object(reference) => {
-                    let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
-                    let Some((_, color)) = selection.colors.iter().find(|(n, _)| *n == name)
-                    else {
+                    let name = reference
+                        .get("name")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default();
+                    let Some((_, color)) = selection.colors.iter().find(|(n, _)| *n == name) else {
                         return Err(self.fault(format!("color `{name}` is not given")));
                     };
                     let _ = write!(out, "{color}");
@@ -215,7 +221,10 @@ impl StyleArt {
     }
 
     fn fault(&self, detail: String) -> Error {
-        Error::Style { style: self.meta.source.name.clone(), detail }
+        Error::Style {
+            style: self.meta.source.name.clone(),
+            detail,
+        }
     }
 }
 

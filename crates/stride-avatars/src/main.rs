@@ -111,12 +111,20 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         let interval = Duration::from_millis(if terminal { 200 } else { 5000 });
         let start = Instant::now();
-        Self { count, start, last: Mutex::new(start), interval, terminal }
+        Self {
+            count,
+            start,
+            last: Mutex::new(start),
+            interval,
+            terminal,
+        }
     }
 
     fn report(&self, done: u64) {
         // Whoever finds the lock taken leaves the report to its holder.
-        let Ok(mut last) = self.last.try_lock() else { return };
+        let Ok(mut last) = self.last.try_lock() else {
+            return;
+        };
         if last.elapsed() < self.interval && !(self.terminal && done == self.count) {
             return;
         }

@@ -24,7 +24,12 @@ pub fn render(attributes: &Attributes, resolution: u32) -> Result<Picture, Error
     }
     let art = style_art(attributes.style)?;
     let svg = art.svg(&selection(attributes))?;
-    rasterize(&svg, art.canvas_size(), attributes.background.rgb(), resolution)
+    rasterize(
+        &svg,
+        art.canvas_size(),
+        attributes.background.rgb(),
+        resolution,
+    )
 }
 
 /// Artist and licence of a style.
@@ -60,7 +65,10 @@ fn selection(a: &Attributes) -> Selection<'static> {
         ("hair", a.hair_color.rgb()),
         ("facialHair", a.hair_color.rgb()),
         ("clothes", a.garment_color.rgb()),
-        ("hat", a.headwear.map_or(Color::Gray, |(_, color)| color).rgb()),
+        (
+            "hat",
+            a.headwear.map_or(Color::Gray, |(_, color)| color).rgb(),
+        ),
         ("accessories", Color::Black.rgb()),
         ("stroke", Rgb([0, 0, 0])),
     ]);
@@ -147,7 +155,11 @@ fn flat(a: &Attributes) -> Selection<'static> {
         ("eyes", eyes),
         ("clothes", clothes),
     ]);
-    Selection { variants, colors: vec![], overlay: "" }
+    Selection {
+        variants,
+        colors: vec![],
+        overlay: "",
+    }
 }
 
 fn toon(a: &Attributes) -> Selection<'static> {
@@ -206,7 +218,11 @@ fn toon(a: &Attributes) -> Selection<'static> {
         Some(Eyewear::RoundGlasses) => TOON_ROUND_GLASSES,
         Some(Eyewear::Sunglasses) => TOON_SUNGLASSES,
     };
-    Selection { variants, colors: vec![], overlay }
+    Selection {
+        variants,
+        colors: vec![],
+        overlay,
+    }
 }
 
 // The toon style has no glasses; these are our own, in its 768 x 768 canvas.

@@ -79,7 +79,9 @@ impl Attributes {
         loop {
             let attributes = free(&mut draw);
             let wanted = match split {
-                Split::Train => !HeldOutPair::ALL.iter().any(|pair| pair.matches(&attributes)),
+                Split::Train => !HeldOutPair::ALL
+                    .iter()
+                    .any(|pair| pair.matches(&attributes)),
                 Split::HeldOut => target.matches(&attributes) && attributes.garment_visible(),
             };
             if wanted {
@@ -107,29 +109,27 @@ fn free(draw: &mut Draw) -> Attributes {
             (Eyewear::Sunglasses, 30),
         ])
     });
-    let expression = expression(draw, style);
+    let expression = expression(draw, style, facial_hair);
     let eyes = eyes(draw, style, expression, eyewear);
     let garment = garment(draw, style, gender, facial_hair);
+    let skin = draw.pick(Skin::ALL);
     let (garment_color, background) = loop {
-        let pair = (draw.pick(Color::ALL), draw.pick(Background::ALL));
-        // The flat style has no outlines: white on white would vanish.
-        if pair != (Color::White, Background::White) && headwear.is_none_or(|h| h.1 != pair.0) {
-            break pair;
+        let (garment_color, background) = (draw.pick(Color::ALL), draw.pick(Background::ALL));
+        let white = garment_color == Color::White;
+        // White on white would vanish, and so would the strings and the collar, which are white.
+        let lost = white
+            && (background == Background::White
+                || matches!(garment, Garment::Hoodie | Garment::CollaredShirt));
+        if !lost && headwear.is_none_or(|(_, color)| color != garment_color) {
+            break (garment_color, background);
         }
     };
     Attributes {
         style,
         gender,
-        skin: draw.pick(Skin::ALL),
+        skin,
         hair,
-        hair_color: draw.weighted(&[
-            (HairColor::Black, 20),
-            (HairColor::Brown, 20),
-            (HairColor::Red, 17),
-            (HairColor::Blond, 20),
-            (HairColor::Gray, 13),
-            (HairColor::Pink, 10),
-        ]),
+        hair_color: hair_color(draw, skin),
         headwear,
         facial_hair,
         eyewear,
@@ -140,6 +140,18 @@ fn free(draw: &mut Draw) -> Attributes {
         background,
         drawing: draw.below(256) as u8,
     }
+}
+
+fn hair_color(draw: &mut Draw, skin: Skin) -> HairColor {
+    draw.weighted(&[
+        (HairColor::Black, 20),
+        // Hardly to be told from dark skin.
+        (HairColor::Brown, if skin == Skin::Dark { 0 } else { 25 }),
+        (HairColor::Red, 17),
+        (HairColor::Blond, 20),
+        (HairColor::Gray, 13),
+        (HairColor::Pink, 10),
+    ])
 }
 
 fn headwear(draw: &mut Draw, gender: Gender) -> (Headwear, Color) {
@@ -189,9 +201,12 @@ fn hair_styles(style: Style, gender: Gender) -> &'static [(Hair, usize)] {
             (Hair::Afro, 10),
             (Hair::Dreadlocks, 7),
         ],
-        (Style::Toon, Gender::Man) => {
-            &[(Hair::Short, 32), (Hair::Spiky, 28), (Hair::Undercut, 25), (Hair::Bald, 15)]
-        }
+        (Style::Toon, Gender::Man) => &[
+            (Hair::Short, 32),
+            (Hair::Spiky, 28),
+            (Hair::Undercut, 25),
+            (Hair::Bald, 15),
+        ],
         (Style::Toon, Gender::Woman) => &[
             (Hair::LongStraight, 22),
             (Hair::LongWavy, 20),
@@ -223,14 +238,21 @@ fn facial_hair(draw: &mut Draw, style: Style, gender: Gender, hair: Hair) -> Opt
     }))
 }
 
-fn expression(draw: &mut Draw, style: Style) -> Expression {
+fn expression(draw: &mut Draw, style: Style, facial_hair: Option<FacialHair>) -> Expression {
+    let flat = style == Style::Flat;
+    // The small smile of the toon style would be hidden under a moustache.
+    let lips = flat
+        || !matches!(
+            facial_hair,
+            Some(FacialHair::Moustache | FacialHair::Goatee)
+        );
     draw.weighted(&[
-        (Expression::Smiling, 28),
+        (Expression::Smiling, if lips { 28 } else { 0 }),
         (Expression::Laughing, 22),
         (Expression::Sad, 14),
         (Expression::Surprised, 13),
         (Expression::Angry, 11),
-        (Expression::Serious, if style == Style::Flat { 12 } else { 0 }),
+        (Expression::Serious, if flat { 12 } else { 0 }),
     ])
 }
 
@@ -241,7 +263,14 @@ fn eyes(draw: &mut Draw, style: Style, expression: Expression, eyewear: Option<E
     let playful = matches!(expression, Expression::Smiling | Expression::Laughing);
     draw.weighted(&[
         (Eyes::Open, 55),
-        (Eyes::Closed, if expression == Expression::Surprised { 0 } else { 13 }),
+        (
+            Eyes::Closed,
+            if expression == Expression::Surprised {
+                0
+            } else {
+                13
+            },
+        ),
         (Eyes::Winking, if playful { 20 } else { 0 }),
         (Eyes::Wide, 9),
         (Eyes::Sideways, if style == Style::Flat { 11 } else { 0 }),
@@ -256,7 +285,11 @@ fn garment(
 ) -> Garment {
     let dress = if gender == Gender::Woman { 26 } else { 0 };
     // A long beard hides the collar, by which these garments are told.
-    let collar = if facial_hair == Some(FacialHair::LongBeard) { 0 } else { 1 };
+    let collar = if facial_hair == Some(FacialHair::LongBeard) {
+        0
+    } else {
+        1
+    };
     match style {
         Style::Flat => draw.weighted(&[
             (Garment::TShirt, 20),
