@@ -1,10 +1,6 @@
 //! The CLIP byte-pair tokenizer on top of the crate `tokenizers`.
 
-use std::collections::HashMap;
-
-use serde::Deserialize;
-use thiserror::Error;
-use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, replace::ReplacePattern};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
@@ -12,6 +8,8 @@ use tokenizers::{
     AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
 };
 
+use super::byte_pairs::{BytePairs, END_OF_WORD};
+use super::error::TokenizerError;
 use super::tokens::{Tokens, Word};
 
 /// Number of tokens of the original vocabulary: 2 x 256 bytes, 48,894 merges, start and end.
@@ -23,79 +21,11 @@ pub const END_TOKEN: u32 = 49_407;
 /// The longest caption CLIP was trained on, start and end token included.
 pub const MAX_LENGTH: usize = 77;
 
-const START_TEXT: &str = "<|startoftext|>";
-const END_TEXT: &str = "<|endoftext|>";
-/// What CLIP appends to the last symbol of a word.
-const END_OF_WORD: &str = "</w>";
-/// The merges of `bpe_simple_vocab_16e6.txt` that CLIP uses (its lines 2 to 48,895), see `NOTICE`.
-const ORIGINAL_MERGES: &str = include_str!("../../assets/clip_merges.txt");
+pub(super) const START_TEXT: &str = "<|startoftext|>";
+pub(super) const END_TEXT: &str = "<|endoftext|>";
 /// How CLIP cuts a cleaned caption into words, as `transformers` writes the pattern.
 const WORD_PATTERN: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-
-/// Why a tokenizer could not be built.
-#[derive(Debug, Error)]
-pub enum TokenizerError {
-    /// A file is not the JSON it should be.
-    #[error("{file}: not a valid tokenizer file: {source}")]
-    Json {
-        /// Name of the file as Hugging Face folders have it.
-        file: &'static str,
-        /// What the JSON parser says.
-        source: serde_json::Error,
-    },
-    /// A file is not UTF-8.
-    #[error("{file}: not UTF-8 text")]
-    Encoding {
-        /// Name of the file as Hugging Face folders have it.
-        file: &'static str,
-    },
-    /// A line of `merges.txt` is not a pair of symbols.
-    #[error("merges.txt line {line}: expected two symbols with one space between, found {found:?}")]
-    MergeLine {
-        /// Line number, from 1.
-        line: usize,
-        /// The line, cut to a readable length.
-        found: String,
-    },
-    /// A merge names a symbol that the vocabulary lacks.
-    #[error(
-        "merge {left:?} + {right:?} needs the symbol {missing:?}, which the vocabulary lacks: are vocabulary and merges from one model?"
-    )]
-    MergeOutOfVocabulary {
-        /// Left symbol of the merge.
-        left: String,
-        /// Right symbol of the merge.
-        right: String,
-        /// The symbol looked for.
-        missing: String,
-    },
-    /// The vocabulary lacks a token that every CLIP vocabulary has.
-    #[error("the vocabulary has no {token:?}: this is not a CLIP tokenizer")]
-    MissingToken {
-        /// The token looked for.
-        token: String,
-    },
-    /// The file describes another kind of tokenizer.
-    #[error("tokenizer.json: expected {expected}, found {found}: this is not a CLIP tokenizer")]
-    NotClip {
-        /// What a CLIP tokenizer has there.
-        expected: &'static str,
-        /// What the file has.
-        found: String,
-    },
-    /// The caption length is too small to hold a caption.
-    #[error(
-        "a caption length of {found} tokens cannot hold the start token, the end token and one word: use at least 3"
-    )]
-    MaxLength {
-        /// The length asked for.
-        found: usize,
-    },
-    /// The crate `tokenizers` refused what it was given.
-    #[error("tokenizer: {0}")]
-    Engine(#[source] tokenizers::Error),
-}
 
 /// CLIP's lower-cased byte-pair tokenizer.
 ///
@@ -113,20 +43,11 @@ pub struct ClipTokenizer {
 
 impl ClipTokenizer {
     /// The original CLIP tokenizer; its vocabulary is part of the program.
+    ///
+    /// # Errors
+    /// None that a correct build can give.
     pub fn new() -> Result<Self, TokenizerError> {
-        let merges = parse_merges(ORIGINAL_MERGES)?;
-        let mut vocab = Vocab::with_capacity(VOCABULARY_SIZE);
-        let bytes = byte_symbols();
-        let whole = bytes.iter().map(char::to_string);
-        let last = bytes.iter().map(|symbol| format!("{symbol}{END_OF_WORD}"));
-        let merged = merges
-            .iter()
-            .map(|(left, right)| [left.as_str(), right].concat());
-        let special = [START_TEXT, END_TEXT].map(str::to_owned);
-        for (token, id) in whole.chain(last).chain(merged).chain(special).zip(0..) {
-            vocab.insert(token, id);
-        }
-        Self::from_parts(vocab, merges)
+        Self::from_byte_pairs(BytePairs::original()?)
     }
 
     /// The tokenizer of a Hugging Face folder that holds `vocab.json` and `merges.txt`.
@@ -134,55 +55,18 @@ impl ClipTokenizer {
     /// # Errors
     /// When the bytes are not such files, or the two do not belong together.
     pub fn from_vocab_and_merges(vocab_json: &[u8], merges: &[u8]) -> Result<Self, TokenizerError> {
-        let vocab: HashMap<String, u32> =
-            serde_json::from_slice(vocab_json).map_err(|source| TokenizerError::Json {
-                file: "vocab.json",
-                source,
-            })?;
-        let merges = std::str::from_utf8(merges)
-            .map_err(|_| TokenizerError::Encoding { file: "merges.txt" })?;
-        Self::from_parts(vocab.into_iter().collect(), parse_merges(merges)?)
+        Self::from_byte_pairs(BytePairs::from_files(vocab_json, merges)?)
     }
 
     /// The tokenizer of a Hugging Face folder that holds `tokenizer.json`.
     ///
-    /// Only the vocabulary and the merges are read: cleaning and word splitting are CLIP's own. Added tokens other
-    /// than start and end (textual inversion, other padding tokens) are not known to the encoder's weights of a
-    /// plain CLIP model and are left out.
+    /// Only the vocabulary and the merges are read: cleaning and word splitting are CLIP's own, and added tokens
+    /// other than start and end (textual inversion, other padding tokens) are left out.
     ///
     /// # Errors
     /// When the bytes are not a byte-pair tokenizer with CLIP's word ending.
     pub fn from_tokenizer_json(tokenizer_json: &[u8]) -> Result<Self, TokenizerError> {
-        let file: TokenizerFile =
-            serde_json::from_slice(tokenizer_json).map_err(|source| TokenizerError::Json {
-                file: "tokenizer.json",
-                source,
-            })?;
-        let model = file.model;
-        if model.kind.as_deref().is_some_and(|kind| kind != "BPE") {
-            let found = model.kind.unwrap_or_default();
-            return Err(TokenizerError::NotClip {
-                expected: "a model of type BPE",
-                found,
-            });
-        }
-        if model.end_of_word_suffix.as_deref() != Some(END_OF_WORD) {
-            let found = format!("{:?}", model.end_of_word_suffix);
-            return Err(TokenizerError::NotClip {
-                expected: "the end-of-word suffix \"</w>\"",
-                found,
-            });
-        }
-        let merges = model
-            .merges
-            .into_iter()
-            .enumerate()
-            .map(|(index, merge)| match merge {
-                MergeEntry::Pair(left, right) => Ok((left, right)),
-                MergeEntry::Line(line) => parse_merge(&line, index + 1),
-            })
-            .collect::<Result<Merges, _>>()?;
-        Self::from_parts(model.vocab.into_iter().collect(), merges)
+        Self::from_byte_pairs(BytePairs::from_tokenizer_json(tokenizer_json)?)
     }
 
     /// The same tokenizer with captions of at most `max_length` tokens, start and end included.
@@ -273,39 +157,14 @@ impl ClipTokenizer {
         self.tokenizer.get_vocab_size(true)
     }
 
-    fn from_parts(vocab: Vocab, merges: Merges) -> Result<Self, TokenizerError> {
-        // `BpeBuilder::build` writes merged symbols into a buffer as long as the longest token and panics when a
-        // foreign merge list makes a longer one, so the lists are checked against each other here.
-        let mut symbol = String::new();
-        for (left, right) in &merges {
-            symbol.clear();
-            symbol.push_str(left);
-            symbol.push_str(right);
-            for needed in [left, right, &symbol] {
-                if !vocab.contains_key(needed) {
-                    return Err(TokenizerError::MergeOutOfVocabulary {
-                        left: left.clone(),
-                        right: right.clone(),
-                        missing: needed.clone(),
-                    });
-                }
-            }
-        }
+    fn from_byte_pairs(BytePairs { vocab, merges }: BytePairs) -> Result<Self, TokenizerError> {
         let id_of = |token: &str| {
-            vocab
-                .get(token)
-                .copied()
-                .ok_or_else(|| TokenizerError::MissingToken {
-                    token: token.to_owned(),
-                })
+            let missing = || TokenizerError::MissingToken {
+                token: token.to_owned(),
+            };
+            vocab.get(token).copied().ok_or_else(missing)
         };
         let (start, end) = (id_of(START_TEXT)?, id_of(END_TEXT)?);
-        // Without all byte symbols some text would silently become the unknown token.
-        for symbol in byte_symbols() {
-            id_of(&symbol.to_string())?;
-            id_of(&format!("{symbol}{END_OF_WORD}"))?;
-        }
-
         let bpe = BPE::builder()
             .vocab_and_merges(vocab, merges)
             .end_of_word_suffix(END_OF_WORD.to_owned())
@@ -342,64 +201,13 @@ impl ClipTokenizer {
     }
 }
 
-/// The part of `tokenizer.json` that is read.
-#[derive(Deserialize)]
-struct TokenizerFile {
-    model: ModelEntry,
-}
-
-#[derive(Deserialize)]
-struct ModelEntry {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    end_of_word_suffix: Option<String>,
-    vocab: HashMap<String, u32>,
-    merges: Vec<MergeEntry>,
-}
-
-/// Older files hold a merge as one line, newer ones as a pair.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum MergeEntry {
-    Line(String),
-    Pair(String, String),
-}
-
-fn parse_merges(text: &str) -> Result<Merges, TokenizerError> {
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"))
-        .map(|(index, line)| parse_merge(line, index + 1))
-        .collect()
-}
-
-fn parse_merge(line: &str, number: usize) -> Result<(String, String), TokenizerError> {
-    match line.split_once(' ') {
-        Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
-            Ok((left.to_owned(), right.to_owned()))
-        }
-        _ => Err(TokenizerError::MergeLine {
-            line: number,
-            found: line.chars().take(60).collect(),
-        }),
-    }
-}
-
-/// The printable character that stands for each byte, in the order of CLIP's vocabulary: first the bytes that are
-/// printable in Latin-1, which stand for themselves, then the others, numbered from U+0100.
-fn byte_symbols() -> Vec<char> {
-    let printable = (b'!'..=b'~')
-        .chain(0xA1..=0xAC)
-        .chain(0xAE..=0xFF)
-        .map(char::from);
-    let others = (0x100..0x144).filter_map(char::from_u32);
-    printable.chain(others).collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+    use crate::tokenizer::byte_pairs::ORIGINAL_MERGES;
 
     #[test]
     fn the_original_vocabulary_is_complete() {

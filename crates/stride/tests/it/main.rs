@@ -1,0 +1,3 @@
+//! Tests of `stride` against the Python originals, in one binary.
+
+mod tokenizer;
