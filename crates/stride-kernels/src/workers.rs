@@ -1,0 +1,91 @@
+//! Workers that each run a share of a batch on one core.
+
+use std::thread;
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+/// A fixed set of workers, one core each.
+///
+/// Small networks spend much of their time in passes that the tensor library runs on one
+/// thread. Giving each core its own share of the batch keeps all of them busy without a barrier
+/// per operation; inside a worker, parallel loops see one thread.
+#[derive(Debug)]
+pub struct Workers {
+    pools: Vec<ThreadPool>,
+}
+
+impl Workers {
+    /// `count` workers, at least one.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn new(count: usize) -> Result<Self, ThreadPoolBuildError> {
+        let pool = |_| ThreadPoolBuilder::new().num_threads(1).build();
+        Ok(Self { pools: (0..count.max(1)).map(pool).collect::<Result<_, _>>()? })
+    }
+
+    /// One worker for every core the process may use.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn per_core() -> Result<Self, ThreadPoolBuildError> {
+        Self::new(thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// The number of workers.
+    pub fn count(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// Runs `work` on each share at the same time, share i on worker i, and returns the results
+    /// in the order of the shares.
+    ///
+    /// # Panics
+    /// There are more shares than workers, or `work` panics.
+    pub fn run<T: Send, R: Send>(&self, shares: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+        assert!(shares.len() <= self.count(), "{} shares for {} workers", shares.len(), self.count());
+        let mut results: Vec<Option<R>> = shares.iter().map(|_| None).collect();
+        thread::scope(|scope| {
+            for ((pool, share), result) in self.pools.iter().zip(shares).zip(&mut results) {
+                let work = &work;
+                scope.spawn(move || *result = Some(pool.install(|| work(share))));
+            }
+        });
+        results.into_iter().flatten().collect()
+    }
+}
+
+/// Cuts `0..total` into at most `parts` ranges of nearly equal length, none empty.
+pub fn split_evenly(total: usize, parts: usize) -> Vec<std::ops::Range<usize>> {
+    let parts = parts.clamp(1, total.max(1));
+    (0..parts)
+        .map(|i| (i * total / parts)..((i + 1) * total / parts))
+        .filter(|range| !range.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_keep_the_order_of_the_shares() {
+        let workers = Workers::new(3).expect("threads");
+        let sums = workers.run(split_evenly(10, 3), |range| range.sum::<usize>());
+        assert_eq!(sums, [3, 12, 30]);
+    }
+
+    #[test]
+    fn a_worker_sees_one_thread() {
+        let workers = Workers::new(2).expect("threads");
+        assert_eq!(workers.run(vec![(), ()], |()| rayon::current_num_threads()), [1, 1]);
+    }
+
+    #[test]
+    fn ranges_cover_everything_once() {
+        for (total, parts) in [(10, 3), (2, 4), (64, 2), (0, 2)] {
+            let covered: Vec<usize> = split_evenly(total, parts).into_iter().flatten().collect();
+            assert_eq!(covered, (0..total).collect::<Vec<_>>());
+        }
+    }
+}
