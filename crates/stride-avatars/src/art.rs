@@ -16,9 +16,9 @@ use crate::palette::Rgb;
 
 /// A parsed style definition.
 #[derive(Debug, Deserialize)]
-pub struct StyleArt {
+pub(crate) struct StyleArt {
     /// Artist, licence and source of the drawings.
-    pub meta: Meta,
+    pub(crate) meta: Meta,
     canvas: Canvas,
     #[serde(default)]
     attributes: BTreeMap<String, Value>,
@@ -50,13 +50,13 @@ pub struct Credit {
 
 /// What is drawn: the variant of each component, the colors, and extra shapes on top.
 #[derive(Debug, Default)]
-pub struct Selection<'a> {
+pub(crate) struct Selection {
     /// `(component, variant)`; a component that has a choice and is not listed is left out.
-    pub variants: Vec<(&'static str, &'static str)>,
+    pub(crate) variants: Vec<(&'static str, &'static str)>,
     /// `(color name, value)` for the color references of the definition.
-    pub colors: Vec<(&'static str, Rgb)>,
+    pub(crate) colors: Vec<(&'static str, Rgb)>,
     /// SVG elements appended after the drawing, in canvas coordinates.
-    pub overlay: &'a str,
+    pub(crate) overlay: &'static str,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,7 +99,7 @@ impl StyleArt {
     ///
     /// # Errors
     /// [`Error::Style`] when the text is not a definition of this format.
-    pub fn parse(name: &str, json: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &str, json: &str) -> Result<Self, Error> {
         serde_json::from_str(json).map_err(|source| Error::Style {
             style: name.to_owned(),
             detail: source.to_string(),
@@ -107,16 +107,8 @@ impl StyleArt {
     }
 
     /// Side of the (square) canvas in SVG units.
-    pub fn canvas_size(&self) -> f32 {
+    pub(crate) fn canvas_size(&self) -> f32 {
         self.canvas.width.max(self.canvas.height)
-    }
-
-    /// Names of the variants of `component`, empty when there is no such component.
-    pub fn variants(&self, component: &str) -> Vec<&str> {
-        self.components
-            .get(component)
-            .map(|c| c.variants.keys().map(String::as_str).collect())
-            .unwrap_or_default()
     }
 
     /// Writes the SVG document of `selection`, without a background.
@@ -124,7 +116,7 @@ impl StyleArt {
     /// # Errors
     /// [`Error::Style`] when the selection names a variant or the definition uses a
     /// color that is not given.
-    pub fn svg(&self, selection: &Selection<'_>) -> Result<String, Error> {
+    pub(crate) fn svg(&self, selection: &Selection) -> Result<String, Error> {
         let mut out = String::with_capacity(32 * 1024);
         let (w, h) = (self.canvas.width, self.canvas.height);
         let _ = write!(
@@ -145,7 +137,7 @@ impl StyleArt {
         &self,
         out: &mut String,
         element: &Element,
-        selection: &Selection<'_>,
+        selection: &Selection,
     ) -> Result<(), Error> {
         let (tag, children) = match element.kind {
             ElementKind::Element => (element.name.as_str(), Some(&element.children)),
@@ -172,7 +164,7 @@ impl StyleArt {
     fn chosen_elements(
         &self,
         name: &str,
-        selection: &Selection<'_>,
+        selection: &Selection,
     ) -> Result<Option<&Vec<Element>>, Error> {
         let Some(component) = self.components.get(name) else {
             return Err(self.fault(format!("no component `{name}`")));
@@ -194,7 +186,7 @@ impl StyleArt {
         &self,
         out: &mut String,
         attributes: &BTreeMap<String, Value>,
-        selection: &Selection<'_>,
+        selection: &Selection,
     ) -> Result<(), Error> {
         for (key, value) in attributes {
             let _ = write!(out, " {key}=\"");

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::attributes::Attributes;
 use crate::caption::captions;
-use crate::picture::render;
+use crate::picture::{MAX_RESOLUTION, render};
 use crate::raster::Picture;
 use crate::sample::Split;
 
@@ -70,6 +70,11 @@ pub fn write_dataset(
     if !(1..=MAX_COUNT).contains(&request.count) {
         return Err(Error::Count {
             count: request.count,
+        });
+    }
+    if !(1..=MAX_RESOLUTION).contains(&request.resolution) {
+        return Err(Error::Resolution {
+            resolution: request.resolution,
         });
     }
     prepare_folder(&request.out)?;

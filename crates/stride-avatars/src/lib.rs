@@ -3,8 +3,19 @@
 //! [`Attributes::sample`] decides what a picture shows, [`render`] draws it and
 //! [`captions`] words it, both from the same values. Everything depends on a seed and the
 //! index of the image only. [`write_dataset`] makes a folder of pictures with captions.
+//!
+//! ```
+//! use stride_avatars::{Attributes, Split, captions, render};
+//!
+//! let attributes = Attributes::sample(0, 7, Split::Train);
+//! let picture = render(&attributes, 64)?;
+//! assert_eq!(picture.rgb.len(), 3 * 64 * 64);
+//! let captions = captions(&attributes, 0, 7, 8);
+//! assert_eq!(captions.len(), 8);
+//! # Ok::<(), stride_avatars::Error>(())
+//! ```
 
-pub mod art;
+mod art;
 pub mod attributes;
 mod caption;
 mod clause;
@@ -17,6 +28,7 @@ mod picture;
 mod raster;
 mod sample;
 
+pub use art::{Credit, Meta};
 pub use attributes::{Attributes, Gender, Style};
 pub use caption::captions;
 pub use dataset::{CAPTIONS_PER_IMAGE, DatasetRequest, DatasetSummary, write_dataset};

@@ -55,7 +55,7 @@ fn style_art(style: Style) -> Result<&'static StyleArt, Error> {
     Ok(cell.get_or_init(|| art))
 }
 
-fn selection(a: &Attributes) -> Selection<'static> {
+fn selection(a: &Attributes) -> Selection {
     let mut selection = match a.style {
         Style::Flat => flat(a),
         Style::Toon => toon(a),
@@ -80,7 +80,7 @@ fn either(a: &Attributes, drawings: &[&'static str]) -> &'static str {
     drawings[usize::from(a.drawing) % drawings.len()]
 }
 
-fn flat(a: &Attributes) -> Selection<'static> {
+fn flat(a: &Attributes) -> Selection {
     let mut variants = vec![];
     let top = match (a.headwear, a.hair) {
         (Some((Headwear::WideHat, _)), _) => Some("hat"),
@@ -162,7 +162,7 @@ fn flat(a: &Attributes) -> Selection<'static> {
     }
 }
 
-fn toon(a: &Attributes) -> Selection<'static> {
+fn toon(a: &Attributes) -> Selection {
     let mut variants = vec![];
     let (front, rear) = match a.hair {
         Hair::Bald | Hair::Covered => (None, None),
