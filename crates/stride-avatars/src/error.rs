@@ -20,6 +20,14 @@ pub enum Error {
         /// What was found.
         detail: String,
     },
+    /// The attributes ask for something that the style cannot show.
+    #[error("the {style} style has no drawing of `{value}`; use the other style or another value")]
+    NotDrawn {
+        /// Name of the style.
+        style: &'static str,
+        /// The value.
+        value: &'static str,
+    },
     /// The SVG text could not be parsed.
     #[error("the drawing is not valid SVG: {0}")]
     Svg(String),

@@ -16,14 +16,15 @@ pub const MAX_RESOLUTION: u32 = 4096;
 /// Draws `attributes` as a square picture with a side of `resolution` pixels.
 ///
 /// # Errors
-/// [`Error::Resolution`] outside `1..=`[`MAX_RESOLUTION`]; [`Error::Style`] or
-/// [`Error::Svg`] when the embedded drawings are damaged.
+/// [`Error::Resolution`] outside `1..=`[`MAX_RESOLUTION`]; [`Error::NotDrawn`] for a value
+/// that the style has no drawing of (sampled attributes never have one); [`Error::Style`]
+/// or [`Error::Svg`] when the embedded drawings are damaged.
 pub fn render(attributes: &Attributes, resolution: u32) -> Result<Picture, Error> {
     if !(1..=MAX_RESOLUTION).contains(&resolution) {
         return Err(Error::Resolution { resolution });
     }
     let art = style_art(attributes.style)?;
-    let svg = art.svg(&selection(attributes))?;
+    let svg = art.svg(&selection(attributes)?)?;
     rasterize(
         &svg,
         art.canvas_size(),
@@ -55,12 +56,12 @@ fn style_art(style: Style) -> Result<&'static StyleArt, Error> {
     Ok(cell.get_or_init(|| art))
 }
 
-fn selection(a: &Attributes) -> Selection {
-    let mut selection = match a.style {
-        Style::Flat => flat(a),
-        Style::Toon => toon(a),
+fn selection(a: &Attributes) -> Result<Selection, Error> {
+    let (variants, overlay) = match a.style {
+        Style::Flat => (flat(a)?, ""),
+        Style::Toon => (toon(a)?, toon_eyewear(a)),
     };
-    selection.colors.extend([
+    let colors = vec![
         ("skin", a.skin.rgb()),
         ("hair", a.hair_color.rgb()),
         ("facialHair", a.hair_color.rgb()),
@@ -71,8 +72,12 @@ fn selection(a: &Attributes) -> Selection {
         ),
         ("accessories", Color::Black.rgb()),
         ("stroke", Rgb([0, 0, 0])),
-    ]);
-    selection
+    ];
+    Ok(Selection {
+        variants,
+        colors,
+        overlay,
+    })
 }
 
 /// One of several drawings of the same value.
@@ -80,52 +85,39 @@ fn either(a: &Attributes, drawings: &[&'static str]) -> &'static str {
     drawings[usize::from(a.drawing) % drawings.len()]
 }
 
-fn flat(a: &Attributes) -> Selection {
+fn not_drawn(a: &Attributes, value: &'static str) -> Error {
+    Error::NotDrawn {
+        style: a.style.name(),
+        value,
+    }
+}
+
+/// Component and variant pairs of the flat style.
+fn flat(a: &Attributes) -> Result<Vec<(&'static str, &'static str)>, Error> {
     let mut variants = vec![];
-    let top = match (a.headwear, a.hair) {
-        (Some((Headwear::WideHat, _)), _) => Some("hat"),
-        (Some((Headwear::Beanie, _)), _) => Some("winterHat03"),
-        (Some((Headwear::Turban, _)), _) => Some("turban"),
-        (Some((Headwear::Hijab, _)), _) => Some("hijab"),
-        (Some((Headwear::FlowerCrown, _)), _) => Some("frida"),
-        (Some((Headwear::WinterHat, _)), _) => Some(either(a, &["winterHat02", "winterHat1"])),
-        (Some((Headwear::CatHat, _)), _) => Some("winterHat04"),
-        (None, Hair::Bald | Hair::Covered | Hair::PinnedUp) => None,
-        (None, Hair::Short) => Some(either(a, &["shortFlat", "shortRound"])),
-        (None, Hair::Cropped) => Some(either(a, &["theCaesar", "theCaesarAndSidePart"])),
-        (None, Hair::ShortWavy) => Some("shortWaved"),
-        (None, Hair::ShortCurly) => Some("shortCurly"),
-        (None, Hair::Spiky) => Some("dreads02"),
-        (None, Hair::Undercut) => Some("frizzle"),
-        (None, Hair::LongStraight) => Some(either(a, &["straight01", "straight02"])),
-        (None, Hair::LongWavy) => Some("curvy"),
-        (None, Hair::ShoulderLength) => {
-            Some(either(a, &["longButNotTooLong", "straightAndStrand"]))
-        }
-        (None, Hair::Bob) => Some(either(a, &["bob", "miaWallace"])),
-        (None, Hair::Bun) => Some("bun"),
-        (None, Hair::Curly) => Some("curly"),
-        (None, Hair::Afro) => Some("fro"),
-        (None, Hair::Dreadlocks) => Some("dreads"),
+    let top = match a.headwear {
+        Some((headwear, _)) => Some(flat_headwear(a, headwear)),
+        None => flat_hair(a)?,
     };
     variants.extend(top.map(|v| ("top", v)));
-    variants.extend(a.facial_hair.map(|v| {
-        let drawing = match v {
+    if let Some(kind) = a.facial_hair {
+        let drawing = match kind {
             FacialHair::ShortBeard => "beardLight",
-            FacialHair::FullBeard | FacialHair::Goatee => "beardMedium",
+            FacialHair::FullBeard => "beardMedium",
             FacialHair::LongBeard => "beardMajestic",
             FacialHair::Moustache => either(a, &["moustacheFancy", "moustacheMagnum"]),
+            FacialHair::Goatee => return Err(not_drawn(a, kind.name())),
         };
-        ("facialHair", drawing)
-    }));
-    variants.extend(a.eyewear.map(|v| {
-        let drawing = match v {
+        variants.push(("facialHair", drawing));
+    }
+    if let Some(kind) = a.eyewear {
+        let drawing = match kind {
             Eyewear::Glasses => either(a, &["prescription01", "prescription02"]),
             Eyewear::RoundGlasses => "round",
             Eyewear::Sunglasses => either(a, &["sunglasses", "wayfarers", "kurt"]),
         };
-        ("accessories", drawing)
-    }));
+        variants.push(("accessories", drawing));
+    }
     let (mouth, eyebrows) = match a.expression {
         Expression::Smiling => ("twinkle", "defaultNatural"),
         Expression::Laughing => ("smile", "defaultNatural"),
@@ -142,12 +134,13 @@ fn flat(a: &Attributes) -> Selection {
         Eyes::Sideways => "side",
     };
     let clothes = match a.garment {
-        Garment::TShirt | Garment::Turtleneck => "shirtCrewNeck",
+        Garment::TShirt => "shirtCrewNeck",
         Garment::Jacket => "blazerAndShirt",
         Garment::CollaredShirt => "collarAndSweater",
         Garment::Hoodie => "hoodie",
         Garment::VNeck => "shirtVNeck",
-        Garment::Overalls | Garment::Dress => "overall",
+        Garment::Overalls => "overall",
+        Garment::Turtleneck | Garment::Dress => return Err(not_drawn(a, a.garment.name())),
     };
     variants.extend([
         ("mouth", mouth),
@@ -155,56 +148,105 @@ fn flat(a: &Attributes) -> Selection {
         ("eyes", eyes),
         ("clothes", clothes),
     ]);
-    Selection {
-        variants,
-        colors: vec![],
-        overlay: "",
+    Ok(variants)
+}
+
+fn flat_headwear(a: &Attributes, headwear: Headwear) -> &'static str {
+    match headwear {
+        Headwear::WideHat => "hat",
+        Headwear::Beanie => "winterHat03",
+        Headwear::Turban => "turban",
+        Headwear::Hijab => "hijab",
+        Headwear::FlowerCrown => "frida",
+        Headwear::WinterHat => either(a, &["winterHat02", "winterHat1"]),
+        Headwear::CatHat => "winterHat04",
     }
 }
 
-fn toon(a: &Attributes) -> Selection {
+fn flat_hair(a: &Attributes) -> Result<Option<&'static str>, Error> {
+    Ok(Some(match a.hair {
+        Hair::Bald => return Ok(None),
+        // Both come with headwear only.
+        Hair::Covered | Hair::PinnedUp => return Err(not_drawn(a, a.hair.name())),
+        Hair::Short => either(a, &["shortFlat", "shortRound"]),
+        Hair::Cropped => either(a, &["theCaesar", "theCaesarAndSidePart"]),
+        Hair::ShortWavy => "shortWaved",
+        Hair::ShortCurly => "shortCurly",
+        Hair::Spiky => "dreads02",
+        Hair::Undercut => "frizzle",
+        Hair::LongStraight => either(a, &["straight01", "straight02"]),
+        Hair::LongWavy => "curvy",
+        Hair::ShoulderLength => either(a, &["longButNotTooLong", "straightAndStrand"]),
+        Hair::Bob => either(a, &["bob", "miaWallace"]),
+        Hair::Bun => "bun",
+        Hair::Curly => "curly",
+        Hair::Afro => "fro",
+        Hair::Dreadlocks => "dreads",
+    }))
+}
+
+/// Component and variant pairs of the toon style.
+fn toon(a: &Attributes) -> Result<Vec<(&'static str, &'static str)>, Error> {
+    if let Some((kind, _)) = a.headwear {
+        return Err(not_drawn(a, kind.name()));
+    }
     let mut variants = vec![];
+    // Long hair is a fringe in front of the face and a part behind the shoulders.
     let (front, rear) = match a.hair {
-        Hair::Bald | Hair::Covered => (None, None),
+        Hair::Bald => (None, None),
+        Hair::Short => (Some("sideComed"), None),
         Hair::Spiky => (Some("spiky"), None),
-        Hair::Undercut | Hair::Cropped => (Some("undercut"), None),
-        Hair::Bun | Hair::PinnedUp => (Some("bun"), None),
-        Hair::LongStraight | Hair::Dreadlocks => (Some("sideComed"), Some("longStraight")),
-        Hair::LongWavy | Hair::Curly | Hair::Afro => (Some("sideComed"), Some("longWavy")),
+        Hair::Undercut => (Some("undercut"), None),
+        Hair::Bun => (Some("bun"), None),
+        Hair::LongStraight => (Some("sideComed"), Some("longStraight")),
+        Hair::LongWavy => (Some("sideComed"), Some("longWavy")),
         Hair::ShoulderLength => (Some("sideComed"), Some("shoulderHigh")),
         Hair::Bob => (Some("sideComed"), Some("neckHigh")),
-        Hair::Short | Hair::ShortWavy | Hair::ShortCurly => (Some("sideComed"), None),
+        Hair::Covered
+        | Hair::Cropped
+        | Hair::ShortWavy
+        | Hair::ShortCurly
+        | Hair::Curly
+        | Hair::Afro
+        | Hair::Dreadlocks
+        | Hair::PinnedUp => return Err(not_drawn(a, a.hair.name())),
     };
     variants.extend(front.map(|v| ("hair", v)));
     variants.extend(rear.map(|v| ("rearHair", v)));
-    variants.extend(a.facial_hair.map(|v| {
-        let drawing = match v {
-            FacialHair::ShortBeard | FacialHair::FullBeard => "fullBeard",
+    if let Some(kind) = a.facial_hair {
+        let drawing = match kind {
+            FacialHair::ShortBeard => return Err(not_drawn(a, kind.name())),
+            FacialHair::FullBeard => "fullBeard",
             FacialHair::LongBeard => "longBeard",
             FacialHair::Moustache => "moustacheTwirl",
             FacialHair::Goatee => "chinMoustache",
         };
-        ("beard", drawing)
-    }));
+        variants.push(("beard", drawing));
+    }
     let (mouth, eyebrows) = match a.expression {
         Expression::Smiling => ("smile", "happy"),
         Expression::Laughing => ("laugh", "happy"),
-        Expression::Sad | Expression::Serious => ("sad", "sad"),
+        Expression::Sad => ("sad", "sad"),
         Expression::Surprised => ("agape", "raised"),
         Expression::Angry => ("angry", "angry"),
+        Expression::Serious => return Err(not_drawn(a, a.expression.name())),
     };
     let eyes = match a.eyes {
-        Eyes::Open | Eyes::Sideways => "happy",
+        Eyes::Open => "happy",
         Eyes::Closed => either(a, &["bow", "humble"]),
         Eyes::Winking => "wink",
         Eyes::Wide => "wide",
+        Eyes::Sideways => return Err(not_drawn(a, a.eyes.name())),
     };
     let clothes = match a.garment {
-        Garment::TShirt | Garment::VNeck => "tShirt",
-        Garment::Jacket | Garment::Hoodie => "openJacket",
+        Garment::TShirt => "tShirt",
+        Garment::Jacket => "openJacket",
         Garment::CollaredShirt => "shirt",
         Garment::Turtleneck => "turtleNeck",
-        Garment::Dress | Garment::Overalls => "dress",
+        Garment::Dress => "dress",
+        Garment::Hoodie | Garment::VNeck | Garment::Overalls => {
+            return Err(not_drawn(a, a.garment.name()));
+        }
     };
     variants.extend([
         ("mouth", mouth),
@@ -212,16 +254,15 @@ fn toon(a: &Attributes) -> Selection {
         ("eyes", eyes),
         ("clothes", clothes),
     ]);
-    let overlay = match a.eyewear {
+    Ok(variants)
+}
+
+fn toon_eyewear(a: &Attributes) -> &'static str {
+    match a.eyewear {
         None => "",
         Some(Eyewear::Glasses) => TOON_GLASSES,
         Some(Eyewear::RoundGlasses) => TOON_ROUND_GLASSES,
         Some(Eyewear::Sunglasses) => TOON_SUNGLASSES,
-    };
-    Selection {
-        variants,
-        colors: vec![],
-        overlay,
     }
 }
 

@@ -136,6 +136,21 @@ fn resolutions_out_of_range_are_refused() {
 }
 
 #[test]
+fn what_a_style_cannot_show_is_refused() {
+    use stride_avatars::attributes::Garment;
+    let mut a = (0..)
+        .map(|index| Attributes::sample(1, index, Split::Train))
+        .find(|a| a.style == Style::Toon)
+        .expect("there is one");
+    a.garment = Garment::Hoodie;
+    let error = render(&a, 32).expect_err("no such drawing");
+    assert_eq!(
+        error.to_string(),
+        "the toon style has no drawing of `hoodie`; use the other style or another value"
+    );
+}
+
+#[test]
 fn artists_and_licences_are_those_of_the_notice() {
     let notice = include_str!("../../../../NOTICE");
     for style in Style::ALL {
