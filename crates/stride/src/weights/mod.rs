@@ -1,0 +1,14 @@
+//! Weights between modules and safetensors files in PyTorch's layout.
+//!
+//! A parameter is named by its path through the module's fields. Linear weights are `[in, out]`
+//! in memory and `[out, in]` in files; norms call their parameters `gamma` and `beta` in memory
+//! and `weight` and `bias` in files.
+
+mod error;
+mod load;
+mod names;
+mod save;
+
+pub use error::WeightsError;
+pub use load::{load, tensor};
+pub use save::{StoredDtype, save};

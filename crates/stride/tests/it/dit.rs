@@ -1,0 +1,205 @@
+//! The transformer and the shortcut loss against an implementation in PyTorch
+//! (`parity/export_dit.py`).
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, Tolerance};
+use stride::context::TextContext;
+use stride::dit::{Dit, DitConfig, MlpKind, NormKind, TextConditioning};
+use stride::objective::{ObjectiveConfig, Row, RowKind, ShortcutConfig, training_targets};
+use stride::weights;
+
+/// A fixture with the name it has in errors.
+struct Fixture(&'static str, &'static [u8]);
+
+impl Fixture {
+    fn tensor<const D: usize>(&self, key: &str, device: &Device) -> Tensor<D> {
+        weights::tensor(self.0, self.1, key, device).expect("fixture")
+    }
+
+    fn context(&self, device: &Device) -> TextContext {
+        TextContext {
+            tokens: self.tensor("tokens", device),
+            padding_mask: self.tensor::<2>("padding", device).greater_elem(0.5),
+            pooled: self.tensor("pooled", device),
+        }
+    }
+
+    /// The model's weights; the file's inputs, outputs and gradients lie outside the prefix.
+    fn model(&self, config: &DitConfig, device: &Device) -> Dit {
+        let model = config.init(device).expect("valid config");
+        weights::load(model, self.0, self.1, "model.").expect("fixture fits")
+    }
+}
+
+fn reference_config() -> DitConfig {
+    DitConfig {
+        input_size: 6,
+        in_channels: 2,
+        hidden_size: 16,
+        depth: 2,
+        num_heads: 2,
+        context_dim: 12,
+        ..DitConfig::s(2)
+    }
+}
+
+fn check_forward(fixture: &Fixture, config: &DitConfig) {
+    let device = Device::flex();
+    let velocity = fixture.model(config, &device).forward(
+        fixture.tensor("x_t", &device),
+        fixture.tensor("t", &device),
+        fixture.tensor("log2_steps", &device),
+        &fixture.context(&device),
+    );
+    let expected = fixture.tensor::<4>("velocity", &device);
+    velocity.to_data().assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-4, 1e-4));
+}
+
+#[test]
+fn reference_forward_agrees_with_pytorch() {
+    let bytes = include_bytes!("../fixtures/dit_reference.safetensors");
+    check_forward(&Fixture("dit_reference", bytes), &reference_config());
+}
+
+#[test]
+fn forward_with_all_options_agrees_with_pytorch() {
+    let bytes = include_bytes!("../fixtures/dit_all_options.safetensors");
+    let config = DitConfig {
+        text_conditioning: TextConditioning::PooledAndTokens,
+        time_scale: 30.0,
+        qk_norm: true,
+        mlp: MlpKind::Swiglu,
+        norm: NormKind::RmsNorm,
+        rope: true,
+        ..reference_config()
+    };
+    check_forward(&Fixture("dit_all_options", bytes), &config);
+}
+
+#[test]
+fn a_batch_equals_its_rows_alone() {
+    let device = Device::flex();
+    let fixture = Fixture("dit_all_options", include_bytes!("../fixtures/dit_all_options.safetensors"));
+    let config = DitConfig { num_heads: 4, ..reference_config() };
+    let model = reparameterize(config.init(&device).expect("valid config"));
+    let context = fixture.context(&device);
+    let (x, t): (Tensor<4>, Tensor<1>) = (fixture.tensor("x_t", &device), fixture.tensor("t", &device));
+    let k: Tensor<1> = fixture.tensor("log2_steps", &device);
+    let together = model.forward(x.clone(), t.clone(), k.clone(), &context);
+    for row in 0..3 {
+        let one = TextContext {
+            tokens: context.tokens.clone().narrow(0, row, 1),
+            padding_mask: context.padding_mask.clone().narrow(0, row, 1),
+            pooled: context.pooled.clone().narrow(0, row, 1),
+        };
+        let alone = model.forward(x.clone().narrow(0, row, 1), t.clone().narrow(0, row, 1), k.clone().narrow(0, row, 1), &one);
+        let expected = together.clone().narrow(0, row, 1);
+        alone.to_data().assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-5, 1e-5));
+    }
+}
+
+/// Moves every parameter off its initial value, so that no path is closed by a zero gate.
+fn reparameterize(model: Dit) -> Dit {
+    struct Shift;
+    impl ModuleMapper for Shift {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|value| value + 0.05)
+        }
+    }
+    model.map(&mut Shift)
+}
+
+#[test]
+fn shortcut_loss_and_every_gradient_agree_with_pytorch() {
+    let device = Device::flex();
+    let autodiff = device.clone().autodiff();
+    let fixture = Fixture("shortcut_loss", include_bytes!("../fixtures/shortcut_loss.safetensors"));
+    let config = reference_config();
+
+    let column = |key| fixture.tensor::<1>(key, &device).into_data().iter::<f64>().collect::<Vec<_>>();
+    let rows: Vec<Row> = column("t")
+        .into_iter()
+        .zip(column("log2_steps"))
+        .map(|(t, k)| Row {
+            kind: if k < 7.0 { RowKind::Bootstrap } else { RowKind::Flow },
+            t,
+            log2_steps: k as u32,
+            drop_caption: false,
+        })
+        .collect();
+
+    let teacher = scale(fixture.model(&config, &device), 0.9);
+    let context = fixture.context(&device);
+    let bootstrap_context = TextContext {
+        tokens: context.tokens.clone().narrow(0, 0, 7),
+        padding_mask: context.padding_mask.clone().narrow(0, 0, 7),
+        pooled: context.pooled.clone().narrow(0, 0, 7),
+    };
+    let objective = ObjectiveConfig::Shortcut(ShortcutConfig { clip: 2.0, ..Default::default() });
+    let targets = training_targets(
+        &objective,
+        &rows,
+        fixture.tensor("x_0", &device),
+        fixture.tensor("x_1", &device),
+        &|x, t, k, _| teacher.forward(x, t, k, &bootstrap_context),
+    );
+    let tolerance = Tolerance::rel_abs(1e-4, 1e-4);
+    let expected: Tensor<4> = fixture.tensor("v_target", &device);
+    targets.v_target.to_data().assert_approx_eq::<f32>(&expected.to_data(), tolerance);
+
+    let student = fixture.model(&config, &autodiff);
+    let prediction = student.forward(
+        Tensor::from_inner(targets.x_t.clone()),
+        Tensor::from_inner(targets.t.clone()),
+        Tensor::from_inner(targets.log2_steps.clone()),
+        &fixture.context(&autodiff),
+    );
+    let loss = targets.row_losses(prediction).mean();
+    let expected: Tensor<1> = fixture.tensor("loss", &device);
+    loss.clone().inner().to_data().assert_approx_eq::<f32>(&expected.to_data(), tolerance);
+
+    let gradients = loss.backward();
+    let expected = weights::load(config.init(&device).expect("valid"), fixture.0, fixture.1, "grad.").expect("fixture fits");
+    let mut expected_values = Values(Vec::new());
+    expected.visit(&mut expected_values);
+    let mut compare = Compare { gradients, expected: expected_values.0.into_iter(), compared: 0 };
+    student.visit(&mut compare);
+    assert_eq!(compare.compared, 32, "parameters compared");
+}
+
+fn scale(model: Dit, factor: f64) -> Dit {
+    struct Scale(f64);
+    impl ModuleMapper for Scale {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let factor = self.0;
+            param.map(|value| value * factor)
+        }
+    }
+    model.map(&mut Scale(factor))
+}
+
+struct Values(Vec<Vec<f32>>);
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().into_data().iter().collect());
+    }
+}
+
+struct Compare {
+    gradients: Gradients,
+    expected: std::vec::IntoIter<Vec<f32>>,
+    compared: usize,
+}
+
+impl ModuleVisitor for Compare {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = param.val().grad(&self.gradients).expect("every parameter is used");
+        let found: Vec<f32> = gradient.into_data().iter().collect();
+        let expected = self.expected.next().expect("as many as parameters");
+        let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        let error = found.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(error <= 1e-4 * scale, "parameter {}: error {error}, largest {scale}", self.compared);
+        self.compared += 1;
+    }
+}
