@@ -165,7 +165,7 @@ impl ClipTextEmbeddings {
             .position_embedding
             .weight
             .val()
-            .slice([0..length])
+            .narrow(0, 0, length)
             .reshape([1, length, width]);
         self.token_embedding.forward(token_ids) + positions
     }
@@ -217,13 +217,11 @@ mod tests {
             let length = caption.len();
             let tokens = batch.tokens.clone().slice([row..row + 1, 0..length]);
             assert!(max_difference(tokens, single.tokens) < 1e-5);
-            assert!(
-                max_difference(batch.pooled.clone().slice([row..row + 1]), single.pooled) < 1e-5
-            );
+            assert!(max_difference(batch.pooled.clone().narrow(0, row, 1), single.pooled) < 1e-5);
             let mask: Vec<bool> = batch
                 .padding_mask
                 .clone()
-                .slice([row..row + 1])
+                .narrow(0, row, 1)
                 .into_data()
                 .try_into_vec()
                 .unwrap();
