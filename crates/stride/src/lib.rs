@@ -6,5 +6,5 @@ pub mod dit;
 pub mod noise;
 pub mod objective;
 pub mod sampler;
-pub mod weights;
 pub mod tokenizer;
+pub mod weights;

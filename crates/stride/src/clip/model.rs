@@ -3,10 +3,12 @@
 use burn::module::{Initializer, Module};
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Int, IntDType, Tensor};
+use safetensors::SafeTensors;
 
 use super::config::{ClipConfigError, ClipTextConfig};
 use super::encoder::ClipEncoder;
 use crate::context::TextContext;
+use crate::weights::{self, WeightsError};
 
 /// CLIP's text encoder, as `CLIPTextModel` or, with a projection, `CLIPTextModelWithProjection` of `transformers`.
 ///
@@ -83,6 +85,25 @@ impl ClipTextConfig {
 }
 
 impl ClipTextModel {
+    /// The model with the weights of a safetensors file; `file_name` is for errors only.
+    ///
+    /// Takes a text encoder's file with names under `text_model.`, one without (transformers 5 saves `CLIPTextModel`
+    /// so), and the file of a whole CLIP model, whose image side is left alone.
+    ///
+    /// # Errors
+    /// As [`weights::load`].
+    pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        let bare = SafeTensors::deserialize(bytes)
+            .is_ok_and(|file| file.tensor("final_layer_norm.weight").is_ok());
+        let prefix = if bare { "" } else { "text_model." };
+        let load_projection =
+            |projection| weights::load(projection, file_name, bytes, "text_projection.");
+        Ok(Self {
+            text_model: weights::load(self.text_model, file_name, bytes, prefix)?,
+            text_projection: self.text_projection.map(load_projection).transpose()?,
+        })
+    }
+
     /// The context of a batch of captions.
     ///
     /// `token_ids` is `[B, L]` for any `L` up to `max_position_embeddings`, each row from its start to its end token
@@ -177,6 +198,7 @@ mod tests {
     use super::*;
     use crate::clip::HiddenAct;
     use crate::tokenizer::pad_token_ids;
+    use crate::weights::StoredDtype;
 
     const END: u32 = 19;
 
@@ -269,6 +291,43 @@ mod tests {
             expected.padding_mask.into_data(),
             old.padding_mask.into_data()
         );
+    }
+
+    #[test]
+    fn every_spelling_of_the_weights_is_loaded() {
+        let device = Device::flex();
+        let (saved, other) = (model(&device), model(&device));
+        let ids = pad_token_ids(&[vec![18, 3, 4, END]], END, &device);
+        let expected = saved.forward(ids.clone());
+
+        let bytes = weights::save(&saved, "", StoredDtype::F32, &[]).unwrap();
+        let loaded = other
+            .clone()
+            .load("model.safetensors", &bytes)
+            .unwrap()
+            .forward(ids.clone());
+        assert_eq!(max_difference(expected.pooled.clone(), loaded.pooled), 0.0);
+        assert!(
+            other
+                .clone()
+                .load("model.safetensors", &bytes[..bytes.len() / 2])
+                .is_err()
+        );
+
+        let bytes = weights::save(&saved.text_model, "", StoredDtype::F32, &[]).unwrap();
+        let without_projection = ClipTextModel {
+            text_projection: None,
+            ..other.clone()
+        };
+        let loaded = without_projection
+            .load("model.safetensors", &bytes)
+            .unwrap()
+            .forward(ids);
+        assert_eq!(max_difference(expected.tokens, loaded.tokens), 0.0);
+        assert!(matches!(
+            other.load("model.safetensors", &bytes),
+            Err(WeightsError::Missing { .. })
+        ));
     }
 
     #[test]

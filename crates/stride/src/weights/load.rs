@@ -24,7 +24,9 @@ pub fn load<M: Module>(
     prefix: &str,
 ) -> Result<M, WeightsError> {
     let file = open(file_name, bytes)?;
-    let unused = file.names().into_iter().filter(|name| name.starts_with(prefix));
+    // Older transformers stored the numbers of the positions beside their embeddings.
+    let is_weight = |name: &&str| name.starts_with(prefix) && !name.ends_with(".position_ids");
+    let unused = file.names().into_iter().filter(is_weight);
     let mut loader = Loader {
         unused: unused.map(str::to_owned).collect(),
         file,

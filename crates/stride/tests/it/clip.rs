@@ -1,10 +1,10 @@
 //! The CLIP text encoder against `transformers` (fixture: `parity/export_clip.py`).
 
 use burn::module::Module;
-use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::SafeTensors;
 use stride::clip::{ClipTextConfig, ClipTextModel};
+use stride::weights;
 
 const FIXTURE: &[u8] = include_bytes!("../fixtures/clip.safetensors");
 
@@ -15,14 +15,7 @@ fn config(case: &str) -> ClipTextConfig {
 }
 
 fn tensor<const D: usize>(name: &str, device: &Device) -> Tensor<D> {
-    let file = SafeTensors::deserialize(FIXTURE).expect("the fixture");
-    let view = file.tensor(name).expect("a tensor");
-    let values: Vec<f32> = view
-        .data()
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect();
-    Tensor::from_data(TensorData::new(values, view.shape().to_vec()), device)
+    weights::tensor("clip.safetensors", FIXTURE, name, device).expect("a tensor")
 }
 
 fn token_ids(device: &Device) -> Tensor<2, Int> {
@@ -36,14 +29,8 @@ fn token_ids(device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(TensorData::new(values, view.shape().to_vec()), device)
 }
 
-fn load<M: Module + ModuleSnapshot>(mut module: M, prefix: &str) -> M {
-    let mut store = SafetensorsStore::from_bytes(Some(FIXTURE.to_vec()))
-        .with_from_adapter(PyTorchToBurnAdapter)
-        .with_key_remapping(format!("^{}", prefix.replace('.', "\\.")), "");
-    let result = module.load_from(&mut store).expect("loads");
-    assert!(result.missing.is_empty(), "{:?}", result.missing);
-    assert!(result.errors.is_empty(), "{:?}", result.errors);
-    module
+fn load<M: Module>(module: M, prefix: &str) -> M {
+    weights::load(module, "clip.safetensors", FIXTURE, prefix).expect("weights that fit")
 }
 
 fn check<const D: usize>(what: &str, found: Tensor<D>, expected: Tensor<D>, tolerance: f32) {
