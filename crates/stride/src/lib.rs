@@ -7,4 +7,5 @@ pub mod noise;
 pub mod objective;
 pub mod sampler;
 pub mod tokenizer;
+pub mod vae;
 pub mod weights;

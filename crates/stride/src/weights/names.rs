@@ -16,11 +16,12 @@ impl Path {
         self.levels.pop();
     }
 
-    /// The parameter's name in a file.
+    /// The parameter's name in a file: variants of enums leave no trace in it.
     pub(super) fn file_name(&self, prefix: &str) -> String {
         let is_norm = self.container().is_some_and(|kind| kind.ends_with("Norm"));
         let last = self.levels.len().saturating_sub(1);
-        let parts = self.levels.iter().enumerate().map(|(level, (name, _))| {
+        let levels = self.levels.iter().enumerate();
+        let parts = levels.filter(|(_, (_, kind))| !kind.starts_with("Enum:")).map(|(level, (name, _))| {
             match (level == last && is_norm, name.as_str()) {
                 (true, "gamma") => "weight",
                 (true, "beta") => "bias",

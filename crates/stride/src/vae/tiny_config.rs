@@ -1,0 +1,144 @@
+//! Shape and options of the tiny autoencoder.
+
+use serde::{Deserialize, Serialize};
+
+use super::AutoencoderConfigError;
+
+/// Configuration of an [`AutoencoderTiny`](super::AutoencoderTiny), with the names and defaults
+/// of diffusers; the fields after `shift_factor` are ours and off by default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AutoencoderTinyConfig {
+    /// Channels of a picture going in.
+    pub in_channels: usize,
+    /// Channels of a picture coming out.
+    pub out_channels: usize,
+    /// Widths of the encoder's stages, from the picture down.
+    pub encoder_block_out_channels: Vec<usize>,
+    /// Widths of the decoder's stages, from the latents up.
+    pub decoder_block_out_channels: Vec<usize>,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+    /// Residual blocks of every encoder stage.
+    pub num_encoder_blocks: Vec<usize>,
+    /// Residual blocks of every decoder stage.
+    pub num_decoder_blocks: Vec<usize>,
+    /// Latents are (z - shift_factor) scaling_factor.
+    pub scaling_factor: f64,
+    /// See `scaling_factor`.
+    pub shift_factor: f64,
+    /// The encoder starts from squares of this side folded into channels, so that no convolution
+    /// runs at full resolution.
+    pub encoder_pixel_shuffle: usize,
+    /// The decoder ends by unfolding channels into squares of this side.
+    pub decoder_pixel_shuffle: usize,
+    /// Adds a linear path for colour: mean colours into the latents, latents into the picture.
+    pub color_skip: bool,
+    /// Mean of every latent channel over the training data, subtracted on encoding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latents_mean: Option<Vec<f32>>,
+    /// Standard deviation of every latent channel, divided by on encoding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latents_std: Option<Vec<f32>>,
+}
+
+impl Default for AutoencoderTinyConfig {
+    fn default() -> Self {
+        Self {
+            in_channels: 3,
+            out_channels: 3,
+            encoder_block_out_channels: vec![64; 4],
+            decoder_block_out_channels: vec![64; 4],
+            latent_channels: 4,
+            num_encoder_blocks: vec![1, 3, 3, 3],
+            num_decoder_blocks: vec![3, 3, 3, 1],
+            scaling_factor: 1.0,
+            shift_factor: 0.0,
+            encoder_pixel_shuffle: 1,
+            decoder_pixel_shuffle: 1,
+            color_skip: false,
+            latents_mean: None,
+            latents_std: None,
+        }
+    }
+}
+
+impl AutoencoderTinyConfig {
+    /// The autoencoder of the avatars: 32x32x4 latents at 256x256, quick to train on a CPU.
+    pub fn avatars() -> Self {
+        Self {
+            encoder_block_out_channels: vec![64, 128],
+            decoder_block_out_channels: vec![128, 64, 32],
+            num_encoder_blocks: vec![1, 2],
+            num_decoder_blocks: vec![2, 1, 1],
+            encoder_pixel_shuffle: 4,
+            decoder_pixel_shuffle: 2,
+            color_skip: true,
+            ..Self::default()
+        }
+    }
+
+    /// Side of the square of pixels that one latent position stands for.
+    pub fn downsampling_factor(&self) -> usize {
+        self.encoder_pixel_shuffle << self.encoder_block_out_channels.len().saturating_sub(1)
+    }
+
+    /// Checks that the numbers describe an autoencoder.
+    ///
+    /// # Errors
+    /// Names the field that does not fit.
+    pub fn validate(&self) -> Result<(), AutoencoderConfigError> {
+        let check = |holds: bool, field, expected: String, found: String| {
+            if holds { Ok(()) } else { Err(AutoencoderConfigError { field, expected, found }) }
+        };
+        for (field, value) in [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("latent_channels", self.latent_channels),
+            ("encoder_pixel_shuffle", self.encoder_pixel_shuffle),
+            ("decoder_pixel_shuffle", self.decoder_pixel_shuffle),
+        ] {
+            check(value > 0, field, "at least 1".into(), value.to_string())?;
+        }
+        for (field, widths, blocks_field, blocks) in [
+            (
+                "encoder_block_out_channels",
+                &self.encoder_block_out_channels,
+                "num_encoder_blocks",
+                &self.num_encoder_blocks,
+            ),
+            (
+                "decoder_block_out_channels",
+                &self.decoder_block_out_channels,
+                "num_decoder_blocks",
+                &self.num_decoder_blocks,
+            ),
+        ] {
+            let positive = !widths.is_empty() && widths.iter().all(|&width| width > 0);
+            check(positive, field, "positive widths".into(), format!("{widths:?}"))?;
+            let expected = format!("{} numbers, as {field} has", widths.len());
+            check(blocks.len() == widths.len(), blocks_field, expected, format!("{blocks:?}"))?;
+        }
+        let up = self.decoder_pixel_shuffle << (self.decoder_block_out_channels.len() - 1);
+        let down = self.downsampling_factor();
+        check(
+            up == down,
+            "decoder_pixel_shuffle",
+            format!("an upsampling by {down}, as the encoder downsamples"),
+            format!("an upsampling by {up}"),
+        )?;
+        for (field, values) in
+            [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)]
+        {
+            if let Some(values) = values {
+                let expected = format!("{} finite numbers", self.latent_channels);
+                let fits = values.len() == self.latent_channels
+                    && values.iter().all(|v| v.is_finite() && (field == "latents_mean" || *v > 0.0));
+                check(fits, field, expected, format!("{values:?}"))?;
+            }
+        }
+        let scale = self.scaling_factor;
+        let positive = scale.is_finite() && scale > 0.0;
+        check(positive, "scaling_factor", "a positive number".into(), scale.to_string())
+    }
+}
