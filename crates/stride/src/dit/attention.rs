@@ -4,8 +4,10 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation::softmax};
 
+use super::linear::{self, per_token};
+use super::norm::rms_normalize;
 use super::position::Rotary;
-use super::{DitConfig, init, norm::rms_normalize};
+use super::DitConfig;
 
 /// Self-attention over the image tokens.
 #[derive(Module, Debug)]
@@ -22,8 +24,8 @@ impl SelfAttention {
         let d = config.hidden_size;
         let head_norm = || config.qk_norm.then(|| HeadNorm::new(config.head_dim(), device));
         Self {
-            qkv: init::xavier(d, 3 * d, device),
-            proj: init::xavier(d, d, device),
+            qkv: linear::xavier(d, 3 * d, device),
+            proj: linear::xavier(d, d, device),
             q_norm: head_norm(),
             k_norm: head_norm(),
             num_heads: config.num_heads,
@@ -34,12 +36,12 @@ impl SelfAttention {
     pub(super) fn forward(&self, x: Tensor<3>, rotary: Option<&Rotary>) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let (n, head_dim) = (self.num_heads, d / self.num_heads);
-        let qkv = self.qkv.forward(x).reshape([b, t, 3, n, head_dim]).permute([2, 0, 3, 1, 4]);
+        let qkv = per_token(&self.qkv, x).reshape([b, t, 3, n, head_dim]).permute([2, 0, 3, 1, 4]);
         let part = |i: usize| qkv.clone().narrow(0, i, 1).squeeze_dim::<4>(0); // [B, N, T, head_dim]
         let rotate = |x: Tensor<4>| rotary.map_or(x.clone(), |rotary| rotary.apply(x));
         let q = rotate(HeadNorm::maybe(&self.q_norm, part(0)));
         let k = rotate(HeadNorm::maybe(&self.k_norm, part(1)));
-        self.proj.forward(attend(q, k, part(2), None))
+        per_token(&self.proj, attend(q, k, part(2), None))
     }
 }
 
@@ -64,10 +66,10 @@ impl CrossAttention {
         let (d, e) = (config.hidden_size, config.context_dim);
         let head_norm = || config.qk_norm.then(|| HeadNorm::new(config.head_dim(), device));
         Self {
-            to_q: init::xavier(d, d, device),
-            to_k: init::xavier(e, d, device),
-            to_v: init::xavier(e, d, device),
-            to_out: init::zeros(d, d, device),
+            to_q: linear::xavier(d, d, device),
+            to_k: linear::xavier(e, d, device),
+            to_v: linear::xavier(e, d, device),
+            to_out: linear::zeros(d, d, device),
             q_norm: head_norm(),
             k_norm: head_norm(),
             num_heads: config.num_heads,
@@ -80,10 +82,10 @@ impl CrossAttention {
             let [b, length, d] = x.dims();
             x.reshape([b, length, self.num_heads, d / self.num_heads]).swap_dims(1, 2)
         };
-        let q = HeadNorm::maybe(&self.q_norm, heads(self.to_q.forward(x)));
-        let k = HeadNorm::maybe(&self.k_norm, heads(self.to_k.forward(context.clone())));
-        let v = heads(self.to_v.forward(context));
-        self.to_out.forward(attend(q, k, v, Some(bias)))
+        let q = HeadNorm::maybe(&self.q_norm, heads(per_token(&self.to_q, x)));
+        let k = HeadNorm::maybe(&self.k_norm, heads(per_token(&self.to_k, context.clone())));
+        let v = heads(per_token(&self.to_v, context));
+        per_token(&self.to_out, attend(q, k, v, Some(bias)))
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::attention::{CrossAttention, SelfAttention};
 use super::norm::{modulate, normalize};
 use super::position::Rotary;
-use super::{DitConfig, NormKind, init, mlp::Mlp};
+use super::{DitConfig, NormKind, linear, mlp::Mlp};
 
 /// Self-attention, attention to the text where configured, feed-forward; each on a residual
 /// stream, the first and last shifted, scaled and gated by the condition.
@@ -37,7 +37,7 @@ impl DitBlock {
                 .uses_tokens()
                 .then(|| CrossAttention::new(config, device)),
             mlp: Mlp::new(config, device),
-            modulation: init::zeros(config.hidden_size, 6 * config.hidden_size, device),
+            modulation: linear::zeros(config.hidden_size, 6 * config.hidden_size, device),
             norm: config.norm,
         }
     }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData, activation::silu};
 
-use super::init;
+use super::linear;
 
 /// Numbers in the sinusoid: half cosines, half sines.
 const FREQUENCY_DIM: usize = 256;
@@ -25,8 +25,8 @@ pub(super) struct ScalarEmbedder {
 impl ScalarEmbedder {
     pub(super) fn new(hidden_size: usize, device: &Device) -> Self {
         Self {
-            linear_1: init::normal(FREQUENCY_DIM, hidden_size, device),
-            linear_2: init::normal(hidden_size, hidden_size, device),
+            linear_1: linear::normal(FREQUENCY_DIM, hidden_size, device),
+            linear_2: linear::normal(hidden_size, hidden_size, device),
         }
     }
 

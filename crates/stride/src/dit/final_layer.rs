@@ -4,8 +4,9 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
+use super::linear::{self, per_token};
 use super::norm::{modulate, normalize};
-use super::{DitConfig, NormKind, init};
+use super::{DitConfig, NormKind};
 
 /// Normalise, modulate, project D to the p p C numbers of a patch; all zero at the start.
 #[derive(Module, Debug)]
@@ -20,8 +21,8 @@ impl FinalLayer {
     pub(super) fn new(config: &DitConfig, device: &Device) -> Self {
         let (d, p) = (config.hidden_size, config.patch_size);
         Self {
-            modulation: init::zeros(d, 2 * d, device),
-            linear: init::zeros(d, p * p * config.in_channels, device),
+            modulation: linear::zeros(d, 2 * d, device),
+            linear: linear::zeros(d, p * p * config.in_channels, device),
             norm: config.norm,
         }
     }
@@ -31,6 +32,6 @@ impl FinalLayer {
         let [b, _, d] = x.dims();
         let vectors = self.modulation.forward(condition).reshape([b, 2, d]);
         let vector = |i: usize| vectors.clone().narrow(1, i, 1); // [B, 1, D]
-        self.linear.forward(modulate(normalize(x, self.norm), vector(0), vector(1)))
+        per_token(&self.linear, modulate(normalize(x, self.norm), vector(0), vector(1)))
     }
 }

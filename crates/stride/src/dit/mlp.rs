@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation::{sigmoid, silu}};
 
-use super::{DitConfig, MlpKind, init};
+use super::linear::{self, per_token};
+use super::{DitConfig, MlpKind};
 
 /// D to the hidden width and back; with SwiGLU, `fc1` yields gate and value side by side.
 #[derive(Module, Debug)]
@@ -19,22 +20,22 @@ impl Mlp {
         let (d, hidden) = (config.hidden_size, config.mlp_hidden_size());
         let gated = config.mlp == MlpKind::Swiglu;
         Self {
-            fc1: init::xavier(d, if gated { 2 * hidden } else { hidden }, device),
-            fc2: init::xavier(hidden, d, device),
+            fc1: linear::xavier(d, if gated { 2 * hidden } else { hidden }, device),
+            fc2: linear::xavier(hidden, d, device),
             gated,
         }
     }
 
     /// `[B, T, D]` to `[B, T, D]`.
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = self.fc1.forward(x);
+        let hidden = per_token(&self.fc1, x);
         let hidden = if self.gated {
             let width = hidden.dims()[2] / 2;
             silu(hidden.clone().narrow(2, 0, width)) * hidden.narrow(2, width, width)
         } else {
             gelu_tanh(hidden)
         };
-        self.fc2.forward(hidden)
+        per_token(&self.fc2, hidden)
     }
 }
 

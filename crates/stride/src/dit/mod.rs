@@ -5,7 +5,7 @@ mod block;
 mod config;
 mod embedding;
 mod final_layer;
-mod init;
+mod linear;
 mod mlp;
 mod model;
 mod norm;

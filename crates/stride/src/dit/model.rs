@@ -9,7 +9,7 @@ use super::embedding::ScalarEmbedder;
 use super::final_layer::FinalLayer;
 use super::patch::{PatchEmbed, unpatchify};
 use super::position::{Rotary, sincos_2d};
-use super::{DitConfig, DitConfigError, init};
+use super::{DitConfig, DitConfigError, linear};
 use crate::context::TextContext;
 
 /// A score this low leaves no weight after the softmax, and stays finite in half precision.
@@ -51,7 +51,7 @@ impl DitConfig {
             pooled_projection: self
                 .text_conditioning
                 .uses_pooled()
-                .then(|| init::xavier(self.context_dim, self.hidden_size, device)),
+                .then(|| linear::xavier(self.context_dim, self.hidden_size, device)),
             blocks: (0..self.depth).map(|_| DitBlock::new(self, device)).collect(),
             final_layer: FinalLayer::new(self, device),
             config: self.clone(),

@@ -38,7 +38,14 @@ impl PatchEmbed {
         let weight = self.proj.weight.val();
         let [hidden_size, _, p, _] = weight.dims();
         let weight = weight.reshape([hidden_size as i32, -1]).transpose();
-        linear(patchify(x, p), weight, self.proj.bias.as_ref().map(|bias| bias.val()))
+        let patches = patchify(x, p);
+        let [b, t, n] = patches.dims();
+        let tokens = linear(
+            patches.reshape([b * t, n]),
+            weight,
+            self.proj.bias.as_ref().map(|bias| bias.val()),
+        );
+        tokens.reshape([b, t, hidden_size])
     }
 }
 
