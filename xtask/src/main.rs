@@ -1,3 +1,59 @@
-//! Checks of the repository: what CI runs.
+//! Checks of the repository: `cargo xtask check` is what CI runs, `cargo xtask tidy` looks at the
+//! tree alone.
 
-fn main() {}
+use std::io::{Write as _, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+mod check;
+mod tidy;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+  check   everything CI runs, cheapest first: fmt, tidy, clippy, test, doc
+  tidy    the rules of the tree that the compiler does not know (STYLE.md)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["check"] => check::run(&repository()),
+        ["tidy"] => run_tidy(&repository()),
+        ["help" | "--help" | "-h"] => print(USAGE),
+        _ => {
+            let _ = writeln!(stderr(), "{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the repository this program was built in.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn run_tidy(root: &Path) -> Result<()> {
+    let problems = tidy::problems(root)?;
+    for problem in &problems {
+        print(problem)?;
+    }
+    if !problems.is_empty() {
+        bail!("tidy found {} problems; STYLE.md gives the rules", problems.len());
+    }
+    Ok(())
+}
+
+fn print(line: &str) -> Result<()> {
+    writeln!(stdout(), "{line}")?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! What CI runs, cheapest first, each step with its time.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+/// The steps that call cargo after tidy. All use the release profile, so that tests and program
+/// share one build of the dependencies.
+const CARGO_STEPS: [&[&str]; 3] = [
+    &["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"],
+    &["test", "--workspace", "--release"],
+    &["doc", "--workspace", "--no-deps", "--release"],
+];
+
+/// Runs every step and stops at the first that fails.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let start = Instant::now();
+    timed("cargo fmt --all --check", || cargo(root, &["fmt", "--all", "--check"]))?;
+    timed("tidy", || crate::run_tidy(root))?;
+    for arguments in CARGO_STEPS {
+        timed(&format!("cargo {}", arguments.join(" ")), || cargo(root, arguments))?;
+    }
+    crate::print(&format!("check: everything passed in {:.0} s", start.elapsed().as_secs_f64()))
+}
+
+fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    crate::print(&format!("== {name}"))?;
+    let start = Instant::now();
+    step().with_context(|| format!("{name} failed"))?;
+    crate::print(&format!("== {name}: passed in {:.1} s", start.elapsed().as_secs_f64()))
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
+    // `cargo run` tells the program which cargo started it.
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root);
+    // Only the documentation step reads it; setting it elsewhere changes nothing.
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    let status = command.status().context("cargo could not be started")?;
+    if !status.success() {
+        bail!("{status}");
+    }
+    Ok(())
+}
