@@ -1,6 +1,7 @@
 //! Autoencoders: pictures to latents and back.
 
 mod autoencoder;
+mod conv;
 mod resample;
 mod tiny;
 mod tiny_config;

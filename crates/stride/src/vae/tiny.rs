@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d, Relu};
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 
+use super::conv::conv2d;
 use super::resample::{downsample_mean, pixel_shuffle, pixel_unshuffle, upsample_nearest};
 use super::{AutoencoderConfigError, AutoencoderTinyConfig};
 
@@ -175,7 +176,7 @@ impl Stack {
 impl Layer {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Conv(conv) => conv.forward(x),
+            Self::Conv(conv) => conv2d(conv, x),
             Self::Block(block) => block.forward(x),
             Self::Relu(_) => relu(x),
             Self::Upsample(_) => upsample_nearest(x, 2),
