@@ -1,1 +1,20 @@
-//! Captioned image folders and latent caches.
+//! Captioned image folders and latent caches: what training reads.
+//!
+//! - [`ImageFolder`]: the listing of a folder with `metadata.jsonl`.
+//! - [`ImageSet`]: decoded RGB pixels of a listing in memory, for autoencoder training.
+//! - [`LatentCache`]: encoded images and tokenised captions in one file, for transformer training.
+//! - [`Fingerprint`]: the content hash that tells a stale cache from a current one.
+
+mod error;
+mod fingerprint;
+mod folder;
+mod image_set;
+mod latent_cache;
+mod sheet;
+
+pub use error::DataError;
+pub use fingerprint::Fingerprint;
+pub use folder::{CaptionedImage, ImageFolder};
+pub use image_set::{ImageSet, decode_rgb};
+pub use latent_cache::{LatentCache, LatentShape};
+pub use sheet::write_sheet;

@@ -1,0 +1,148 @@
+//! Decoded pixels of a whole data set in memory.
+
+use std::fs;
+
+use image::imageops::FilterType;
+use rayon::prelude::*;
+
+use crate::{CaptionedImage, DataError, ImageFolder};
+
+/// Square RGB pictures as 8-bit pixels, one after the other, rows of R G B.
+///
+/// 16,000 pictures of 256x256 take 3.1 GB; bound them with `max_images` of [`ImageFolder::open`].
+pub struct ImageSet {
+    resolution: usize,
+    pixels: Vec<u8>,
+}
+
+impl ImageSet {
+    /// Decodes every image of a folder at `resolution`, in parallel.
+    ///
+    /// # Errors
+    /// When an image cannot be read or decoded; the error names the file and its line.
+    pub fn load(folder: &ImageFolder, resolution: usize) -> Result<Self, DataError> {
+        let size = resolution * resolution * 3;
+        let mut pixels = vec![0; folder.images.len() * size];
+        pixels.par_chunks_mut(size).zip(&folder.images).try_for_each(|(out, image)| {
+            out.copy_from_slice(&decode_rgb(image, resolution)?);
+            Ok::<_, DataError>(())
+        })?;
+        Ok(Self { resolution, pixels })
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.pixels.len() / self.image_size()
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.pixels.is_empty()
+    }
+
+    /// Height and width of every picture.
+    pub fn resolution(&self) -> usize {
+        self.resolution
+    }
+
+    /// Copies the square of side `size` at (`top`, `left`) of picture `index` into `out` as
+    /// `[3, size, size]` values in [-1, 1].
+    ///
+    /// # Panics
+    /// When the square leaves the picture or `out` has another length: both are the caller's to fix.
+    pub fn crop(&self, index: usize, top: usize, left: usize, size: usize, out: &mut [f32]) {
+        let image = &self.pixels[index * self.image_size()..][..self.image_size()];
+        assert!(
+            top + size <= self.resolution && left + size <= self.resolution,
+            "crop leaves the picture"
+        );
+        assert_eq!(out.len(), 3 * size * size, "length of the output");
+        let (red, rest) = out.split_at_mut(size * size);
+        let (green, blue) = rest.split_at_mut(size * size);
+        for row in 0..size {
+            let source = &image[((top + row) * self.resolution + left) * 3..][..size * 3];
+            let target = row * size..(row + 1) * size;
+            let planes = red[target.clone()]
+                .iter_mut()
+                .zip(&mut green[target.clone()])
+                .zip(&mut blue[target]);
+            for (((r, g), b), rgb) in planes.zip(source.chunks_exact(3)) {
+                *r = f32::from(rgb[0]) / 127.5 - 1.0;
+                *g = f32::from(rgb[1]) / 127.5 - 1.0;
+                *b = f32::from(rgb[2]) / 127.5 - 1.0;
+            }
+        }
+    }
+
+    fn image_size(&self) -> usize {
+        self.resolution * self.resolution * 3
+    }
+}
+
+/// Decodes one image to `resolution * resolution * 3` bytes of RGB; a picture of another size is
+/// cropped to its central square and resized (Lanczos of radius 3).
+///
+/// # Errors
+/// When the file cannot be read or decoded.
+pub fn decode_rgb(image: &CaptionedImage, resolution: usize) -> Result<Vec<u8>, DataError> {
+    let bytes = fs::read(&image.path).map_err(DataError::io(&image.path))?;
+    let decoded = image::load_from_memory(&bytes).map_err(|source| DataError::Decode {
+        path: image.path.clone(),
+        line: image.line,
+        source,
+    })?;
+    let side = u32::try_from(resolution).unwrap_or(u32::MAX);
+    if (decoded.width(), decoded.height()) == (side, side) {
+        return Ok(decoded.into_rgb8().into_raw());
+    }
+    let square = decoded.width().min(decoded.height());
+    let (left, top) = ((decoded.width() - square) / 2, (decoded.height() - square) / 2);
+    let cropped = decoded.crop_imm(left, top, square, square).into_rgb8();
+    Ok(image::imageops::resize(&cropped, side, side, FilterType::Lanczos3).into_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn folder(dir: &Path) -> ImageFolder {
+        fs::write(
+            dir.join("metadata.jsonl"),
+            "{\"file_name\":\"a.png\",\"text\":\"x\"}\n{\"file_name\":\"b.png\",\"text\":\"y\"}\n",
+        )
+        .expect("writable");
+        let gradient =
+            image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([x as u8 * 10, y as u8 * 10, 255]));
+        gradient.save(dir.join("a.png")).expect("writable");
+        image::RgbImage::from_pixel(20, 16, image::Rgb([0, 100, 200]))
+            .save(dir.join("b.png"))
+            .expect("writable");
+        ImageFolder::open(dir, None).expect("valid listing")
+    }
+
+    #[test]
+    fn crops_are_planar_and_scaled() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let set = ImageSet::load(&folder(dir.path()), 8).expect("decodable");
+        assert_eq!((set.len(), set.resolution()), (2, 8));
+        let mut crop = [0.0; 3 * 2 * 2];
+        set.crop(0, 3, 5, 2, &mut crop);
+        let scaled = |v: [u8; 4]| v.map(|v| f32::from(v) / 127.5 - 1.0);
+        assert_eq!(crop[0..4], scaled([50, 60, 50, 60]));
+        assert_eq!(crop[4..8], scaled([30, 30, 40, 40]));
+        assert_eq!(crop[8..12], [1.0; 4]);
+        set.crop(1, 0, 0, 2, &mut crop);
+        assert_eq!(crop[4..8], scaled([100; 4]), "a flat picture stays flat when resized");
+    }
+
+    #[test]
+    fn a_broken_image_is_named_with_its_line() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let folder = folder(dir.path());
+        fs::write(dir.path().join("b.png"), b"not a picture").expect("writable");
+        let message = ImageSet::load(&folder, 8).err().expect("must fail").to_string();
+        assert!(message.contains("b.png") && message.contains("line 2"), "{message}");
+    }
+}
