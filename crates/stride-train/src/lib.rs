@@ -1,1 +1,81 @@
 //! Training of the autoencoder, the text encoder and the diffusion transformer.
+//!
+//! [`run`] reads a configuration and trains. Every kind of training implements [`Trainee`] and is driven by
+//! [`train_loop`], which owns what they share: schedule, optimizer, averages, metrics,
+//! checkpoints and stopping.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+mod checkpoint;
+mod config;
+mod ema;
+mod error;
+mod gradients;
+mod lr_schedule;
+mod metrics;
+pub mod muon;
+mod named_tensors;
+mod optimizer;
+mod progress;
+mod train_loop;
+mod vae_loss;
+mod vae_trainer;
+
+pub use checkpoint::{Checkpoint, Resume, TrainerState};
+pub use config::{DataConfig, RunConfig, RunKind};
+pub use ema::{Ema, EmaConfig, EmaDecay};
+pub use error::TrainError;
+pub use gradients::{NamedGradients, with_own_leaves};
+pub use lr_schedule::{Budget, LrSchedule};
+pub use metrics::Metrics;
+pub use named_tensors::NamedTensors;
+pub use optimizer::{Optimizer, OptimizerConfig, OptimizerKind};
+pub use progress::{LogProgress, Progress, ProgressUpdate};
+pub use train_loop::{
+    LoopConfig, OutputConfig, RunSummary, StepInfo, StepLoss, Surroundings, TrainState, Trainee,
+    load_module, train_loop,
+};
+pub use vae_loss::{VaeLossConfig, contrast_error, moment_kl, reconstruction_loss};
+pub use vae_trainer::{VaeTrainConfig, VaeTrainer};
+
+/// Trains as a configuration file says.
+///
+/// `overrides` are `section.key=value` settings applied to the file; `run_dir` replaces the file's.
+/// Setting `stop` ends the run after the present step, with a checkpoint.
+///
+/// # Errors
+/// When the configuration, the data or the checkpoint does not fit, the loss is not finite any more, or the
+/// disk refuses.
+pub fn run(
+    config: &Path,
+    overrides: &[String],
+    resume: Option<&Resume>,
+    run_dir: Option<&Path>,
+    progress: &mut dyn Progress,
+    stop: &AtomicBool,
+) -> Result<RunSummary, TrainError> {
+    let mut config = RunConfig::load(config, overrides)?;
+    if let Some(run_dir) = run_dir {
+        config.run_dir = run_dir.to_owned();
+    }
+    fs::create_dir_all(&config.run_dir).map_err(TrainError::io(&config.run_dir))?;
+    let config_text = config.to_toml()?;
+    let config_path = config.run_dir.join("config.toml");
+    fs::write(&config_path, &config_text).map_err(TrainError::io(&config_path))?;
+    let around = Surroundings {
+        config: &config.training,
+        config_text: &config_text,
+        run_dir: &config.run_dir,
+        resume,
+        progress,
+        stop,
+    };
+    match config.kind {
+        RunKind::Vae => {
+            let (mut trainer, state) = VaeTrainer::new(&config)?;
+            train_loop(&mut trainer, state, around)
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The configuration of a run: one TOML file, overrides, and a resolved copy in the run folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::TrainError;
+use crate::ema::EmaConfig;
+use crate::optimizer::OptimizerConfig;
+use crate::train_loop::LoopConfig;
+use crate::vae_trainer::VaeTrainConfig;
+
+/// Everything that decides a run.
+///
+/// ```toml
+/// kind = "vae"
+/// run_dir = "runs/avatars-vae"
+/// [data]
+/// dir = "data/avatars"
+/// [training.budget]
+/// max_seconds = 1320
+/// [vae.model]
+/// # fields of the autoencoder's config.json
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// What is trained.
+    pub kind: RunKind,
+    /// Where metrics, checkpoints, pictures and the model go.
+    pub run_dir: PathBuf,
+    /// Seed of everything random.
+    #[serde(default)]
+    pub seed: u64,
+    /// The training images.
+    pub data: DataConfig,
+    /// Length of the run, schedule, output.
+    #[serde(default)]
+    pub training: LoopConfig,
+    /// The optimizer.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// Averages of the weights to keep.
+    #[serde(default)]
+    pub ema: Vec<EmaConfig>,
+    /// Settings of autoencoder training; there if and only if `kind = "vae"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vae: Option<VaeTrainConfig>,
+}
+
+/// What a run trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// An autoencoder.
+    Vae,
+}
+
+/// The training images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// A folder of images with `metadata.jsonl`.
+    pub dir: PathBuf,
+    /// Height and width; other images are cropped to a square and resized.
+    #[serde(default = "default_resolution")]
+    pub resolution: usize,
+    /// Images used, from the start of the listing; all if absent.
+    pub max_images: Option<usize>,
+    /// Of these, the last ones are kept out of training, for evaluation.
+    #[serde(default = "default_held_out")]
+    pub held_out: usize,
+}
+
+fn default_resolution() -> usize {
+    256
+}
+
+fn default_held_out() -> usize {
+    64
+}
+
+impl RunConfig {
+    /// Reads a configuration file and applies overrides of the form `section.key=value`.
+    ///
+    /// A value is read as TOML (`0.5`, `true`, `[0.9, 0.98]`), and as a string where it is no TOML.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has an unknown or unfit field, or an override does not fit.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
+        let text = fs::read_to_string(path).map_err(TrainError::io(path))?;
+        let config_error = |problem: String| TrainError::Config { path: path.to_owned(), problem };
+        let mut table: Table =
+            text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
+        for setting in overrides {
+            apply_override(&mut table, setting)
+                .map_err(|problem| TrainError::Override { setting: setting.clone(), problem })?;
+        }
+        let config: Self = if overrides.is_empty() {
+            // From the text, so that an error shows the line.
+            toml::from_str(&text).map_err(|error| config_error(error.to_string()))?
+        } else {
+            Value::Table(table)
+                .try_into()
+                .map_err(|error: toml::de::Error| config_error(error.to_string()))?
+        };
+        config.validate().map_err(config_error)?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML, with every default spelled out.
+    ///
+    /// # Errors
+    /// When a number does not fit TOML, such as a seed beyond 63 bits.
+    pub fn to_toml(&self) -> Result<String, TrainError> {
+        toml::to_string(self).map_err(|error| TrainError::Config {
+            path: self.run_dir.join("config.toml"),
+            problem: error.to_string(),
+        })
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let budget = self.training.budget;
+        if budget.max_steps.is_none() && budget.max_seconds.is_none() {
+            return Err("training.budget: set max_steps, max_seconds or both".to_owned());
+        }
+        check(
+            budget.max_seconds.is_none_or(|s| s > 0.0),
+            "training.budget.max_seconds",
+            "positive",
+        )?;
+        let is_share = |value: f64| (0.0..=1.0).contains(&value);
+        check(
+            is_share(self.training.schedule.decay_fraction),
+            "training.schedule.decay_fraction",
+            "in [0, 1]",
+        )?;
+        check(self.data.resolution > 0, "data.resolution", "at least 1")?;
+        check(self.data.held_out > 0, "data.held_out", "at least 1")?;
+        let optimizer = &self.optimizer;
+        check(optimizer.learning_rate > 0.0, "optimizer.learning_rate", "positive")?;
+        check(
+            optimizer.betas.iter().all(|b| (0.0..1.0).contains(b)),
+            "optimizer.betas",
+            "in [0, 1)",
+        )?;
+        check(optimizer.epsilon > 0.0, "optimizer.epsilon", "positive")?;
+        check(optimizer.weight_decay >= 0.0, "optimizer.weight_decay", "at least 0")?;
+        check(
+            optimizer.max_grad_norm.is_none_or(|max| max > 0.0),
+            "optimizer.max_grad_norm",
+            "positive",
+        )?;
+        for ema in &self.ema {
+            let is_name = !ema.name.is_empty()
+                && ema.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            check(is_name, "ema.name", "letters, digits and underscores")?;
+        }
+        match (self.kind, &self.vae) {
+            (RunKind::Vae, Some(vae)) => vae.validate(self.data.resolution),
+            (RunKind::Vae, None) => Err("kind = \"vae\" needs a section [vae]".to_owned()),
+        }
+    }
+}
+
+pub(crate) fn check(holds: bool, field: &str, expected: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("{field}: expected {expected}")) }
+}
+
+fn apply_override(table: &mut Table, setting: &str) -> Result<(), String> {
+    let (key, text) =
+        setting.split_once('=').ok_or("expected key=value, e.g. optimizer.learning_rate=0.001")?;
+    let value = match format!("value = {text}").parse::<Table>() {
+        Ok(mut parsed) if parsed.len() == 1 => {
+            parsed.remove("value").unwrap_or_else(|| Value::from(text))
+        }
+        _ => Value::from(text),
+    };
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().filter(|last| !last.is_empty()).ok_or("the key is empty")?;
+    let mut section = table;
+    for part in parts {
+        let entry = section.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        section =
+            entry.as_table_mut().ok_or_else(|| format!("{part} is a value, not a section"))?;
+    }
+    section.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_reach_into_sections() {
+        let mut table: Table = "a = 1\n[b]\nc = 2\n".parse().expect("TOML");
+        for setting in ["b.c=0.5", "b.list=[1, 2]", "d.e=some/path", "a=true"] {
+            apply_override(&mut table, setting).expect("fits");
+        }
+        assert_eq!(table["b"]["c"].as_float(), Some(0.5));
+        assert_eq!(table["b"]["list"].as_array().map(Vec::len), Some(2));
+        assert_eq!(table["d"]["e"].as_str(), Some("some/path"));
+        assert_eq!(table["a"].as_bool(), Some(true));
+        for setting in ["novalue", "=1", "a.b=1"] {
+            assert!(apply_override(&mut table, setting).is_err(), "{setting}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Exponential moving averages of a module's weights.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::named_tensors::replace;
+
+/// One average of the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmaConfig {
+    /// Its name, which is also its file name in a checkpoint, e.g. `teacher`.
+    pub name: String,
+    /// How fast it follows.
+    pub decay: EmaDecay,
+}
+
+/// How fast an average follows the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EmaDecay {
+    /// The same decay at every step, e.g. 0.98: a lag of `1 / (1 - decay)` steps.
+    Constant(f64),
+    /// The power-function average: a lag that grows with the run.
+    Power {
+        /// The exponent; 6.94 averages over the last 10% or so of the run.
+        gamma: f64,
+    },
+}
+
+impl EmaDecay {
+    /// The decay at `step`, counted from 1.
+    ///
+    /// Power form: `(1 - 1 / step)^(gamma + 1)`. Source: Karras et al., "Analyzing and improving the training
+    /// dynamics of diffusion models" (2024), equation 127 of the appendix.
+    pub fn at(self, step: u64) -> f64 {
+        match self {
+            Self::Constant(decay) => decay,
+            Self::Power { gamma } => (1.0 - 1.0 / step.max(1) as f64).powf(gamma + 1.0),
+        }
+    }
+}
+
+/// A moving average of the weights of `M`, outside automatic differentiation.
+#[derive(Clone, Debug)]
+pub struct Ema<M: Module> {
+    config: EmaConfig,
+    module: Option<M>,
+}
+
+impl<M: Module> Ema<M> {
+    /// An average that starts at the present weights.
+    pub fn new(config: EmaConfig, module: &M) -> Self {
+        // A fresh copy of the values: shared ones could not be updated in place.
+        Self { config, module: Some(module.valid()) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Its file in a checkpoint.
+    pub(crate) fn file_name(&self) -> String {
+        format!("ema-{}.safetensors", self.config.name)
+    }
+
+    /// The averaged module.
+    pub fn module(&self) -> &M {
+        self.module.as_ref().expect("the module is away only during an update")
+    }
+
+    /// Moves the average towards the weights: `e <- decay e + (1 - decay) p`; `step` counts from 1.
+    pub fn update(&mut self, module: &M, step: u64) {
+        let mut values = Values { path: Vec::new(), tensors: BTreeMap::new() };
+        module.visit(&mut values);
+        let mut follower = Follower {
+            path: Vec::new(),
+            values: values.tensors,
+            decay: self.config.decay.at(step),
+        };
+        self.module = self.module.take().map(|average| average.map(&mut follower));
+    }
+
+    /// Replaces the average, when a run resumes.
+    pub fn set_module(&mut self, module: M) {
+        self.module = Some(module);
+    }
+}
+
+struct Values {
+    path: Vec<String>,
+    tensors: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleVisitor for Values {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.tensors.insert(self.path.join("."), param.val().inner().reshape([-1]));
+    }
+}
+
+struct Follower {
+    path: Vec<String>,
+    values: BTreeMap<String, Tensor<1>>,
+    decay: f64,
+}
+
+impl ModuleMapper for Follower {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(value) = self.values.remove(&self.path.join(".")) else {
+            return param;
+        };
+        replace(param, |average| {
+            let target = value.reshape(average.shape());
+            average.mul_scalar(self.decay).add(target.mul_scalar(1.0 - self.decay))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn power_form_starts_at_the_first_weights() {
+        let decay = EmaDecay::Power { gamma: 6.94 };
+        assert_eq!(decay.at(1), 0.0);
+        assert!(decay.at(1000) > 0.99 && decay.at(1000) < 1.0);
+    }
+}

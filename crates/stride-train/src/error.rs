@@ -1,0 +1,97 @@
+//! Why a training run cannot start or go on.
+
+use std::path::{Path, PathBuf};
+
+use stride::weights::WeightsError;
+use stride_data::DataError;
+use thiserror::Error;
+
+/// A training run that cannot start or go on.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The configuration is not usable.
+    #[error("{}: {problem}", path.display())]
+    Config {
+        /// The configuration file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An override on the command line is not usable.
+    #[error("--set {setting}: {problem}")]
+    Override {
+        /// The override as written.
+        setting: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The data set is not usable.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Weights do not fit the configured model.
+    #[error(transparent)]
+    Model(#[from] WeightsError),
+    /// The data set is too small for the configuration.
+    #[error("{what}: expected at least {expected}, found {found}")]
+    TooFew {
+        /// What there is too little of.
+        what: &'static str,
+        /// How many are needed.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// A model or checkpoint file does not fit.
+    #[error("{}: {problem}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// There is nothing to resume from.
+    #[error("{}: no complete checkpoint to resume from; expected a folder checkpoint-NNNNNN with a file complete.json", path.display())]
+    NoCheckpoint {
+        /// The folder that was looked at.
+        path: PathBuf,
+    },
+    /// The system refuses a thread.
+    #[error("cannot start one worker per core: {problem}")]
+    Threads {
+        /// The system's answer.
+        problem: String,
+    },
+    /// The loss or its gradient is not a number any more.
+    #[error(
+        "step {step}: {what} is {value}; lower optimizer.learning_rate or set optimizer.max_grad_norm, \
+         then resume from the last checkpoint"
+    )]
+    NotFinite {
+        /// The step, from 0.
+        step: u64,
+        /// Loss or gradient norm.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
+impl TrainError {
+    /// Names the path an input or output error happened on.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Names the file a weights error happened on.
+    pub(crate) fn weights<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {
+        move |problem| Self::Weights { path: path.to_owned(), problem: problem.to_string() }
+    }
+}

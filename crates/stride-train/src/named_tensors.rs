@@ -1,0 +1,92 @@
+//! Tensors by name: the state of the optimizer in a checkpoint.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::TrainError;
+
+/// f32 tensors by name, in host memory.
+///
+/// Values are kept in Burn's own layout (a linear weight is `[in, out]`) and saving and loading
+/// change no bit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NamedTensors(pub BTreeMap<String, TensorData>);
+
+impl NamedTensors {
+    /// Removes and returns the tensors whose names start with `prefix`, without the prefix.
+    #[must_use]
+    pub fn take_prefix(&mut self, prefix: &str) -> Self {
+        let names: Vec<String> =
+            self.0.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+        let taken = names
+            .into_iter()
+            .filter_map(|name| Some((name[prefix.len()..].to_owned(), self.0.remove(&name)?)));
+        Self(taken.collect())
+    }
+
+    /// Serialises to the bytes of a safetensors file.
+    ///
+    /// # Errors
+    /// When the safetensors library refuses, which names no case of ours.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, String> {
+        let views = self
+            .0
+            .iter()
+            .map(|(name, data)| {
+                let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes());
+                view.map(|view| (name.as_str(), view))
+                    .map_err(|error| format!("tensor {name}: {error}"))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        safetensors::serialize(views, None).map_err(|error| error.to_string())
+    }
+
+    /// Reads a safetensors file of f32 tensors.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged or holds another type.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(TrainError::weights(path))?;
+        let tensors = file.iter().map(|(name, view)| {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("tensor {name}: expected F32, found {:?}", view.dtype()));
+            }
+            let values =
+                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            Ok((
+                name.to_owned(),
+                TensorData::new(values.collect::<Vec<f32>>(), view.shape().to_vec()),
+            ))
+        });
+        tensors.collect::<Result<_, _>>().map(Self).map_err(TrainError::weights(path))
+    }
+
+    /// Removes the tensor of this name and puts it on a device, flattened.
+    pub(crate) fn take_flat(&mut self, name: &str, device: &Device) -> Option<Tensor<1>> {
+        let data = self.0.remove(name)?;
+        let length = data.num_elements();
+        let (bytes, _, dtype) = data.into_parts();
+        Some(Tensor::from_data(TensorData::from_bytes(bytes, [length], dtype), device))
+    }
+}
+
+/// Replaces the value of a parameter, which stays trained or frozen as it was.
+///
+/// `new` gets the old value without its gradient graph and returns the new one.
+pub(crate) fn replace<const D: usize>(
+    param: Param<Tensor<D>>,
+    new: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Param<Tensor<D>> {
+    let (id, tensor, mapper) = param.consume();
+    let (is_autodiff, is_trained) = (tensor.is_autodiff(), tensor.is_require_grad());
+    let mut tensor = new(tensor.inner());
+    if is_autodiff {
+        tensor = tensor.autodiff().set_require_grad(is_trained);
+    }
+    Param::from_mapped_value(id, tensor, mapper)
+}

@@ -1,0 +1,247 @@
+//! AdamW over the parameters of a module, with global-norm clipping and a state that can be saved.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::gradients::NamedGradients;
+use crate::muon;
+use crate::named_tensors::{NamedTensors, replace};
+
+/// Settings of the optimizer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// The rule for hidden matrices.
+    pub kind: OptimizerKind,
+    /// AdamW's learning rate, before the schedule.
+    pub learning_rate: f64,
+    /// AdamW's decay rates of the first and second moment.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay, for parameters of two and more dimensions.
+    pub weight_decay: f64,
+    /// Gradients whose norm over all parameters is larger are scaled down to it; none if absent.
+    pub max_grad_norm: Option<f64>,
+    /// Muon's learning rate, before the schedule.
+    pub muon_learning_rate: f64,
+    /// Factors on the learning rate of parameters whose names start with the key.
+    pub lr_factors: BTreeMap<String, f64>,
+}
+
+/// The rule that updates hidden matrices; all else is updated by AdamW.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// AdamW for everything.
+    #[default]
+    Adamw,
+    /// Muon for the matrices inside transformer blocks.
+    Muon,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adamw,
+            learning_rate: 1e-3,
+            betas: [0.9, 0.95],
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: Some(1.0),
+            muon_learning_rate: 0.02,
+            lr_factors: BTreeMap::new(),
+        }
+    }
+}
+
+/// An optimizer and its state; parameters are known by their path in the module.
+///
+/// AdamW, with `g` the clipped gradient and `t` counted from 1:
+/// ```text
+/// m <- b1 m + (1 - b1) g        v <- b2 v + (1 - b2) g^2
+/// p <- (1 - lr wd) p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+/// ```
+/// Source: Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), Algorithm 2, in
+/// the parametrisation of `torch.optim.AdamW` (decay times learning rate). Deviation: parameters
+/// of one dimension (biases, gains) are never decayed. State and weights are f32.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    steps: u64,
+    moments: BTreeMap<String, Moments>,
+}
+
+/// Running averages of one parameter's gradient, flattened.
+#[derive(Clone, Debug)]
+struct Moments {
+    /// AdamW's m, or Muon's momentum.
+    first: Tensor<1>,
+    /// AdamW's v; absent under Muon.
+    second: Option<Tensor<1>>,
+}
+
+impl Optimizer {
+    /// An optimizer that has made no step.
+    pub fn new(config: OptimizerConfig) -> Self {
+        Self { config, steps: 0, moments: BTreeMap::new() }
+    }
+
+    /// Updates every parameter that has a gradient and returns the module with the norm of the
+    /// gradient over all parameters before clipping.
+    ///
+    /// `lr_factor` is the schedule's factor on all learning rates. When the norm is not finite the
+    /// module is returned as it was, and so is the optimizer.
+    ///
+    /// Pass the module by value, without a clone elsewhere: then values are updated in place.
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        gradients: NamedGradients,
+        lr_factor: f64,
+    ) -> (M, f64) {
+        let norm = gradients.norm();
+        if !norm.is_finite() {
+            return (module, norm);
+        }
+        let clip = match self.config.max_grad_norm {
+            Some(max) if norm > max => Some(max / norm),
+            _ => None,
+        };
+        self.steps += 1;
+        let mut updater = Updater { path: Vec::new(), optimizer: self, gradients, lr_factor, clip };
+        (module.map(&mut updater), norm)
+    }
+
+    /// The state to save.
+    pub fn state(&self) -> NamedTensors {
+        let mut state = NamedTensors::default();
+        for (name, moments) in &self.moments {
+            state.0.insert(format!("first.{name}"), moments.first.to_data());
+            if let Some(second) = &moments.second {
+                state.0.insert(format!("second.{name}"), second.to_data());
+            }
+        }
+        state
+    }
+
+    /// Steps made so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Restores what [`Optimizer::state`] and [`Optimizer::steps`] gave.
+    pub fn restore(&mut self, steps: u64, mut state: NamedTensors, device: &Device) {
+        let mut second = state.take_prefix("second.");
+        let mut first = state.take_prefix("first.");
+        let names: Vec<String> = first.0.keys().cloned().collect();
+        self.steps = steps;
+        self.moments = names
+            .into_iter()
+            .filter_map(|name| {
+                let moments = Moments {
+                    first: first.take_flat(&name, device)?,
+                    second: second.take_flat(&name, device),
+                };
+                Some((name, moments))
+            })
+            .collect();
+    }
+
+    fn update<const D: usize>(
+        &mut self,
+        name: &str,
+        value: Tensor<D>,
+        gradient: Tensor<1>,
+        lr_factor: f64,
+    ) -> Tensor<D> {
+        let lr_factor = lr_factor * self.lr_factor_of(name);
+        let shape = value.shape();
+        let moments = self.moments.remove(name);
+        if self.config.kind == OptimizerKind::Muon && D == 2 && muon::applies_to(name) {
+            let lr = self.config.muon_learning_rate * lr_factor;
+            let buffer = moments.map(|m| m.first);
+            let matrix = [shape.dims::<2>()[0], shape.dims::<2>()[1]];
+            let (value, first) = muon::step(
+                value.reshape(matrix),
+                gradient.reshape(matrix),
+                buffer,
+                lr,
+                self.config.weight_decay,
+            );
+            self.moments.insert(name.to_owned(), Moments { first, second: None });
+            return value.reshape(shape);
+        }
+        let lr = self.config.learning_rate * lr_factor;
+        let decay = if D > 1 { lr * self.config.weight_decay } else { 0.0 };
+        let (value, moments) = self.adamw(value.reshape([-1]), gradient, moments, lr, decay);
+        self.moments.insert(name.to_owned(), moments);
+        value.reshape(shape)
+    }
+
+    fn adamw(
+        &self,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: Option<Moments>,
+        lr: f64,
+        decay: f64,
+    ) -> (Tensor<1>, Moments) {
+        let [beta1, beta2] = self.config.betas;
+        let square = gradient.clone().square().mul_scalar(1.0 - beta2);
+        let scaled = gradient.mul_scalar(1.0 - beta1);
+        let (first, second) = match moments {
+            Some(Moments { first, second: Some(second) }) => {
+                (first.mul_scalar(beta1).add(scaled), second.mul_scalar(beta2).add(square))
+            }
+            _ => (scaled, square),
+        };
+        let correction = |beta: f64| 1.0 - beta.powf(self.steps as f64);
+        let denominator = second
+            .clone()
+            .sqrt()
+            .div_scalar(correction(beta2).sqrt())
+            .add_scalar(self.config.epsilon);
+        let update = first.clone().div(denominator).mul_scalar(lr / correction(beta1));
+        let value = if decay > 0.0 { value.mul_scalar(1.0 - decay) } else { value };
+        (value.sub(update), Moments { first, second: Some(second) })
+    }
+
+    fn lr_factor_of(&self, name: &str) -> f64 {
+        let longest =
+            self.config.lr_factors.iter().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
+        longest.max_by_key(|(prefix, _)| prefix.len()).map_or(1.0, |(_, &factor)| factor)
+    }
+}
+
+struct Updater<'a> {
+    path: Vec<String>,
+    optimizer: &'a mut Optimizer,
+    gradients: NamedGradients,
+    lr_factor: f64,
+    clip: Option<f64>,
+}
+
+impl ModuleMapper for Updater<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.join(".");
+        let Some(mut gradient) = self.gradients.0.remove(&name) else {
+            return param;
+        };
+        if let Some(scale) = self.clip {
+            gradient = gradient.mul_scalar(scale);
+        }
+        replace(param, |value| self.optimizer.update(&name, value, gradient, self.lr_factor))
+    }
+}

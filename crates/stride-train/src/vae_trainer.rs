@@ -1,0 +1,362 @@
+//! Trains an autoencoder on random crops of a folder of images.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use stride::noise::{below, fill_normal, keyed_rng, purpose, uniform};
+use stride::vae::{Autoencoder, AutoencoderConfig};
+use stride::weights::{self, StoredDtype};
+use stride_data::{ImageFolder, ImageSet, write_sheet};
+
+use crate::TrainError;
+use crate::config::{RunConfig, check};
+use crate::train_loop::{StepInfo, StepLoss, TrainState, Trainee, load_module};
+use crate::vae_loss::{VaeLossConfig, moment_kl, reconstruction_loss};
+
+/// Settings of autoencoder training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaeTrainConfig {
+    /// Crops in a batch.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
+    /// Height and width of a crop.
+    #[serde(default = "default_crop_size")]
+    pub crop_size: usize,
+    /// Noise on the latents in front of the decoder: its standard deviation is drawn from
+    /// [0, `latent_noise`] per crop, in units of the latents'. It makes the decoder forgive a transformer's errors.
+    #[serde(default)]
+    pub latent_noise: f64,
+    /// Trains the decoder alone, on the encoder of `init_from`.
+    #[serde(default)]
+    pub decoder_only: bool,
+    /// A model folder to start from instead of random weights; its `config.json` replaces `model`.
+    pub init_from: Option<PathBuf>,
+    /// Weights of the loss terms.
+    #[serde(default)]
+    pub loss: VaeLossConfig,
+    /// The autoencoder.
+    pub model: Option<AutoencoderConfig>,
+}
+
+fn default_batch_size() -> usize {
+    8
+}
+
+fn default_crop_size() -> usize {
+    128
+}
+
+impl VaeTrainConfig {
+    pub(crate) fn validate(&self, resolution: usize) -> Result<(), String> {
+        check(self.batch_size > 0, "vae.batch_size", "at least 1")?;
+        let fits =
+            self.crop_size > 0 && self.crop_size <= resolution && self.crop_size.is_multiple_of(8);
+        check(fits, "vae.crop_size", "a multiple of 8, at most data.resolution")?;
+        check(self.latent_noise >= 0.0, "vae.latent_noise", "at least 0")?;
+        check(
+            !self.decoder_only || self.init_from.is_some(),
+            "vae.decoder_only",
+            "vae.init_from to be set too",
+        )?;
+        check(
+            self.model.is_some() != self.init_from.is_some(),
+            "vae",
+            "either a section [vae.model] or init_from, a model folder",
+        )
+    }
+}
+
+/// The autoencoder's [`Trainee`].
+pub struct VaeTrainer {
+    config: VaeTrainConfig,
+    model_config: AutoencoderConfig,
+    seed: u64,
+    images: ImageSet,
+    /// The last images of the set are for evaluation.
+    held_out: usize,
+    device: Device,
+}
+
+/// Pictures on a sheet of reconstructions.
+const SHEET_COLUMNS: usize = 8;
+/// Images the statistics of the latents are measured on.
+const STATISTICS_IMAGES: usize = 512;
+/// Images encoded and decoded at once per core.
+const EVALUATION_BATCH: usize = 4;
+
+impl VaeTrainer {
+    /// Loads the images and makes or loads the model.
+    ///
+    /// # Errors
+    /// When images or weights do not fit.
+    pub fn new(run: &RunConfig) -> Result<(Self, TrainState<Autoencoder>), TrainError> {
+        let config = run.vae.clone().ok_or_else(|| TrainError::Config {
+            path: run.run_dir.join("config.toml"),
+            problem: "kind = \"vae\" needs a section [vae]".to_owned(),
+        })?;
+        let device = Device::flex();
+        let (model_config, model) = make_model(&config, run.seed, &device)?;
+        let folder = ImageFolder::open(&run.data.dir, run.data.max_images)?;
+        let (found, held_out) = (folder.images.len(), run.data.held_out);
+        if found <= held_out {
+            return Err(TrainError::TooFew {
+                what: "images beside data.held_out",
+                expected: held_out + 1,
+                found,
+            });
+        }
+        tracing::info!("decoding {found} images");
+        let images = ImageSet::load(&folder, run.data.resolution)?;
+        let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
+        Ok((Self { config, model_config, seed: run.seed, images, held_out, device }, state))
+    }
+
+    /// The crops `rows` of a step, `[rows, 3, S, S]`.
+    fn crops(&self, step: u64, rows: &Range<usize>) -> Tensor<4> {
+        let size = self.config.crop_size;
+        let mut pixels = vec![0.0; rows.len() * 3 * size * size];
+        for (row, out) in rows.clone().zip(pixels.chunks_exact_mut(3 * size * size)) {
+            let mut rng = keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64);
+            let index = below(&mut rng, self.images.len() - self.held_out);
+            let room = self.images.resolution() - size + 1;
+            let (top, left) = (below(&mut rng, room), below(&mut rng, room));
+            self.images.crop(index, top, left, size, out);
+        }
+        Tensor::from_data(
+            TensorData::new(pixels, [rows.len(), 3, size, size]),
+            &self.device.clone().autodiff(),
+        )
+    }
+
+    /// Noise for the latents of the same rows.
+    fn latent_noise(&self, step: u64, rows: &Range<usize>, shape: [usize; 4]) -> Tensor<4> {
+        let [_, channels, height, width] = shape;
+        let mut noise = vec![0.0; rows.len() * channels * height * width];
+        for (row, out) in rows.clone().zip(noise.chunks_exact_mut(channels * height * width)) {
+            // Another index than the crop's, so that the two draws are independent.
+            let mut rng =
+                keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64 | 1 << 32);
+            let sigma = (uniform(&mut rng) * self.config.latent_noise) as f32;
+            fill_normal(&mut rng, out);
+            out.iter_mut().for_each(|value| *value *= sigma);
+        }
+        Tensor::from_data(
+            TensorData::new(noise, [rows.len(), channels, height, width]),
+            &self.device.clone().autodiff(),
+        )
+    }
+
+    /// The whole images `range`, `[n, 3, R, R]`, outside automatic differentiation.
+    fn whole(&self, range: Range<usize>) -> Tensor<4> {
+        let size = self.images.resolution();
+        let mut pixels = vec![0.0; range.len() * 3 * size * size];
+        let count = range.len();
+        for (index, out) in range.zip(pixels.chunks_exact_mut(3 * size * size)) {
+            self.images.crop(index, 0, 0, size, out);
+        }
+        Tensor::from_data(TensorData::new(pixels, [count, 3, size, size]), &self.device)
+    }
+
+    /// The whole images `range` and their reconstructions.
+    fn reconstruct(&self, model: &Autoencoder, range: Range<usize>) -> [Tensor<4>; 2] {
+        let target = self.whole(range);
+        let reconstruction = model.decode(model.encode(target.clone())).clamp(-1.0, 1.0);
+        [target, reconstruction]
+    }
+
+    /// Mean PSNR in dB over held-out images.
+    fn held_out_psnr(&self, model: &Autoencoder) -> f64 {
+        let all = self.images.len();
+        let starts: Vec<usize> = (all - self.held_out..all).step_by(EVALUATION_BATCH).collect();
+        let of_batch = |start: usize| {
+            let range = start..(start + EVALUATION_BATCH).min(all);
+            let count = range.len();
+            let [target, reconstruction] = self.reconstruct(model, range);
+            let mse = reconstruction.sub(target).square().reshape([count as i32, -1]).mean_dim(1);
+            mse.into_data().iter::<f64>().map(|mse| 10.0 * (4.0 / mse).log10()).sum::<f64>()
+        };
+        // Collected first, so that the sum does not depend on which core was faster.
+        let sums: Vec<f64> = starts.into_par_iter().map(of_batch).collect();
+        sums.iter().sum::<f64>() / self.held_out as f64
+    }
+
+    /// Writes held-out originals above their reconstructions.
+    fn write_sheet(&self, model: &Autoencoder, path: &Path) -> Result<(), TrainError> {
+        let size = self.images.resolution();
+        let first = self.images.len() - self.held_out;
+        let range = first..first + self.held_out.min(SHEET_COLUMNS);
+        let rows = self.reconstruct(model, range).map(|pixels| to_rgb(pixels, size));
+        Ok(write_sheet(path, &rows, size)?)
+    }
+
+    /// Mean and standard deviation of every latent channel over training images.
+    fn latent_statistics(&self, model: &Autoencoder) -> (Vec<f32>, Vec<f32>) {
+        let count = (self.images.len() - self.held_out).min(STATISTICS_IMAGES);
+        let starts: Vec<usize> = (0..count).step_by(EVALUATION_BATCH).collect();
+        let sums: Vec<Vec<[f64; 3]>> = starts
+            .into_par_iter()
+            .map(|start| {
+                let latents =
+                    model.encode(self.whole(start..(start + EVALUATION_BATCH).min(count)));
+                let channels = latents.dims()[1];
+                let values = latents.swap_dims(0, 1).reshape([channels as i32, -1]).into_data();
+                let values: Vec<f64> = values.iter::<f64>().collect();
+                let of =
+                    |v: &[f64]| [v.len() as f64, v.iter().sum(), v.iter().map(|v| v * v).sum()];
+                values.chunks_exact(values.len() / channels).map(of).collect()
+            })
+            .collect();
+        let channels = sums.first().map_or(0, Vec::len);
+        let total = |c: usize, k: usize| sums.iter().map(|sum| sum[c][k]).sum::<f64>();
+        let mean = |c: usize| total(c, 1) / total(c, 0);
+        let std = |c: usize| (total(c, 2) / total(c, 0) - mean(c).powi(2)).max(0.0).sqrt();
+        (
+            (0..channels).map(|c| mean(c) as f32).collect(),
+            (0..channels).map(|c| std(c) as f32).collect(),
+        )
+    }
+}
+
+impl Trainee for VaeTrainer {
+    type Model = Autoencoder;
+
+    fn batch_size(&self) -> usize {
+        self.config.batch_size
+    }
+
+    fn loss(
+        &self,
+        model: &Autoencoder,
+        _state: &TrainState<Autoencoder>,
+        at: &StepInfo,
+        rows: Range<usize>,
+    ) -> Result<StepLoss, TrainError> {
+        let target = self.crops(at.step, &rows);
+        let latents = model.encode(target.clone());
+        let kl = moment_kl(latents.clone());
+        let noise = self.latent_noise(at.step, &rows, latents.dims());
+        let reconstruction = model.decode(latents.add(noise));
+        let mse = reconstruction.clone().inner().sub(target.clone().inner()).square().mean();
+        let mut loss = reconstruction_loss(&self.config.loss, reconstruction, &target);
+        if !self.config.decoder_only {
+            loss = loss.add(kl.clone().mul_scalar(self.config.loss.kl));
+        }
+        Ok(StepLoss { loss, parts: vec![("mse", mse), ("kl", kl)] })
+    }
+
+    fn report(
+        &mut self,
+        state: &TrainState<Autoencoder>,
+        at: &StepInfo,
+        run_dir: &Path,
+    ) -> Result<Vec<(String, f64)>, TrainError> {
+        let dir = run_dir.join("samples");
+        fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
+        let model = state.model().valid();
+        self.write_sheet(&model, &dir.join(format!("reconstruction-{:06}.png", at.step)))?;
+        Ok(vec![("held_out_psnr".to_owned(), self.held_out_psnr(&model))])
+    }
+
+    /// Writes `model/config.json` and `model/diffusion_pytorch_model.safetensors`, with the latents' statistics
+    /// measured on training images, so that encoding gives unit variance.
+    fn export(
+        &mut self,
+        state: &TrainState<Autoencoder>,
+        run_dir: &Path,
+    ) -> Result<(), TrainError> {
+        let dir = run_dir.join("model");
+        fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
+        let model = state.model().valid();
+        let mut config = self.model_config.clone();
+        if !self.config.decoder_only {
+            let (mean, std) = self.latent_statistics(&model);
+            let AutoencoderConfig::Tiny(tiny) = &mut config;
+            (tiny.latents_mean, tiny.latents_std) = (Some(mean), Some(std));
+        }
+        let path = dir.join("config.json");
+        let json = serde_json::to_vec_pretty(&config).map_err(TrainError::weights(&path))?;
+        fs::write(&path, json).map_err(TrainError::io(&path))?;
+        let path = dir.join("diffusion_pytorch_model.safetensors");
+        let bytes = weights::save(&model, "", StoredDtype::F32, &[])?;
+        fs::write(&path, bytes).map_err(TrainError::io(&path))
+    }
+}
+
+/// The autoencoder a run starts from, on an automatic differentiation device.
+fn make_model(
+    config: &VaeTrainConfig,
+    seed: u64,
+    device: &Device,
+) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
+    let device = device.clone().autodiff();
+    device.seed(seed);
+    let init = |model_config: &AutoencoderConfig, path: &Path| {
+        model_config.init(&device).map_err(|error| TrainError::Config {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        })
+    };
+    let (model_config, model) = match (&config.init_from, &config.model) {
+        (Some(dir), _) => {
+            let path = dir.join("config.json");
+            let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
+            let model_config: AutoencoderConfig =
+                serde_json::from_slice(&bytes).map_err(TrainError::weights(&path))?;
+            let model = init(&model_config, &path)?;
+            (model_config, load_module(model, &dir.join("diffusion_pytorch_model.safetensors"))?)
+        }
+        (None, Some(model_config)) => {
+            (model_config.clone(), init(model_config, Path::new("[vae.model]"))?)
+        }
+        (None, None) => {
+            return Err(TrainError::Config {
+                path: "config.toml".into(),
+                problem: "[vae.model] is missing".to_owned(),
+            });
+        }
+    };
+    let model = if config.decoder_only {
+        model.map(&mut FreezeEncoder { path: Vec::new() })
+    } else {
+        model
+    };
+    Ok((model_config, model))
+}
+
+/// Leaves the decoder trained and nothing else.
+struct FreezeEncoder {
+    path: Vec<String>,
+}
+
+impl ModuleMapper for FreezeEncoder {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let is_decoder =
+            self.path.iter().any(|part| part == "decoder" || part == "post_quant_conv");
+        if is_decoder { param } else { param.set_require_grad(false) }
+    }
+}
+
+/// Pictures `[n, 3, R, R]` in [-1, 1] as RGB bytes.
+fn to_rgb(pixels: Tensor<4>, size: usize) -> Vec<Vec<u8>> {
+    let values: Vec<f32> = pixels.into_data().iter::<f32>().collect();
+    let plane = size * size;
+    let picture = |values: &[f32]| {
+        let byte = |index: usize| ((values[index] + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
+        (0..plane).flat_map(|i| [byte(i), byte(plane + i), byte(2 * plane + i)]).collect()
+    };
+    values.chunks_exact(3 * plane).map(picture).collect()
+}
