@@ -1,0 +1,72 @@
+//! `stride train`: trains a model as a configuration file says.
+
+use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use stride_train::{LogProgress, Progress, ProgressUpdate, Resume};
+
+/// Train an autoencoder or a diffusion transformer
+#[derive(Args)]
+pub(crate) struct Train {
+    /// The configuration, a TOML file (see configs/)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Change a setting of the file, e.g. --set optimizer.learning_rate=0.001
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Go on from the latest checkpoint of the run folder, or from a given one
+    #[arg(long, alias = "resume_from_checkpoint", value_name = "latest|PATH")]
+    resume: Option<Resume>,
+    /// Where metrics, checkpoints and the model go, instead of the file's run_dir
+    #[arg(long, alias = "output_dir", value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+}
+
+impl Train {
+    /// Trains to the end of the budget.
+    pub(crate) fn run(self) -> Result<()> {
+        let stop = AtomicBool::new(false);
+        let mut progress: Box<dyn Progress> = if stderr().is_terminal() {
+            Box::new(Bar::new())
+        } else {
+            Box::new(LogProgress::new(Duration::from_secs(15)))
+        };
+        let summary = stride_train::run(
+            &self.config,
+            &self.overrides,
+            self.resume.as_ref(),
+            self.run_dir.as_deref(),
+            progress.as_mut(),
+            &stop,
+        )?;
+        progress.message(&format!("{} steps in {:.0} s", summary.steps, summary.elapsed_seconds));
+        Ok(())
+    }
+}
+
+/// A bar over the budget of the run.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::new(1000).with_style(style))
+    }
+}
+
+impl Progress for Bar {
+    fn step(&mut self, update: &ProgressUpdate<'_>) {
+        self.0.set_position((update.fraction * 1000.0) as u64);
+        self.0.set_message(update.to_string());
+    }
+
+    fn message(&mut self, text: &str) {
+        self.0.println(text);
+    }
+}
