@@ -64,6 +64,8 @@ pub mod purpose {
     pub const TRAINING_ROW: u64 = 2;
     /// Crops and latent noise of autoencoder training.
     pub const AUTOENCODER_ROW: u64 = 3;
+    /// Noise of held-out evaluation during training.
+    pub const EVALUATION: u64 = 4;
 }
 
 fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {

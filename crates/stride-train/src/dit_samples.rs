@@ -1,0 +1,103 @@
+//! Pictures that show how far transformer training is.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use stride::noise;
+use stride::sampler::{StepPlan, euler};
+use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
+use stride::vae::{Autoencoder, AutoencoderConfig};
+use stride_data::write_sheet;
+
+use crate::TrainError;
+use crate::dit_model::TextToLatent;
+use crate::vae_trainer::to_rgb;
+
+/// Step counts of a sheet, from top to bottom.
+const STEP_COUNTS: [usize; 5] = [1, 2, 4, 8, 32];
+/// Prompts of a sheet, from left to right: these, then captions of held-out images.
+const PROMPTS: [&str; 6] = [
+    "A man with glasses",
+    "A smiling woman with long blond hair on a blue background",
+    "A bald man with a full beard, wearing a red t-shirt",
+    "A woman with short black hair and sunglasses on a yellow background",
+    "A man with gray hair and a moustache in a green jacket",
+    "",
+];
+/// Prompts in all.
+const COLUMNS: usize = 12;
+
+/// Draws the same prompts and seeds at every report.
+pub(crate) struct SampleSheet {
+    autoencoder: Autoencoder,
+    latent_shape: [usize; 3],
+    resolution: usize,
+}
+
+impl SampleSheet {
+    pub(crate) fn new(
+        autoencoder: Autoencoder,
+        config: &AutoencoderConfig,
+        resolution: usize,
+    ) -> Self {
+        Self { autoencoder, latent_shape: config.latent_shape(resolution), resolution }
+    }
+
+    /// Writes a sheet with one row per step count and one column per prompt, the prompts beside
+    /// it as text, and returns the standard deviation of the one-step latents (1 is right: a
+    /// smaller one means blurred pictures).
+    pub(crate) fn write(
+        &self,
+        model: &TextToLatent,
+        vocabulary: &Vocabulary,
+        held_out: &[&str],
+        path: &Path,
+    ) -> Result<f64, TrainError> {
+        let prompts: Vec<&str> = PROMPTS.iter().chain(held_out).copied().take(COLUMNS).collect();
+        let tokenizer = ClipTokenizer::new()?;
+        let rows = prompts
+            .iter()
+            .map(|prompt| Ok(vocabulary.map(&tokenizer.encode(prompt)?).rows))
+            .collect::<Result<Vec<_>, TrainError>>()?;
+        let device = Device::flex();
+        let context = model.text_encoder.forward(pad_token_ids(&rows, vocabulary.end_row(), &device));
+        let noises = (0..prompts.len() as u64)
+            .map(|seed| noise::gaussian(seed, self.latent_shape, &device))
+            .collect();
+        let x_0 = Tensor::stack::<4>(noises, 0);
+
+        let mut one_step_std = f64::NAN;
+        let mut pictures = Vec::new();
+        for count in STEP_COUNTS {
+            let plan = StepPlan::new(count).expect("the counts above are in range");
+            let velocity = |x: Tensor<4>, step: stride::sampler::Step| {
+                let column = |value: f64| Tensor::<1>::full([prompts.len()], value, &device);
+                model.dit.forward(x, column(step.t), column(f64::from(step.log2_steps)), &context)
+            };
+            let Some(x) = euler(&plan, x_0.clone(), velocity, |_| ControlFlow::Continue(())) else {
+                continue;
+            };
+            if count == 1 {
+                let values: Vec<f64> = x.clone().into_data().iter::<f64>().collect();
+                one_step_std = standard_deviation(&values);
+            }
+            // One picture at a time: decoding holds the most memory.
+            let row = x.iter_dim(0).flat_map(|latents| {
+                to_rgb(self.autoencoder.decode(latents).clamp(-1.0, 1.0), self.resolution)
+            });
+            pictures.push(row.collect());
+        }
+        write_sheet(path, &pictures, self.resolution)?;
+        let list = path.with_file_name("prompts.txt");
+        fs::write(&list, prompts.join("\n")).map_err(TrainError::io(&list))?;
+        Ok(one_step_std)
+    }
+}
+
+fn standard_deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt()
+}
