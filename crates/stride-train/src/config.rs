@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::TrainError;
+use crate::dit_trainer::DitTrainConfig;
 use crate::ema::EmaConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::train_loop::LoopConfig;
@@ -48,6 +49,9 @@ pub struct RunConfig {
     /// Settings of autoencoder training; there if and only if `kind = "vae"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vae: Option<VaeTrainConfig>,
+    /// Settings of transformer training; there if and only if `kind = "dit"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dit: Option<DitTrainConfig>,
 }
 
 /// What a run trains.
@@ -56,6 +60,8 @@ pub struct RunConfig {
 pub enum RunKind {
     /// An autoencoder.
     Vae,
+    /// A transformer with its text encoder.
+    Dit,
 }
 
 /// The training images.
@@ -158,9 +164,14 @@ impl RunConfig {
                 && ema.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             check(is_name, "ema.name", "letters, digits and underscores")?;
         }
-        match (self.kind, &self.vae) {
-            (RunKind::Vae, Some(vae)) => vae.validate(self.data.resolution),
-            (RunKind::Vae, None) => Err("kind = \"vae\" needs a section [vae]".to_owned()),
+        match (self.kind, &self.vae, &self.dit) {
+            (RunKind::Vae, Some(vae), None) => vae.validate(self.data.resolution),
+            (RunKind::Vae, _, _) => Err("kind = \"vae\" needs a section [vae] and no [dit]".to_owned()),
+            (RunKind::Dit, None, Some(dit)) => {
+                let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
+                dit.validate(&names)
+            }
+            (RunKind::Dit, _, _) => Err("kind = \"dit\" needs a section [dit] and no [vae]".to_owned()),
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use half::f16;
 use stride::noise::{below, keyed_rng, purpose};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride::vae::Autoencoder;
-use stride_data::{Fingerprint, ImageFolder, ImageSet, LatentCache};
+use stride_data::{Fingerprint, ImageFolder, ImageSet, LatentCache, LatentShape};
 use stride_kernels::workers::{Workers, split_evenly};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -49,25 +48,17 @@ impl DitData {
             return Err(TrainError::TooFew { what, expected: held_out + 1, found });
         }
         let key = cache_key(&folder, config.resolution, autoencoder_dir)?;
-        let latents = match LatentCache::open(cache, key)? {
-            Some(latents) => latents,
-            None => {
-                let latents = encode(&folder, config.resolution, autoencoder, device, progress)?;
-                latents.write(cache, key)?;
-                latents
-            }
-        };
-
-        let tokenizer = ClipTokenizer::new()?;
-        let all = folder.images.iter().flat_map(|image| &image.captions);
-        let vocabulary = Vocabulary::from_captions(&tokenizer, all)?;
-        let rows = |text: &str| Ok::<_, TrainError>(vocabulary.map(&tokenizer.encode(text)?).rows);
-        let captions = folder
-            .images
-            .iter()
-            .map(|image| image.captions.iter().map(|caption| rows(caption)).collect())
-            .collect::<Result<Vec<Vec<_>>, TrainError>>()?;
-        let empty = rows("")?;
+        let latents = LatentCache::open_or_make(cache, key, || {
+            let latents = encode(&folder, config.resolution, autoencoder, device, progress)?;
+            let captions = token_ids(&folder)?;
+            Ok::<_, TrainError>(LatentCache::new(latents.0, latents.1, captions))
+        })?;
+        let images = 0..latents.len();
+        let all = images.clone().flat_map(|image| latents.captions(image)).flatten();
+        let vocabulary = Vocabulary::from_token_ids(all.copied());
+        let rows = |ids: &Vec<u32>| vocabulary.rows(ids);
+        let captions = images.map(|image| latents.captions(image).iter().map(rows).collect()).collect();
+        let empty = rows(&ClipTokenizer::new()?.encode("")?.ids);
         let texts = folder.images.iter().map(|image| image.captions[0].clone()).collect();
         Ok(Self { latents, vocabulary, captions, empty, texts, held_out })
     }
@@ -121,6 +112,15 @@ fn permuted(seed: u64, epoch: u64, index: u64, n: u64) -> u64 {
     }
 }
 
+/// The CLIP token ids of every caption of every image.
+fn token_ids(folder: &ImageFolder) -> Result<Vec<Vec<Vec<u32>>>, TrainError> {
+    let tokenizer = ClipTokenizer::new()?;
+    let of_image = |captions: &Vec<String>| {
+        captions.iter().map(|caption| Ok(tokenizer.encode(caption)?.ids)).collect()
+    };
+    folder.images.iter().map(|image| of_image(&image.captions)).collect()
+}
+
 /// Fingerprint of everything the latents depend on.
 fn cache_key(
     folder: &ImageFolder,
@@ -141,12 +141,12 @@ fn encode(
     autoencoder: &Autoencoder,
     device: &Device,
     progress: &mut dyn Progress,
-) -> Result<LatentCache, TrainError> {
+) -> Result<(LatentShape, Vec<f32>), TrainError> {
     let workers = Workers::per_core().map_err(|e| TrainError::Threads { problem: e.to_string() })?;
     let total = folder.images.len();
     let chunk = ENCODE_BATCH * workers.count();
-    let mut values: Vec<f16> = Vec::new();
-    let mut shape = [0; 3];
+    let mut values: Vec<f32> = Vec::new();
+    let mut shape = LatentShape { channels: 0, height: 0, width: 0 };
     let start = std::time::Instant::now();
     for first in (0..total).step_by(chunk) {
         let part = ImageFolder { images: folder.images[first..(first + chunk).min(total)].to_vec() };
@@ -161,9 +161,9 @@ fn encode(
             }
             let shape = [images.len(), 3, resolution, resolution];
             let latents = autoencoder.encode(Tensor::from_data(TensorData::new(pixels, shape), device));
-            let [_, c, h, w] = latents.dims();
-            let values: Vec<f16> = latents.into_data().iter::<f32>().map(f16::from_f32).collect();
-            Ok::<_, TrainError>(([c, h, w], values))
+            let [_, channels, height, width] = latents.dims();
+            let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
+            Ok::<_, TrainError>((LatentShape { channels, height, width }, values))
         });
         for part in encoded {
             let (part_shape, part_values) = part?;
@@ -177,7 +177,7 @@ fn encode(
             progress.message(&format!("encoded {done} of {total} images, {left:.0} s left"));
         }
     }
-    Ok(LatentCache::new(shape, values))
+    Ok((shape, values))
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use stride::clip::ClipTextConfig;
 use stride::noise;
 use stride::sampler::{StepPlan, euler};
 use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
 use stride::vae::{Autoencoder, AutoencoderConfig};
+use stride::weights::{self, StoredDtype};
 use stride_data::write_sheet;
 
 use crate::TrainError;
@@ -93,6 +95,37 @@ impl SampleSheet {
         let list = path.with_file_name("prompts.txt");
         fs::write(&list, prompts.join("\n")).map_err(TrainError::io(&list))?;
         Ok(one_step_std)
+    }
+
+    /// Writes the networks as a model folder.
+    pub(crate) fn export(
+        &self,
+        model: &TextToLatent,
+        vocabulary: &Vocabulary,
+        text_encoder: &ClipTextConfig,
+        dir: &Path,
+    ) -> Result<(), TrainError> {
+        let json = |value: serde_json::Result<Vec<u8>>| value.map_err(TrainError::weights(dir));
+        let files = [
+            ("transformer/config.json", json(serde_json::to_vec_pretty(model.dit.config()))?),
+            (
+                "transformer/diffusion_pytorch_model.safetensors",
+                weights::save(&model.dit, "", StoredDtype::Bf16, &[])?,
+            ),
+            ("text_encoder/config.json", json(serde_json::to_vec_pretty(text_encoder))?),
+            (
+                "text_encoder/model.safetensors",
+                weights::save(&model.text_encoder, "", StoredDtype::Bf16, &[])?,
+            ),
+            ("tokenizer/vocabulary.json", json(serde_json::to_vec(vocabulary))?),
+        ];
+        for (name, bytes) in files {
+            let path = dir.join(name);
+            let folder = path.parent().unwrap_or(dir);
+            fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
+            fs::write(&path, bytes).map_err(TrainError::io(&path))?;
+        }
+        Ok(())
     }
 }
 

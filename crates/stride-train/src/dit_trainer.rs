@@ -152,8 +152,7 @@ impl DitTrainer {
         let mut indices: Vec<usize> = share.map(|place| spread(place, size)).collect();
         indices.sort_unstable();
 
-        let shape = self.data.latents.shape();
-        let numbers = shape.iter().product::<usize>();
+        let numbers = self.data.latents.shape().len();
         let mut x_0 = vec![0.0; indices.len() * numbers];
         let mut x_1 = x_0.clone();
         let mut captions = Vec::with_capacity(indices.len());
@@ -166,16 +165,16 @@ impl DitTrainer {
             captions.push(caption.to_vec());
             let range = place * numbers..(place + 1) * numbers;
             fill_normal(rng, &mut x_0[range.clone()]);
-            self.data.latents.read(image, &mut x_1[range]);
+            x_1[range].copy_from_slice(self.data.latents.latent(image));
         }
         let rows = indices.iter().map(|&row| plan[row]).collect();
         Batch { rows, x_0: self.latents(x_0), x_1: self.latents(x_1), captions }
     }
 
     fn latents(&self, values: Vec<f32>) -> Tensor<4> {
-        let [c, h, w] = self.data.latents.shape();
-        let count = values.len() / (c * h * w);
-        Tensor::from_data(TensorData::new(values, [count, c, h, w]), &self.device)
+        let shape = self.data.latents.shape();
+        let dims = [values.len() / shape.len(), shape.channels, shape.height, shape.width];
+        Tensor::from_data(TensorData::new(values, dims), &self.device)
     }
 
     fn token_ids(&self, captions: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
@@ -187,8 +186,7 @@ impl DitTrainer {
         let mut sum = 0.0;
         for first in (0..self.held_out_rows).step_by(EVALUATION_BATCH) {
             let rows = first..(first + EVALUATION_BATCH).min(self.held_out_rows);
-            let shape = self.data.latents.shape();
-            let numbers = shape.iter().product::<usize>();
+            let numbers = self.data.latents.shape().len();
             let mut x_0 = vec![0.0; rows.len() * numbers];
             let mut x_1 = x_0.clone();
             let mut plan = Vec::new();
@@ -198,7 +196,7 @@ impl DitTrainer {
                 let range = place * numbers..(place + 1) * numbers;
                 let mut rng = keyed_rng(self.seed, purpose::EVALUATION, 0, row as u64);
                 fill_normal(&mut rng, &mut x_0[range.clone()]);
-                self.data.latents.read(image, &mut x_1[range]);
+                x_1[range].copy_from_slice(self.data.latents.latent(image));
                 captions.push(self.data.full_caption(image).to_vec());
                 plan.push(Row {
                     kind: RowKind::Flow,
@@ -338,7 +336,7 @@ impl Trainee for DitTrainer {
 
     fn export(&mut self, state: &TrainState<TextToLatent>, run_dir: &Path) -> Result<(), TrainError> {
         let model = self.exported(state);
-        self.samples.export(&model, &self.config, &self.data.vocabulary, &run_dir.join("pipeline"))
+        self.samples.export(&model, &self.data.vocabulary, &self.config.text_encoder, &run_dir.join("pipeline"))
     }
 }
 

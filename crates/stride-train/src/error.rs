@@ -41,6 +41,9 @@ pub enum TrainError {
         /// How many there are.
         found: usize,
     },
+    /// A caption cannot be tokenised.
+    #[error(transparent)]
+    Tokenizer(#[from] stride::tokenizer::TokenizerError),
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {

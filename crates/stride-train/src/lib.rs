@@ -10,6 +10,10 @@ use std::sync::atomic::AtomicBool;
 
 mod checkpoint;
 mod config;
+mod dit_data;
+mod dit_model;
+mod dit_samples;
+mod dit_trainer;
 mod ema;
 mod error;
 mod gradients;
@@ -25,6 +29,8 @@ mod vae_trainer;
 
 pub use checkpoint::{Checkpoint, Resume, TrainerState};
 pub use config::{DataConfig, RunConfig, RunKind};
+pub use dit_model::TextToLatent;
+pub use dit_trainer::{DitTrainConfig, DitTrainer};
 pub use ema::{Ema, EmaConfig, EmaDecay};
 pub use error::TrainError;
 pub use gradients::{NamedGradients, with_own_leaves};
@@ -34,7 +40,7 @@ pub use named_tensors::NamedTensors;
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerKind};
 pub use progress::{LogProgress, Progress, ProgressUpdate};
 pub use train_loop::{
-    LoopConfig, OutputConfig, RunSummary, StepInfo, StepLoss, Surroundings, TrainState, Trainee,
+    LoopConfig, LossPart, OutputConfig, RunSummary, StepInfo, StepLoss, Surroundings, TrainState, Trainee,
     load_module, train_loop,
 };
 pub use vae_loss::{VaeLossConfig, contrast_error, moment_kl, reconstruction_loss};
@@ -75,6 +81,10 @@ pub fn run(
     match config.kind {
         RunKind::Vae => {
             let (mut trainer, state) = VaeTrainer::new(&config)?;
+            train_loop(&mut trainer, state, around)
+        }
+        RunKind::Dit => {
+            let (mut trainer, state) = DitTrainer::new(&config, around.progress)?;
             train_loop(&mut trainer, state, around)
         }
     }

@@ -82,8 +82,28 @@ pub struct StepInfo {
 pub struct StepLoss {
     /// What is differentiated, a single number.
     pub loss: Tensor<1>,
-    /// Named values for the record, single numbers, means over the same rows.
-    pub parts: Vec<(&'static str, Tensor<1>)>,
+    /// Named values for the record.
+    pub parts: Vec<LossPart>,
+}
+
+/// A value for the record: the mean over some of the rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossPart {
+    /// Its name.
+    pub name: &'static str,
+    /// The mean.
+    pub mean: f64,
+    /// How many rows it is the mean of.
+    pub rows: usize,
+}
+
+impl LossPart {
+    /// Joins the means over two sets of rows.
+    fn add(&mut self, other: Self) {
+        let rows = self.rows + other.rows;
+        let sum = self.mean * self.rows as f64 + other.mean * other.rows as f64;
+        (self.mean, self.rows) = (sum / rows.max(1) as f64, rows);
+    }
 }
 
 /// What changes during training and is saved in a checkpoint.
@@ -322,31 +342,29 @@ fn step<T: Trainee>(
 ) -> Result<StepValues, TrainError> {
     let rows = trainee.batch_size();
     let shares = workers.run(split_evenly(rows, workers.count()), |range| {
-        let weight = range.len() as f64 / rows as f64;
+        let share = range.len();
         let model = with_own_leaves(state.model());
         let StepLoss { loss, parts } = trainee.loss(&model, state, at, range)?;
-        let gradients = NamedGradients::of(&loss.clone().mul_scalar(weight), &model);
-        let (mut names, mut values) = (vec!["loss"], vec![loss.inner().mul_scalar(weight)]);
-        for (name, value) in parts {
-            names.push(name);
-            values.push(value.inner().mul_scalar(weight));
-        }
-        // The only values read back from the device, after the work is queued.
-        let values: Vec<f64> = Tensor::cat(values, 0).into_data().iter::<f64>().collect();
-        Ok::<_, TrainError>((gradients, names.into_iter().zip(values).collect::<Vec<_>>()))
+        let weighted = loss.clone().mul_scalar(share as f64 / rows as f64);
+        let gradients = NamedGradients::of(&weighted, &model);
+        let mean = loss.inner().into_data().iter::<f64>().sum();
+        Ok::<_, TrainError>((gradients, LossPart { name: "loss", mean, rows: share }, parts))
     });
     let mut gradients = NamedGradients::default();
-    let mut losses: Vec<(&'static str, f64)> = Vec::new();
+    let mut parts: Vec<LossPart> = Vec::new();
     for share in shares {
-        let (share_gradients, values) = share?;
+        let (share_gradients, loss, share_parts) = share?;
         gradients = gradients.plus(share_gradients);
-        for (name, value) in values {
-            match losses.iter_mut().find(|(other, _)| *other == name) {
-                Some((_, sum)) => *sum += value,
-                None => losses.push((name, value)),
+        for part in std::iter::once(loss).chain(share_parts) {
+            match parts.iter_mut().find(|other| other.name == part.name) {
+                Some(other) => other.add(part),
+                None => parts.push(part),
             }
         }
     }
+    // In the order of their names, whichever rows the first share had.
+    parts[1..].sort_unstable_by_key(|part| part.name);
+    let mut losses: Vec<_> = parts.iter().map(|part| (part.name, part.mean)).collect();
     losses.push(("grad_norm", state.update(gradients, lr_factor)));
     match losses.iter().find(|(_, value)| !value.is_finite()) {
         Some(&(what, value)) => Err(TrainError::NotFinite { step: at.step, what, value }),

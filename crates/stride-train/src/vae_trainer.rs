@@ -15,7 +15,7 @@ use stride_data::{ImageFolder, ImageSet, write_sheet};
 
 use crate::TrainError;
 use crate::config::{RunConfig, check};
-use crate::train_loop::{StepInfo, StepLoss, TrainState, Trainee, load_module};
+use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee, load_module};
 use crate::vae_loss::{VaeLossConfig, moment_kl, reconstruction_loss};
 
 /// Settings of autoencoder training.
@@ -247,7 +247,12 @@ impl Trainee for VaeTrainer {
         if !self.config.decoder_only {
             loss = loss.add(kl.clone().mul_scalar(self.config.loss.kl));
         }
-        Ok(StepLoss { loss, parts: vec![("mse", mse), ("kl", kl)] })
+        let part = |name, value: Tensor<1>| {
+            let mean = value.into_data().iter::<f64>().sum();
+            LossPart { name, mean, rows: rows.len() }
+        };
+        let parts = vec![part("mse", mse), part("kl", kl.inner())];
+        Ok(StepLoss { loss, parts })
     }
 
     fn report(

@@ -54,20 +54,18 @@ impl Vocabulary {
         tokenizer: &ClipTokenizer,
         captions: impl IntoIterator<Item = C>,
     ) -> Result<Self, TokenizerError> {
-        let mut seen = BTreeSet::new();
-        for caption in captions {
-            seen.extend(tokenizer.encode(caption.as_ref())?.ids);
-        }
-        let (start, end) = (tokenizer.start_token(), tokenizer.end_token());
-        let others = seen
+        let ids = captions
             .into_iter()
-            .filter(|id| ![start, end].contains(id))
-            .map(Some);
-        let token_ids: Vec<_> = [Some(start), Some(end), None]
-            .into_iter()
-            .chain(others)
-            .collect();
-        Ok(Self::compact(token_ids))
+            .map(|caption| Ok(tokenizer.encode(caption.as_ref())?.ids))
+            .collect::<Result<Vec<_>, TokenizerError>>()?;
+        Ok(Self::from_token_ids(ids.into_iter().flatten()))
+    }
+
+    /// The vocabulary of captions that are tokenized already.
+    pub fn from_token_ids(ids: impl IntoIterator<Item = u32>) -> Self {
+        let seen: BTreeSet<u32> = ids.into_iter().collect();
+        let others = seen.into_iter().filter(|id| ![START_TOKEN, END_TOKEN].contains(id)).map(Some);
+        Self::compact([Some(START_TOKEN), Some(END_TOKEN), None].into_iter().chain(others).collect())
     }
 
     /// Number of rows, which is the text encoder's `vocab_size`.
@@ -115,22 +113,25 @@ impl Vocabulary {
         }
     }
 
+    /// The rows of token ids; ids that this vocabulary lacks have the unknown row.
+    pub fn rows(&self, token_ids: &[u32]) -> Vec<u32> {
+        match &self.rows {
+            Rows::Full => token_ids.to_vec(),
+            Rows::Compact { row_of, unknown, .. } => {
+                token_ids.iter().map(|id| row_of.get(id).copied().unwrap_or(*unknown)).collect()
+            }
+        }
+    }
+
     /// The rows of a caption, and the words that this vocabulary lacks.
     pub fn map(&self, tokens: &Tokens) -> MappedTokens {
-        let Rows::Compact {
-            row_of, unknown, ..
-        } = &self.rows
-        else {
+        let Rows::Compact { unknown, .. } = &self.rows else {
             return MappedTokens {
                 rows: tokens.ids.clone(),
                 unknown_words: Vec::new(),
             };
         };
-        let rows: Vec<u32> = tokens
-            .ids
-            .iter()
-            .map(|id| row_of.get(id).copied().unwrap_or(*unknown))
-            .collect();
+        let rows = self.rows(&tokens.ids);
         let mut unknown_words: Vec<String> = Vec::new();
         for (index, word) in tokens.words.iter().enumerate() {
             let text = tokens.word_text(index);

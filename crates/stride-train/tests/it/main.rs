@@ -1,0 +1,3 @@
+//! Tests of training as a whole, in one binary.
+
+mod toy;
