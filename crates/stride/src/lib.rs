@@ -3,8 +3,10 @@
 pub mod clip;
 pub mod context;
 pub mod dit;
+pub mod image;
 pub mod noise;
 pub mod objective;
+pub mod pipeline;
 pub mod sampler;
 pub mod tokenizer;
 pub mod vae;

@@ -126,10 +126,9 @@ impl ModuleMapper for Loader<'_> {
         match self.values(&name, &shape) {
             Ok(values) => {
                 self.unused.remove(&name);
-                param.map(|old| {
-                    let new = Tensor::from_data(TensorData::new(values, shape), &old.device());
-                    if old.is_require_grad() { new.require_grad() } else { new }
-                })
+                // Not `map`, which would draw the initial value first, only to drop it.
+                let (id, device) = (param.id, param.lazy_device());
+                param.transform_for_load(Tensor::from_data(TensorData::new(values, shape), &device), id)
             }
             Err(error) => {
                 self.error = Some(error);

@@ -4,4 +4,5 @@
 
 mod clip;
 mod dit;
+mod pipeline;
 mod tokenizer;

@@ -1,0 +1,78 @@
+//! Why a model cannot be used or a picture cannot be made.
+
+use thiserror::Error;
+
+use crate::sampler::InvalidStepCount;
+use crate::tokenizer::TokenizerError;
+use crate::weights::WeightsError;
+
+/// A model folder that cannot be used; every variant names the file.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// A file of the folder is not there.
+    #[error("{file} is missing from the model folder")]
+    Missing {
+        /// The file.
+        file: &'static str,
+    },
+    /// A JSON file is broken or has a field of the wrong kind.
+    #[error("{file}: {problem}")]
+    Config {
+        /// The file.
+        file: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Two files contradict each other.
+    #[error("{file}: {field}: expected {expected} as {other} has it, found {found}")]
+    Mismatch {
+        /// The file.
+        file: &'static str,
+        /// Its field.
+        field: &'static str,
+        /// The other file.
+        other: &'static str,
+        /// What the other file says.
+        expected: String,
+        /// What this file says.
+        found: String,
+    },
+    /// Weights do not fit their configuration.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The tokenizer cannot be built.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+/// A request that cannot be fulfilled.
+#[derive(Debug, Error)]
+pub enum GenerateError {
+    /// The step count is out of range.
+    #[error(transparent)]
+    StepCount(#[from] InvalidStepCount),
+    /// Guidance was asked for where the model does not know the empty caption.
+    #[error(
+        "this model knows the empty caption at the finest step size alone, so guidance (a scale \
+         other than 1, or a negative prompt) works with 128 steps only; found {steps} steps"
+    )]
+    Guidance {
+        /// The steps asked for.
+        steps: usize,
+    },
+    /// The guidance scale is no number.
+    #[error("the guidance scale must be a finite number of at least 0, found {0}")]
+    GuidanceScale(f64),
+    /// A prompt cannot be tokenised.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The network left the range of numbers.
+    #[error("image with seed {seed}: the network's output is not finite; the weights are damaged")]
+    NotFinite {
+        /// The seed.
+        seed: u64,
+    },
+    /// The observer stopped it.
+    #[error("stopped")]
+    Stopped,
+}

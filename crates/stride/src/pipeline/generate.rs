@@ -1,0 +1,162 @@
+//! What happens between prompt and picture.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+
+use super::{GenerateError, Guidance, Pipeline};
+use crate::context::TextContext;
+use crate::image::RgbImage;
+use crate::noise;
+use crate::sampler::{Step, StepPlan, euler};
+use crate::tokenizer::TokenizerError;
+
+/// What to draw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateRequest {
+    /// What the picture shows; empty is unconditional.
+    pub prompt: String,
+    /// What guidance leads away from; the empty caption if absent.
+    pub negative_prompt: Option<String>,
+    /// Steps, 1..=128.
+    pub num_steps: usize,
+    /// Strength w of guidance, v_null + w (v_prompt - v_null); 1 is none and half the work.
+    pub cfg_scale: f64,
+    /// Seed of the first image; image k has seed + k.
+    pub seed: u64,
+    /// Number of images.
+    pub count: usize,
+}
+
+/// A picture and what made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeneratedImage {
+    /// The picture.
+    pub image: RgbImage,
+    /// Its own seed.
+    pub seed: u64,
+}
+
+/// What the model makes of a prompt's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromptReport {
+    /// Words it never saw in training, each once.
+    pub unknown_words: Vec<String>,
+    /// Tokens that were cut off because the prompt is too long.
+    pub dropped_tokens: usize,
+}
+
+/// The state after a step of one image.
+pub struct StepEvent<'a> {
+    /// The image, from 0.
+    pub image: usize,
+    /// Steps done, from 1.
+    pub step: usize,
+    /// Steps in all.
+    pub num_steps: usize,
+    preview: &'a dyn Fn() -> RgbImage,
+}
+
+impl StepEvent<'_> {
+    /// The picture after this step; decoding it takes about as long as a step.
+    pub fn preview(&self) -> RgbImage {
+        (self.preview)()
+    }
+}
+
+impl Pipeline {
+    /// Draws the pictures of a request, one after the other.
+    ///
+    /// The same request gives the same pictures, and image k of a request is the only image of a
+    /// request with seed + k: pictures are never computed together, because the matrix products
+    /// of another batch size may round differently.
+    ///
+    /// `observer` sees every step and may stop.
+    ///
+    /// # Errors
+    /// The step count is out of range, guidance is not possible with it, the network's output is
+    /// not finite, or the observer stopped.
+    pub fn generate(
+        &self,
+        request: &GenerateRequest,
+        observer: &mut dyn FnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Vec<GeneratedImage>, GenerateError> {
+        let plan = StepPlan::new(request.num_steps)?;
+        let guided = self.check_guidance(request, &plan)?;
+        let context = self.encode_text(&request.prompt)?;
+        let null_context = match guided {
+            true => Some(self.encode_text(request.negative_prompt.as_deref().unwrap_or(""))?),
+            false => None,
+        };
+        let latent_shape = self.parts.vae_config.latent_shape(self.parts.index.resolution);
+
+        let mut images = Vec::with_capacity(request.count);
+        for image in 0..request.count {
+            let seed = request.seed.wrapping_add(image as u64);
+            let x_0 = noise::gaussian(seed, latent_shape, &self.device).unsqueeze::<4>();
+            let velocity = |x: Tensor<4>, step: Step| {
+                let v = self.velocity(x.clone(), step, &context);
+                match &null_context {
+                    Some(null) => {
+                        let v_null = self.velocity(x, step, null);
+                        v_null.clone() + (v - v_null) * request.cfg_scale
+                    }
+                    None => v,
+                }
+            };
+            let x_1 = euler(&plan, x_0, velocity, |state| {
+                let preview = || self.decode(state.x.clone());
+                let (step, num_steps) = (state.step, state.num_steps);
+                observer(StepEvent { image, step, num_steps, preview: &preview })
+            });
+            let x_1 = x_1.ok_or(GenerateError::Stopped)?;
+            if !x_1.clone().sum().into_data().iter::<f32>().all(f32::is_finite) {
+                return Err(GenerateError::NotFinite { seed });
+            }
+            images.push(GeneratedImage { image: self.decode(x_1), seed });
+        }
+        Ok(images)
+    }
+
+    /// What the model makes of a prompt's words.
+    ///
+    /// # Errors
+    /// The prompt cannot be tokenised.
+    pub fn prompt_report(&self, prompt: &str) -> Result<PromptReport, TokenizerError> {
+        let tokens = self.tokenizer.encode(prompt)?;
+        Ok(PromptReport {
+            unknown_words: self.parts.vocabulary.map(&tokens).unknown_words,
+            dropped_tokens: tokens.dropped_tokens,
+        })
+    }
+
+    /// Whether the request is guided; an error where the model does not know how.
+    fn check_guidance(&self, request: &GenerateRequest, plan: &StepPlan) -> Result<bool, GenerateError> {
+        let scale = request.cfg_scale;
+        if !scale.is_finite() || scale < 0.0 {
+            return Err(GenerateError::GuidanceScale(scale));
+        }
+        let guided = scale != 1.0;
+        let asked = guided || request.negative_prompt.is_some();
+        if asked && self.parts.index.guidance == Guidance::BaseLevel && !plan.is_base_level() {
+            return Err(GenerateError::Guidance { steps: plan.len() });
+        }
+        Ok(guided)
+    }
+
+    fn encode_text(&self, text: &str) -> Result<TextContext, TokenizerError> {
+        let tokens = self.tokenizer.encode(text)?;
+        let token_ids = self.parts.vocabulary.batch(&[tokens], &self.device);
+        Ok(self.parts.text_encoder.forward(token_ids))
+    }
+
+    fn velocity(&self, x: Tensor<4>, step: Step, context: &TextContext) -> Tensor<4> {
+        let column = |value: f64| Tensor::<1>::full([1], value, &self.device);
+        self.parts.dit.forward(x, column(step.t), column(f64::from(step.log2_steps)), context)
+    }
+
+    fn decode(&self, latents: Tensor<4>) -> RgbImage {
+        let mut images = RgbImage::from_tensor(self.parts.vae.decode(latents));
+        images.swap_remove(0)
+    }
+}

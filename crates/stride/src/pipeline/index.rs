@@ -1,0 +1,62 @@
+//! `model_index.json`: what a model folder is.
+
+use serde::{Deserialize, Serialize};
+
+/// The contents of `model_index.json`, in the manner of diffusers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelIndex {
+    /// `StridePipeline`.
+    #[serde(rename = "_class_name")]
+    pub class_name: String,
+    /// Version of Stride that wrote it.
+    #[serde(rename = "_stride_version")]
+    pub stride_version: String,
+    /// A short name, such as `avatars`.
+    pub name: String,
+    /// Height and width of its pictures.
+    pub resolution: usize,
+    /// Steps when none are asked for.
+    pub default_steps: usize,
+    /// Where guidance is sound.
+    pub guidance: Guidance,
+    /// Library and class of the component.
+    pub transformer: [String; 2],
+    /// Library and class of the component.
+    pub text_encoder: [String; 2],
+    /// Library and class of the component.
+    pub tokenizer: [String; 2],
+    /// Library and class of the component.
+    pub vae: [String; 2],
+}
+
+/// Step sizes at which a model knows the empty caption, which guidance needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guidance {
+    /// At d = 1/128 alone: self-consistency rows kept their captions, as in the reference.
+    BaseLevel,
+    /// At every step size: captions were dropped on all rows.
+    AnyLevel,
+}
+
+/// The only `_class_name` that is understood.
+pub(super) const CLASS_NAME: &str = "StridePipeline";
+
+impl ModelIndex {
+    /// An index with this version's names of the components.
+    pub fn new(name: &str, resolution: usize, default_steps: usize, guidance: Guidance) -> Self {
+        let component = |class: &str| ["stride".to_owned(), class.to_owned()];
+        Self {
+            class_name: CLASS_NAME.to_owned(),
+            stride_version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: name.to_owned(),
+            resolution,
+            default_steps,
+            guidance,
+            transformer: component("Dit"),
+            text_encoder: component("ClipTextModel"),
+            tokenizer: component("ClipTokenizer"),
+            vae: component("Autoencoder"),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A pipeline and its way from and to the files of a model folder.
+
+use burn::tensor::Device;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::files::{
+    MODEL_INDEX, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG,
+    TRANSFORMER_WEIGHTS, VAE_CONFIG, VAE_WEIGHTS, VOCABULARY,
+};
+use super::index::CLASS_NAME;
+use super::{ModelIndex, PipelineError, PipelineFiles};
+use crate::clip::{ClipTextConfig, ClipTextModel};
+use crate::dit::{Dit, DitConfig};
+use crate::tokenizer::{ClipTokenizer, Vocabulary};
+use crate::vae::{Autoencoder, AutoencoderConfig};
+use crate::weights::{self, StoredDtype};
+
+/// Everything between a sentence and a picture.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(super) tokenizer: ClipTokenizer,
+    pub(super) parts: PipelineParts,
+    pub(super) device: Device,
+}
+
+/// The trained parts of a pipeline with their configurations.
+#[derive(Clone, Debug)]
+pub struct PipelineParts {
+    /// What the model is.
+    pub index: ModelIndex,
+    /// The transformer, which carries its configuration.
+    pub dit: Dit,
+    /// Configuration of the text encoder.
+    pub text_config: ClipTextConfig,
+    /// The text encoder.
+    pub text_encoder: ClipTextModel,
+    /// Rows of the text encoder's embedding table.
+    pub vocabulary: Vocabulary,
+    /// Configuration of the autoencoder.
+    pub vae_config: AutoencoderConfig,
+    /// The autoencoder.
+    pub vae: Autoencoder,
+}
+
+impl Pipeline {
+    /// A pipeline of trained parts on a plain (not autodiff) device.
+    ///
+    /// # Errors
+    /// Two parts contradict each other.
+    pub fn from_parts(parts: PipelineParts, device: &Device) -> Result<Self, PipelineError> {
+        check(&parts.index, parts.dit.config(), &parts.text_config, &parts.vocabulary, &parts.vae_config)?;
+        Ok(Self { tokenizer: ClipTokenizer::new()?, parts, device: device.clone() })
+    }
+
+    /// Reads a model folder.
+    ///
+    /// # Errors
+    /// A file is missing, broken, or contradicts another one or its weights.
+    pub fn from_files(files: &PipelineFiles, device: &Device) -> Result<Self, PipelineError> {
+        let index: ModelIndex = json(files, MODEL_INDEX)?;
+        let dit_config: DitConfig = json(files, TRANSFORMER_CONFIG)?;
+        let vocabulary: Vocabulary = json(files, VOCABULARY)?;
+        let vae_config: AutoencoderConfig = json(files, VAE_CONFIG)?;
+        let text_config = ClipTextConfig::from_json(files.get(TEXT_ENCODER_CONFIG)?)
+            .map_err(|error| config_error(TEXT_ENCODER_CONFIG, &error))?;
+        check(&index, &dit_config, &text_config, &vocabulary, &vae_config)?;
+
+        let dit = dit_config.init(device).map_err(|error| config_error(TRANSFORMER_CONFIG, &error))?;
+        let text_encoder =
+            text_config.init(device).map_err(|error| config_error(TEXT_ENCODER_CONFIG, &error))?;
+        let vae = vae_config.init(device).map_err(|error| config_error(VAE_CONFIG, &error))?;
+        let parts = PipelineParts {
+            dit: weights::load(dit, TRANSFORMER_WEIGHTS, files.get(TRANSFORMER_WEIGHTS)?, "")?,
+            text_encoder: text_encoder.load(TEXT_ENCODER_WEIGHTS, files.get(TEXT_ENCODER_WEIGHTS)?)?,
+            vae: weights::load(vae, VAE_WEIGHTS, files.get(VAE_WEIGHTS)?, "")?,
+            index,
+            text_config,
+            vocabulary,
+            vae_config,
+        };
+        Ok(Self { tokenizer: ClipTokenizer::new()?, parts, device: device.clone() })
+    }
+
+    /// The files of a model folder, with weights stored as `dtype`.
+    ///
+    /// # Errors
+    /// The weights cannot be serialised, which names no case of ours.
+    pub fn to_files(&self, dtype: StoredDtype) -> Result<PipelineFiles, PipelineError> {
+        let PipelineParts { index, dit, text_config, text_encoder, vocabulary, vae_config, vae } =
+            &self.parts;
+        let mut files = PipelineFiles::new();
+        files.insert(MODEL_INDEX, to_json(MODEL_INDEX, index)?);
+        files.insert(TRANSFORMER_CONFIG, to_json(TRANSFORMER_CONFIG, dit.config())?);
+        files.insert(TEXT_ENCODER_CONFIG, to_json(TEXT_ENCODER_CONFIG, text_config)?);
+        files.insert(VOCABULARY, to_json(VOCABULARY, vocabulary)?);
+        files.insert(VAE_CONFIG, to_json(VAE_CONFIG, vae_config)?);
+        files.insert(TRANSFORMER_WEIGHTS, weights::save(dit, "", dtype, &[])?);
+        files.insert(TEXT_ENCODER_WEIGHTS, weights::save(text_encoder, "", dtype, &[])?);
+        files.insert(VAE_WEIGHTS, weights::save(vae, "", dtype, &[])?);
+        Ok(files)
+    }
+
+    /// What the model is.
+    pub fn index(&self) -> &ModelIndex {
+        &self.parts.index
+    }
+}
+
+/// Whether the parts fit each other.
+fn check(
+    index: &ModelIndex,
+    dit: &DitConfig,
+    text: &ClipTextConfig,
+    vocabulary: &Vocabulary,
+    vae: &AutoencoderConfig,
+) -> Result<(), PipelineError> {
+    let same = |file, field, other, found: String, expected: String| {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(PipelineError::Mismatch { file, field, other, expected, found })
+        }
+    };
+    same(MODEL_INDEX, "_class_name", "this program", index.class_name.clone(), CLASS_NAME.to_owned())?;
+    let number = |value: usize| value.to_string();
+    let (found, expected) = (number(dit.context_dim), number(text.pooled_size()));
+    same(TRANSFORMER_CONFIG, "context_dim", TEXT_ENCODER_CONFIG, found, expected)?;
+    let (found, expected) = (number(text.vocab_size), number(vocabulary.len()));
+    same(TEXT_ENCODER_CONFIG, "vocab_size", VOCABULARY, found, expected)?;
+    let (found, expected) = (number(text.eos_token_id), vocabulary.end_row().to_string());
+    same(TEXT_ENCODER_CONFIG, "eos_token_id", VOCABULARY, found, expected)?;
+    let latents = format!("{:?}", vae.latent_shape(index.resolution));
+    let found = format!("{:?}", [dit.in_channels, dit.input_size, dit.input_size]);
+    same(TRANSFORMER_CONFIG, "in_channels and input_size", VAE_CONFIG, found, latents)
+}
+
+fn json<T: DeserializeOwned>(files: &PipelineFiles, name: &'static str) -> Result<T, PipelineError> {
+    serde_json::from_slice(files.get(name)?).map_err(|error| config_error(name, &error))
+}
+
+fn to_json<T: Serialize>(name: &'static str, value: &T) -> Result<Vec<u8>, PipelineError> {
+    serde_json::to_vec_pretty(value).map_err(|error| config_error(name, &error))
+}
+
+fn config_error(file: &'static str, problem: &impl ToString) -> PipelineError {
+    PipelineError::Config { file, problem: problem.to_string() }
+}

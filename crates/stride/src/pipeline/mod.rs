@@ -1,0 +1,13 @@
+//! From a sentence to a picture.
+
+mod error;
+mod files;
+mod generate;
+mod index;
+mod load;
+
+pub use error::{GenerateError, PipelineError};
+pub use files::{FILE_NAMES, PipelineFiles};
+pub use generate::{GenerateRequest, GeneratedImage, PromptReport, StepEvent};
+pub use index::{Guidance, ModelIndex};
+pub use load::{Pipeline, PipelineParts};

@@ -1,0 +1,203 @@
+//! Prompt to picture with a small random model.
+
+use std::ops::ControlFlow;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Distribution, Tensor};
+use stride::clip::ClipTextConfig;
+use stride::dit::{DitConfig, TextConditioning};
+use stride::pipeline::{
+    FILE_NAMES, GenerateRequest, GeneratedImage, Guidance, ModelIndex, Pipeline, PipelineFiles,
+    PipelineParts,
+};
+use stride::tokenizer::{ClipTokenizer, Vocabulary};
+use stride::vae::{AutoencoderConfig, AutoencoderTinyConfig};
+use stride::weights::StoredDtype;
+
+/// A model whose gates are open, so that prompt, steps and seed all show.
+fn pipeline(guidance: Guidance) -> Pipeline {
+    let device = Device::flex();
+    let tokenizer = ClipTokenizer::new().expect("embedded");
+    let captions = ["a man with glasses", "a woman with red hair"];
+    let vocabulary = Vocabulary::from_captions(&tokenizer, captions).expect("captions");
+    let text_config = ClipTextConfig {
+        vocab_size: vocabulary.len(),
+        eos_token_id: vocabulary.end_row() as usize,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        ..ClipTextConfig::default()
+    };
+    let dit = DitConfig {
+        input_size: 4,
+        hidden_size: 16,
+        depth: 1,
+        num_heads: 2,
+        context_dim: 16,
+        text_conditioning: TextConditioning::PooledAndTokens,
+        ..DitConfig::s(2)
+    };
+    let vae_config = AutoencoderConfig::Tiny(AutoencoderTinyConfig {
+        encoder_block_out_channels: vec![8, 8],
+        decoder_block_out_channels: vec![8, 8],
+        num_encoder_blocks: vec![1, 1],
+        num_decoder_blocks: vec![1, 1],
+        encoder_pixel_shuffle: 4,
+        decoder_pixel_shuffle: 4,
+        ..AutoencoderTinyConfig::default()
+    });
+    let parts = PipelineParts {
+        index: ModelIndex::new("test", 32, 4, guidance),
+        dit: dit.init(&device).expect("valid").map(&mut Jitter),
+        text_encoder: text_config.init(&device).expect("valid").map(&mut Jitter),
+        vae: vae_config.init(&device).expect("valid").map(&mut Jitter),
+        text_config,
+        vocabulary,
+        vae_config,
+    };
+    Pipeline::from_parts(parts, &device).expect("parts fit")
+}
+
+struct Jitter;
+
+impl ModuleMapper for Jitter {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|v| v.clone() + v.random_like(Distribution::Normal(0.0, 0.2)))
+    }
+}
+
+fn request(prompt: &str) -> GenerateRequest {
+    GenerateRequest {
+        prompt: prompt.to_owned(),
+        negative_prompt: None,
+        num_steps: 4,
+        cfg_scale: 1.0,
+        seed: 5,
+        count: 1,
+    }
+}
+
+fn draw(pipeline: &Pipeline, request: &GenerateRequest) -> Vec<GeneratedImage> {
+    pipeline.generate(request, &mut |_| ControlFlow::Continue(())).expect("drawn")
+}
+
+#[test]
+fn image_k_is_the_image_of_seed_plus_k_alone() {
+    let pipeline = pipeline(Guidance::AnyLevel);
+    let base = request("a man with glasses");
+    let many = draw(&pipeline, &GenerateRequest { count: 4, ..base.clone() });
+    assert_eq!(many, draw(&pipeline, &GenerateRequest { count: 4, ..base.clone() }), "same bytes twice");
+    assert_eq!(many[3].seed, 8);
+    let alone = draw(&pipeline, &GenerateRequest { seed: 8, ..base });
+    assert_eq!(many[3], alone[0]);
+    assert_ne!(many[0].image, many[1].image);
+}
+
+#[test]
+fn prompt_steps_and_guidance_all_matter() {
+    let pipeline = pipeline(Guidance::AnyLevel);
+    let base = request("a man with glasses");
+    let one = |request: &GenerateRequest| draw(&pipeline, request).remove(0).image;
+    let picture = one(&base);
+    assert_eq!((picture.width, picture.height), (32, 32));
+    assert_ne!(picture, one(&request("a woman with red hair")));
+    assert_ne!(picture, one(&request("")));
+    for num_steps in [1, 6, 128] {
+        assert_ne!(picture, one(&GenerateRequest { num_steps, ..base.clone() }));
+    }
+    let guided = GenerateRequest { cfg_scale: 3.0, ..base.clone() };
+    assert_ne!(picture, one(&guided));
+    let negative = GenerateRequest { negative_prompt: Some("red hair".to_owned()), ..guided.clone() };
+    assert_ne!(one(&guided), one(&negative));
+}
+
+#[test]
+fn requests_that_cannot_be_fulfilled_say_why() {
+    let pipeline = pipeline(Guidance::BaseLevel);
+    let error = |request: GenerateRequest| {
+        let result = pipeline.generate(&request, &mut |_| ControlFlow::Continue(()));
+        result.expect_err("must fail").to_string()
+    };
+    let base = request("a man");
+    assert!(error(GenerateRequest { num_steps: 0, ..base.clone() }).contains("from 1 to 128"));
+    assert!(error(GenerateRequest { num_steps: 129, ..base.clone() }).contains("129"));
+    assert!(error(GenerateRequest { cfg_scale: 2.0, ..base.clone() }).contains("128 steps only"));
+    let negative = GenerateRequest { negative_prompt: Some("hat".to_owned()), ..base.clone() };
+    assert!(error(negative).contains("128 steps only"));
+    assert!(error(GenerateRequest { cfg_scale: f64::NAN, ..base.clone() }).contains("NaN"));
+    let guided = GenerateRequest { cfg_scale: 2.0, num_steps: 128, ..base };
+    assert_eq!(draw(&pipeline, &guided).len(), 1);
+}
+
+#[test]
+fn the_observer_sees_every_step_and_stops() {
+    let pipeline = pipeline(Guidance::AnyLevel);
+    let base = GenerateRequest { count: 2, num_steps: 3, ..request("a man") };
+    let mut seen = Vec::new();
+    let mut last = None;
+    let images = pipeline
+        .generate(&base, &mut |event| {
+            seen.push((event.image, event.step, event.num_steps));
+            last = Some(event.preview());
+            ControlFlow::Continue(())
+        })
+        .expect("drawn");
+    assert_eq!(seen, [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 1, 3), (1, 2, 3), (1, 3, 3)]);
+    assert_eq!(last.as_ref(), Some(&images[1].image), "the last preview is the picture");
+    let stopped = pipeline.generate(&base, &mut |_| ControlFlow::Break(()));
+    assert_eq!(stopped.expect_err("must stop").to_string(), "stopped");
+}
+
+#[test]
+fn prompts_are_reported_on() {
+    let pipeline = pipeline(Guidance::AnyLevel);
+    let report = pipeline.prompt_report("a man with a zebra, and a zebra").expect("tokenised");
+    assert!(report.unknown_words.contains(&"zebra".to_owned()), "{report:?}");
+    assert_eq!(report.dropped_tokens, 0);
+    let report = pipeline.prompt_report(&"man ".repeat(100)).expect("tokenised");
+    assert_eq!(report.dropped_tokens, 25);
+    assert!(report.unknown_words.is_empty());
+}
+
+#[test]
+fn a_model_survives_its_folder() {
+    let original = pipeline(Guidance::AnyLevel);
+    let files = original.to_files(StoredDtype::F32).expect("serialisable");
+    assert_eq!(files.iter().count(), FILE_NAMES.len());
+    let loaded = Pipeline::from_files(&files, &Device::flex()).expect("fits");
+    let request = request("a man with glasses");
+    assert_eq!(draw(&original, &request), draw(&loaded, &request));
+}
+
+#[test]
+fn broken_folders_name_file_and_tensor() {
+    let good = pipeline(Guidance::AnyLevel).to_files(StoredDtype::Bf16).expect("serialisable");
+    let with = |name: &'static str, change: &dyn Fn(Vec<u8>) -> Option<Vec<u8>>| {
+        let mut files = PipelineFiles::new();
+        for (other, bytes) in good.iter() {
+            let bytes = if other == name { change(bytes.to_vec()) } else { Some(bytes.to_vec()) };
+            if let Some(bytes) = bytes {
+                files.insert(other, bytes);
+            }
+        }
+        Pipeline::from_files(&files, &Device::flex()).expect_err("must fail").to_string()
+    };
+    for name in FILE_NAMES {
+        assert!(with(name, &|_| None).starts_with(name), "{name} missing");
+        let message = with(name, &|bytes| Some(bytes[..bytes.len() / 2].to_vec()));
+        assert!(message.contains(name), "{name} truncated: {message}");
+    }
+    let replaced = |name, from: &'static str, to: &'static str| {
+        with(name, &|bytes| Some(String::from_utf8(bytes).expect("JSON").replacen(from, to, 1).into_bytes()))
+    };
+    let message = replaced("transformer/config.json", "\"depth\": 1", "\"depth\": 2");
+    assert!(message.contains("transformer/diffusion_pytorch_model.safetensors"), "{message}");
+    assert!(message.contains("tensor blocks.1."), "{message}");
+    let message = replaced("transformer/config.json", "\"context_dim\": 16", "\"context_dim\": 8");
+    assert!(message.contains("context_dim") && message.contains("text_encoder/config.json"), "{message}");
+    let message = replaced("model_index.json", "\"resolution\": 32", "\"resolution\": 64");
+    assert!(message.contains("vae/config.json"), "{message}");
+    let message = replaced("model_index.json", "StridePipeline", "OtherPipeline");
+    assert!(message.contains("_class_name") && message.contains("OtherPipeline"), "{message}");
+}
