@@ -10,11 +10,9 @@ mod fingerprint;
 mod folder;
 mod image_set;
 mod latent_cache;
-mod sheet;
 
 pub use error::DataError;
 pub use fingerprint::Fingerprint;
 pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};
 pub use latent_cache::{LatentCache, LatentShape};
-pub use sheet::write_sheet;

@@ -5,17 +5,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
-use stride::clip::ClipTextConfig;
+use stride::image::RgbImage;
 use stride::noise;
 use stride::sampler::{StepPlan, euler};
 use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
-use stride::vae::{Autoencoder, AutoencoderConfig};
-use stride::weights::{self, StoredDtype};
-use stride_data::write_sheet;
+use stride::vae::Autoencoder;
 
 use crate::TrainError;
 use crate::dit_model::TextToLatent;
-use crate::vae_trainer::to_rgb;
+use crate::sheet::write_sheet;
 
 /// Step counts of a sheet, from top to bottom.
 const STEP_COUNTS: [usize; 5] = [1, 2, 4, 8, 32];
@@ -35,16 +33,11 @@ const COLUMNS: usize = 12;
 pub(crate) struct SampleSheet {
     autoencoder: Autoencoder,
     latent_shape: [usize; 3],
-    resolution: usize,
 }
 
 impl SampleSheet {
-    pub(crate) fn new(
-        autoencoder: Autoencoder,
-        config: &AutoencoderConfig,
-        resolution: usize,
-    ) -> Self {
-        Self { autoencoder, latent_shape: config.latent_shape(resolution), resolution }
+    pub(crate) fn new(autoencoder: Autoencoder, latent_shape: [usize; 3]) -> Self {
+        Self { autoencoder, latent_shape }
     }
 
     /// Writes a sheet with one row per step count and one column per prompt, the prompts beside
@@ -86,46 +79,15 @@ impl SampleSheet {
                 one_step_std = standard_deviation(&values);
             }
             // One picture at a time: decoding holds the most memory.
-            let row = x.iter_dim(0).flat_map(|latents| {
-                to_rgb(self.autoencoder.decode(latents).clamp(-1.0, 1.0), self.resolution)
-            });
+            let row = x
+                .iter_dim(0)
+                .flat_map(|latents| RgbImage::from_tensor(self.autoencoder.decode(latents)));
             pictures.push(row.collect());
         }
-        write_sheet(path, &pictures, self.resolution)?;
+        write_sheet(path, &pictures)?;
         let list = path.with_file_name("prompts.txt");
         fs::write(&list, prompts.join("\n")).map_err(TrainError::io(&list))?;
         Ok(one_step_std)
-    }
-
-    /// Writes the networks as a model folder.
-    pub(crate) fn export(
-        &self,
-        model: &TextToLatent,
-        vocabulary: &Vocabulary,
-        text_encoder: &ClipTextConfig,
-        dir: &Path,
-    ) -> Result<(), TrainError> {
-        let json = |value: serde_json::Result<Vec<u8>>| value.map_err(TrainError::weights(dir));
-        let files = [
-            ("transformer/config.json", json(serde_json::to_vec_pretty(model.dit.config()))?),
-            (
-                "transformer/diffusion_pytorch_model.safetensors",
-                weights::save(&model.dit, "", StoredDtype::Bf16, &[])?,
-            ),
-            ("text_encoder/config.json", json(serde_json::to_vec_pretty(text_encoder))?),
-            (
-                "text_encoder/model.safetensors",
-                weights::save(&model.text_encoder, "", StoredDtype::Bf16, &[])?,
-            ),
-            ("tokenizer/vocabulary.json", json(serde_json::to_vec(vocabulary))?),
-        ];
-        for (name, bytes) in files {
-            let path = dir.join(name);
-            let folder = path.parent().unwrap_or(dir);
-            fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
-            fs::write(&path, bytes).map_err(TrainError::io(&path))?;
-        }
-        Ok(())
     }
 }
 

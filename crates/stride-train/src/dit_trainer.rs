@@ -13,8 +13,10 @@ use stride::noise::{fill_normal, keyed_rng, purpose};
 use stride::objective::{
     BASE_LEVEL, Conditioning, ObjectiveConfig, Row, RowKind, plan_rows, training_targets,
 };
+use stride::pipeline::{Guidance, ModelIndex, Pipeline, PipelineParts};
 use stride::tokenizer::pad_token_ids;
 use stride::vae::{Autoencoder, AutoencoderConfig};
+use stride::weights::StoredDtype;
 
 use crate::config::{RunConfig, check};
 use crate::dit_data::DitData;
@@ -45,9 +47,20 @@ pub struct DitTrainConfig {
     pub teacher: String,
     /// Name of the average that is evaluated and exported; the plain weights if absent.
     pub export: Option<String>,
-    /// Name, description and licence notes for the exported pipeline's model index.
-    #[serde(default)]
+    /// Name of the exported model.
+    #[serde(default = "default_name")]
     pub name: String,
+    /// Steps of the exported model when none are asked for.
+    #[serde(default = "default_steps")]
+    pub default_steps: usize,
+}
+
+fn default_name() -> String {
+    "stride".to_owned()
+}
+
+fn default_steps() -> usize {
+    4
 }
 
 fn default_teacher() -> String {
@@ -74,6 +87,16 @@ impl DitTrainConfig {
     }
 }
 
+impl DitTrainConfig {
+    /// Where the trained model knows the empty caption.
+    fn guidance(&self) -> Guidance {
+        match &self.objective {
+            ObjectiveConfig::Shortcut(config) if config.bootstrap_cond_dropout => Guidance::AnyLevel,
+            _ => Guidance::BaseLevel,
+        }
+    }
+}
+
 /// The transformer's [`Trainee`].
 pub struct DitTrainer {
     config: DitTrainConfig,
@@ -81,6 +104,9 @@ pub struct DitTrainer {
     data: DitData,
     device: Device,
     samples: SampleSheet,
+    autoencoder: Autoencoder,
+    autoencoder_config: AutoencoderConfig,
+    resolution: usize,
     held_out_rows: usize,
 }
 
@@ -137,9 +163,20 @@ impl DitTrainer {
             model.num_params() as f64 / 1e6
         ));
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
-        let samples = SampleSheet::new(autoencoder, &autoencoder_config, run.data.resolution);
+        let samples = SampleSheet::new(autoencoder.clone(), latent_shape);
         let held_out_rows = (data.latents.len() - data.num_train()).min(HELD_OUT_ROWS);
-        Ok((Self { config, seed: run.seed, data, device, samples, held_out_rows }, state))
+        let trainer = Self {
+            config,
+            seed: run.seed,
+            data,
+            device,
+            samples,
+            autoencoder,
+            autoencoder_config,
+            resolution: run.data.resolution,
+            held_out_rows,
+        };
+        Ok((trainer, state))
     }
 
     /// The rows of a share of a batch, self-consistency rows first, with noise, data and captions.
@@ -334,9 +371,28 @@ impl Trainee for DitTrainer {
         Ok(vec![("held_out_flow_error".to_owned(), error), ("one_step_std".to_owned(), spread)])
     }
 
+    /// Writes `pipeline/`, a model folder, with weights in bf16.
     fn export(&mut self, state: &TrainState<TextToLatent>, run_dir: &Path) -> Result<(), TrainError> {
-        let model = self.exported(state);
-        self.samples.export(&model, &self.data.vocabulary, &self.config.text_encoder, &run_dir.join("pipeline"))
+        let TextToLatent { dit, text_encoder } = self.exported(state);
+        let DitTrainConfig { name, default_steps, .. } = &self.config;
+        let guidance = self.config.guidance();
+        let parts = PipelineParts {
+            index: ModelIndex::new(name, self.resolution, *default_steps, guidance),
+            dit,
+            text_config: self.config.text_encoder.clone(),
+            text_encoder,
+            vocabulary: self.data.vocabulary.clone(),
+            vae_config: self.autoencoder_config.clone(),
+            vae: self.autoencoder.clone(),
+        };
+        let files = Pipeline::from_parts(parts, &self.device)?.to_files(StoredDtype::Bf16)?;
+        for (name, bytes) in files.iter() {
+            let path = run_dir.join("pipeline").join(name);
+            let folder = path.parent().unwrap_or(run_dir);
+            fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
+            fs::write(&path, bytes).map_err(TrainError::io(&path))?;
+        }
+        Ok(())
     }
 }
 

@@ -60,6 +60,17 @@ pub enum TrainError {
         /// What does not fit.
         problem: String,
     },
+    /// A picture cannot be written.
+    #[error("{}: {source}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// The encoder's answer.
+        source: stride::image::ImageError,
+    },
+    /// The trained networks do not make a pipeline.
+    #[error(transparent)]
+    Pipeline(#[from] stride::pipeline::PipelineError),
     /// There is nothing to resume from.
     #[error("{}: no complete checkpoint to resume from; expected a folder checkpoint-NNNNNN with a file complete.json", path.display())]
     NoCheckpoint {
@@ -91,6 +102,11 @@ impl TrainError {
     /// Names the path an input or output error happened on.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Names the file a picture was to go to.
+    pub(crate) fn picture(path: &Path) -> impl FnOnce(stride::image::ImageError) -> Self + '_ {
+        move |source| Self::Picture { path: path.to_owned(), source }
     }
 
     /// Names the file a weights error happened on.

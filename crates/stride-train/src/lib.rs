@@ -23,6 +23,7 @@ pub mod muon;
 mod named_tensors;
 mod optimizer;
 mod progress;
+mod sheet;
 mod train_loop;
 mod vae_loss;
 mod vae_trainer;

@@ -8,13 +8,15 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use stride::image::RgbImage;
 use stride::noise::{below, fill_normal, keyed_rng, purpose, uniform};
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::{self, StoredDtype};
-use stride_data::{ImageFolder, ImageSet, write_sheet};
+use stride_data::{ImageFolder, ImageSet};
 
 use crate::TrainError;
 use crate::config::{RunConfig, check};
+use crate::sheet::write_sheet;
 use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee, load_module};
 use crate::vae_loss::{VaeLossConfig, moment_kl, reconstruction_loss};
 
@@ -188,11 +190,10 @@ impl VaeTrainer {
 
     /// Writes held-out originals above their reconstructions.
     fn write_sheet(&self, model: &Autoencoder, path: &Path) -> Result<(), TrainError> {
-        let size = self.images.resolution();
         let first = self.images.len() - self.held_out;
         let range = first..first + self.held_out.min(SHEET_COLUMNS);
-        let rows = self.reconstruct(model, range).map(|pixels| to_rgb(pixels, size));
-        Ok(write_sheet(path, &rows, size)?)
+        let rows = self.reconstruct(model, range).map(RgbImage::from_tensor);
+        write_sheet(path, &rows)
     }
 
     /// Mean and standard deviation of every latent channel over training images.
@@ -353,15 +354,4 @@ impl ModuleMapper for FreezeEncoder {
             self.path.iter().any(|part| part == "decoder" || part == "post_quant_conv");
         if is_decoder { param } else { param.set_require_grad(false) }
     }
-}
-
-/// Pictures `[n, 3, R, R]` in [-1, 1] as RGB bytes.
-fn to_rgb(pixels: Tensor<4>, size: usize) -> Vec<Vec<u8>> {
-    let values: Vec<f32> = pixels.into_data().iter::<f32>().collect();
-    let plane = size * size;
-    let picture = |values: &[f32]| {
-        let byte = |index: usize| ((values[index] + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-        (0..plane).flat_map(|i| [byte(i), byte(plane + i), byte(2 * plane + i)]).collect()
-    };
-    values.chunks_exact(3 * plane).map(picture).collect()
 }

@@ -1,0 +1,14 @@
+//! Pictures in the run folder.
+
+use std::path::Path;
+
+use stride::image::{PngMetadata, RgbImage, png_bytes};
+
+use crate::TrainError;
+
+/// Writes rows of equally large pictures as one PNG file, edge to edge.
+pub(crate) fn write_sheet(path: &Path, rows: &[Vec<RgbImage>]) -> Result<(), TrainError> {
+    let sheet = RgbImage::sheet(rows, 0);
+    let bytes = png_bytes(&sheet, &PngMetadata::default()).map_err(TrainError::picture(path))?;
+    std::fs::write(path, bytes).map_err(TrainError::io(path))
+}
