@@ -14,13 +14,18 @@ pub struct RgbImage {
 }
 
 impl RgbImage {
-    /// The pictures of a batch `[B, 3, H, W]` with values in [-1, 1].
+    /// The pictures of a batch `[B, 3, H, W]` with values in [-1, 1]; one channel alone is gray.
     ///
-    /// v becomes round((v + 1) 127.5), halves away from zero; values outside are clamped.
+    /// v becomes round((v + 1) 127.5), halves upwards; values outside are clamped, and what is no
+    /// number becomes 0.
     pub fn from_tensor(pixels: Tensor<4>) -> Vec<Self> {
         let [_, channels, height, width] = pixels.dims();
-        let values: Vec<f32> = pixels.into_data().iter::<f32>().collect();
         let plane = height * width;
+        if channels * plane == 0 {
+            return Vec::new();
+        }
+        let values: Vec<f32> = pixels.into_data().iter::<f32>().collect();
+        let last = channels - 1;
         let byte = |value: f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
         values
             .chunks_exact(channels * plane)
@@ -28,20 +33,22 @@ impl RgbImage {
                 width,
                 height,
                 pixels: (0..plane)
-                    .flat_map(|i| [0, 1, 2].map(|channel| byte(picture[channel * plane + i])))
+                    .flat_map(|i| [0, 1, 2].map(|channel| byte(picture[last.min(channel) * plane + i])))
                     .collect(),
             })
             .collect()
     }
 
-    /// Rows of pictures of equal size as one, with white gaps of `gap` pixels between them.
+    /// Rows of pictures as one, with white gaps of `gap` pixels between them; one row is a strip.
     ///
-    /// Missing pictures at the ends of rows stay white; no pictures give an empty one.
+    /// Every picture has a tile of the largest width and height. Tiles without picture stay
+    /// white; no pictures give an empty one.
     pub fn sheet(rows: &[Vec<Self>], gap: usize) -> Self {
-        let Some(first) = rows.iter().flatten().next() else {
+        let largest = |side: fn(&Self) -> usize| rows.iter().flatten().map(side).max().unwrap_or(0);
+        let (tile_width, tile_height) = (largest(|picture| picture.width), largest(|picture| picture.height));
+        if tile_width * tile_height == 0 {
             return Self { width: 0, height: 0, pixels: Vec::new() };
-        };
-        let (tile_width, tile_height) = (first.width, first.height);
+        }
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = columns * (tile_width + gap) - gap;
         let height = rows.len() * (tile_height + gap) - gap;
@@ -49,7 +56,7 @@ impl RgbImage {
         for (row, pictures) in rows.iter().enumerate() {
             for (column, picture) in pictures.iter().enumerate() {
                 let (left, top) = (column * (tile_width + gap), row * (tile_height + gap));
-                for (y, line) in picture.pixels.chunks_exact(tile_width * 3).enumerate() {
+                for (y, line) in picture.pixels.chunks_exact((picture.width * 3).max(1)).take(picture.height).enumerate() {
                     let start = ((top + y) * width + left) * 3;
                     pixels[start..start + line.len()].copy_from_slice(line);
                 }
@@ -82,5 +89,20 @@ mod tests {
         assert_eq!(reds[5..10], [255; 5]);
         assert_eq!(reds[10..], [3, 3, 255, 255, 255]);
         assert_eq!(RgbImage::sheet(&[], 1).pixels.len(), 0);
+
+        let wide = RgbImage { width: 3, height: 2, pixels: vec![4; 18] };
+        let mixed = RgbImage::sheet(&[vec![tile(1), wide]], 1);
+        assert_eq!((mixed.width, mixed.height), (7, 2));
+        let reds: Vec<u8> = mixed.pixels.chunks_exact(3).map(|rgb| rgb[0]).collect();
+        assert_eq!(reds[..7], [1, 1, 255, 255, 4, 4, 4]);
+        assert_eq!(reds[7..], [255, 255, 255, 255, 4, 4, 4]);
+    }
+
+    #[test]
+    fn one_channel_is_gray_and_nothing_is_nothing() {
+        let device = Device::flex();
+        let gray = RgbImage::from_tensor(Tensor::from_floats([[[[1.0f32, f32::NAN]]]], &device));
+        assert_eq!(gray, [RgbImage { width: 2, height: 1, pixels: vec![255, 255, 255, 0, 0, 0] }]);
+        assert_eq!(RgbImage::from_tensor(Tensor::zeros([2, 3, 0, 4], &device)), []);
     }
 }

@@ -44,6 +44,8 @@ pub struct PromptReport {
     pub unknown_words: Vec<String>,
     /// Tokens that were cut off because the prompt is too long.
     pub dropped_tokens: usize,
+    /// The end of the prompt that they stand for.
+    pub dropped_text: String,
 }
 
 /// The state after a step of one image.
@@ -68,8 +70,9 @@ impl Pipeline {
     /// Draws the pictures of a request, one after the other.
     ///
     /// The same request gives the same pictures, and image k of a request is the only image of a
-    /// request with seed + k: pictures are never computed together, because the matrix products
-    /// of another batch size may round differently.
+    /// request with seed + k, to the byte: pictures are never computed together. On the CPU that
+    /// costs nothing, since eight together take as long as eight in turn; elsewhere the matrix
+    /// products of another batch size may round differently.
     ///
     /// `observer` sees every step and may stop.
     ///
@@ -90,7 +93,7 @@ impl Pipeline {
         };
         let latent_shape = self.parts.vae_config.latent_shape(self.parts.index.resolution);
 
-        let mut images = Vec::with_capacity(request.count);
+        let mut images = Vec::new();
         for image in 0..request.count {
             let seed = request.seed.wrapping_add(image as u64);
             let x_0 = noise::gaussian(seed, latent_shape, &self.device).unsqueeze::<4>();
@@ -110,10 +113,13 @@ impl Pipeline {
                 observer(StepEvent { image, step, num_steps, preview: &preview })
             });
             let x_1 = x_1.ok_or(GenerateError::Stopped)?;
-            if !x_1.clone().sum().into_data().iter::<f32>().all(f32::is_finite) {
+            let pixels = self.parts.vae.decode(x_1.clone());
+            // Decoders squeeze their input, which would hide that the latents are infinite.
+            if !(is_finite(x_1) && is_finite(pixels.clone())) {
                 return Err(GenerateError::NotFinite { seed });
             }
-            images.push(GeneratedImage { image: self.decode(x_1), seed });
+            let pictures = RgbImage::from_tensor(pixels).into_iter();
+            images.extend(pictures.map(|image| GeneratedImage { image, seed }));
         }
         Ok(images)
     }
@@ -127,6 +133,7 @@ impl Pipeline {
         Ok(PromptReport {
             unknown_words: self.parts.vocabulary.map(&tokens).unknown_words,
             dropped_tokens: tokens.dropped_tokens,
+            dropped_text: tokens.dropped_text.trim().to_owned(),
         })
     }
 
@@ -159,4 +166,8 @@ impl Pipeline {
         let mut images = RgbImage::from_tensor(self.parts.vae.decode(latents));
         images.swap_remove(0)
     }
+}
+
+fn is_finite(values: Tensor<4>) -> bool {
+    values.into_data().iter::<f32>().all(f32::is_finite)
 }

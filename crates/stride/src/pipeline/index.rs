@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The contents of `model_index.json`, in the manner of diffusers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelIndex {
     /// `StridePipeline`.
     #[serde(rename = "_class_name")]
@@ -13,9 +14,12 @@ pub struct ModelIndex {
     pub stride_version: String,
     /// A short name, such as `avatars`.
     pub name: String,
+    /// What it draws, and what it was trained on; may be empty.
+    #[serde(default)]
+    pub description: String,
     /// Height and width of its pictures.
     pub resolution: usize,
-    /// Steps when none are asked for.
+    /// Steps when none are asked for, 1..=128.
     pub default_steps: usize,
     /// Where guidance is sound.
     pub guidance: Guidance,
@@ -50,6 +54,7 @@ impl ModelIndex {
             class_name: CLASS_NAME.to_owned(),
             stride_version: env!("CARGO_PKG_VERSION").to_owned(),
             name: name.to_owned(),
+            description: String::new(),
             resolution,
             default_steps,
             guidance,

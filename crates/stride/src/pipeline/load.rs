@@ -12,6 +12,7 @@ use super::index::CLASS_NAME;
 use super::{ModelIndex, PipelineError, PipelineFiles};
 use crate::clip::{ClipTextConfig, ClipTextModel};
 use crate::dit::{Dit, DitConfig};
+use crate::sampler::StepPlan;
 use crate::tokenizer::{ClipTokenizer, Vocabulary};
 use crate::vae::{Autoencoder, AutoencoderConfig};
 use crate::weights::{self, StoredDtype};
@@ -50,7 +51,7 @@ impl Pipeline {
     /// Two parts contradict each other.
     pub fn from_parts(parts: PipelineParts, device: &Device) -> Result<Self, PipelineError> {
         check(&parts.index, parts.dit.config(), &parts.text_config, &parts.vocabulary, &parts.vae_config)?;
-        Ok(Self { tokenizer: ClipTokenizer::new()?, parts, device: device.clone() })
+        Self::from_checked_parts(parts, device)
     }
 
     /// Reads a model folder.
@@ -64,12 +65,14 @@ impl Pipeline {
         let vae_config: AutoencoderConfig = json(files, VAE_CONFIG)?;
         let text_config = ClipTextConfig::from_json(files.get(TEXT_ENCODER_CONFIG)?)
             .map_err(|error| config_error(TEXT_ENCODER_CONFIG, &error))?;
-        check(&index, &dit_config, &text_config, &vocabulary, &vae_config)?;
 
         let dit = dit_config.init(device).map_err(|error| config_error(TRANSFORMER_CONFIG, &error))?;
         let text_encoder =
             text_config.init(device).map_err(|error| config_error(TEXT_ENCODER_CONFIG, &error))?;
         let vae = vae_config.init(device).map_err(|error| config_error(VAE_CONFIG, &error))?;
+        // Before the weights are read, since a contradiction explains more than a tensor's shape;
+        // after the networks have refused impossible numbers.
+        check(&index, &dit_config, &text_config, &vocabulary, &vae_config)?;
         let parts = PipelineParts {
             dit: weights::load(dit, TRANSFORMER_WEIGHTS, files.get(TRANSFORMER_WEIGHTS)?, "")?,
             text_encoder: text_encoder.load(TEXT_ENCODER_WEIGHTS, files.get(TEXT_ENCODER_WEIGHTS)?)?,
@@ -79,7 +82,17 @@ impl Pipeline {
             vocabulary,
             vae_config,
         };
-        Ok(Self { tokenizer: ClipTokenizer::new()?, parts, device: device.clone() })
+        Self::from_checked_parts(parts, device)
+    }
+
+    fn from_checked_parts(parts: PipelineParts, device: &Device) -> Result<Self, PipelineError> {
+        let tokenizer = ClipTokenizer::new()?;
+        // An encoder with fewer positions gets shorter captions.
+        let max_length = tokenizer.max_length().min(parts.text_config.max_position_embeddings);
+        let tokenizer = tokenizer
+            .with_max_length(max_length)
+            .map_err(|error| config_error(TEXT_ENCODER_CONFIG, &format!("max_position_embeddings: {error}")))?;
+        Ok(Self { tokenizer, parts, device: device.clone() })
     }
 
     /// The files of a model folder, with weights stored as `dtype`.
@@ -123,13 +136,36 @@ fn check(
         }
     };
     same(MODEL_INDEX, "_class_name", "this program", index.class_name.clone(), CLASS_NAME.to_owned())?;
+    StepPlan::new(index.default_steps)
+        .map_err(|error| config_error(MODEL_INDEX, &format!("default_steps: {error}")))?;
     let number = |value: usize| value.to_string();
-    let (found, expected) = (number(dit.context_dim), number(text.pooled_size()));
-    same(TRANSFORMER_CONFIG, "context_dim", TEXT_ENCODER_CONFIG, found, expected)?;
+    // The transformer reads the pooled vector, the tokens, or both.
+    let conditioning = dit.text_conditioning;
+    for (is_used, width) in [
+        (conditioning.uses_pooled(), text.pooled_size()),
+        (conditioning.uses_tokens(), text.hidden_size),
+    ] {
+        if is_used {
+            let (found, expected) = (number(dit.context_dim), number(width));
+            same(TRANSFORMER_CONFIG, "context_dim", TEXT_ENCODER_CONFIG, found, expected)?;
+        }
+    }
     let (found, expected) = (number(text.vocab_size), number(vocabulary.len()));
     same(TEXT_ENCODER_CONFIG, "vocab_size", VOCABULARY, found, expected)?;
-    let (found, expected) = (number(text.eos_token_id), vocabulary.end_row().to_string());
-    same(TEXT_ENCODER_CONFIG, "eos_token_id", VOCABULARY, found, expected)?;
+    // Old files of CLIP's own vocabulary say 2 and mean the highest id, which is the end token.
+    let is_old_clip = text.eos_token_id == 2 && *vocabulary == Vocabulary::full();
+    if !is_old_clip {
+        let (found, expected) = (number(text.eos_token_id), vocabulary.end_row().to_string());
+        same(TEXT_ENCODER_CONFIG, "eos_token_id", VOCABULARY, found, expected)?;
+    }
+    let factor = vae.downsampling_factor();
+    if factor == 0 || index.resolution == 0 || index.resolution % factor != 0 {
+        let problem = format!(
+            "resolution: expected a multiple of {factor}, by which the autoencoder downsamples, found {}",
+            index.resolution
+        );
+        return Err(config_error(MODEL_INDEX, &problem));
+    }
     let latents = format!("{:?}", vae.latent_shape(index.resolution));
     let found = format!("{:?}", [dit.in_channels, dit.input_size, dit.input_size]);
     same(TRANSFORMER_CONFIG, "in_channels and input_size", VAE_CONFIG, found, latents)

@@ -16,6 +16,10 @@ use stride::weights::StoredDtype;
 
 /// A model whose gates are open, so that prompt, steps and seed all show.
 fn pipeline(guidance: Guidance) -> Pipeline {
+    Pipeline::from_parts(parts(guidance, 77), &Device::flex()).expect("parts fit")
+}
+
+fn parts(guidance: Guidance, max_position_embeddings: usize) -> PipelineParts {
     let device = Device::flex();
     let tokenizer = ClipTokenizer::new().expect("embedded");
     let captions = ["a man with glasses", "a woman with red hair"];
@@ -27,6 +31,7 @@ fn pipeline(guidance: Guidance) -> Pipeline {
         intermediate_size: 32,
         num_hidden_layers: 1,
         num_attention_heads: 2,
+        max_position_embeddings,
         ..ClipTextConfig::default()
     };
     let dit = DitConfig {
@@ -47,7 +52,7 @@ fn pipeline(guidance: Guidance) -> Pipeline {
         decoder_pixel_shuffle: 4,
         ..AutoencoderTinyConfig::default()
     });
-    let parts = PipelineParts {
+    PipelineParts {
         index: ModelIndex::new("test", 32, 4, guidance),
         dit: dit.init(&device).expect("valid").map(&mut Jitter),
         text_encoder: text_config.init(&device).expect("valid").map(&mut Jitter),
@@ -55,8 +60,7 @@ fn pipeline(guidance: Guidance) -> Pipeline {
         text_config,
         vocabulary,
         vae_config,
-    };
-    Pipeline::from_parts(parts, &device).expect("parts fit")
+    }
 }
 
 struct Jitter;
@@ -156,7 +160,7 @@ fn prompts_are_reported_on() {
     assert!(report.unknown_words.contains(&"zebra".to_owned()), "{report:?}");
     assert_eq!(report.dropped_tokens, 0);
     let report = pipeline.prompt_report(&"man ".repeat(100)).expect("tokenised");
-    assert_eq!(report.dropped_tokens, 25);
+    assert_eq!((report.dropped_tokens, report.dropped_text.matches("man").count()), (25, 25));
     assert!(report.unknown_words.is_empty());
 }
 
@@ -198,6 +202,49 @@ fn broken_folders_name_file_and_tensor() {
     assert!(message.contains("context_dim") && message.contains("text_encoder/config.json"), "{message}");
     let message = replaced("model_index.json", "\"resolution\": 32", "\"resolution\": 64");
     assert!(message.contains("vae/config.json"), "{message}");
+    for (from, to, expected) in [
+        ("\"resolution\": 32", "\"resolution\": 33", "resolution: expected a multiple of 8"),
+        ("\"default_steps\": 4", "\"default_steps\": 0", "default_steps: the number of steps must be from 1"),
+        ("any_level", "some_level", "some_level"),
+        ("\"name\"", "\"nom\"", "nom"),
+    ] {
+        let message = replaced("model_index.json", from, to);
+        assert!(message.starts_with("model_index.json: ") && message.contains(expected), "{message}");
+    }
+    let message = replaced("text_encoder/config.json", "embeddings\": 77", "embeddings\": 2");
+    assert!(message.contains("text_encoder/model.safetensors"), "{message}");
+    let message = replaced("vae/config.json", "pixel_shuffle\": 4", "pixel_shuffle\": 0");
+    assert!(message.starts_with("vae/config.json"), "{message}");
     let message = replaced("model_index.json", "StridePipeline", "OtherPipeline");
     assert!(message.contains("_class_name") && message.contains("OtherPipeline"), "{message}");
+}
+
+#[test]
+fn a_text_encoder_with_few_positions_gets_short_captions() {
+    let device = Device::flex();
+    let short = Pipeline::from_parts(parts(Guidance::AnyLevel, 6), &device).expect("parts fit");
+    let long_prompt = request("a man with glasses and a woman with red hair");
+    assert_eq!(draw(&short, &long_prompt).len(), 1);
+    assert!(short.prompt_report(&long_prompt.prompt).expect("tokenised").dropped_tokens > 0);
+    let error = Pipeline::from_parts(parts(Guidance::AnyLevel, 2), &device).expect_err("must fail");
+    assert!(error.to_string().contains("max_position_embeddings"), "{error}");
+}
+
+#[test]
+fn numbers_that_overflow_are_an_error_and_no_picture() {
+    struct Blow;
+    impl ModuleMapper for Blow {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|v| v * 1e30)
+        }
+    }
+    let device = Device::flex();
+    let good = parts(Guidance::AnyLevel, 77);
+    let blown_dit = PipelineParts { dit: good.dit.clone().map(&mut Blow), ..good.clone() };
+    let blown_vae = PipelineParts { vae: good.vae.clone().map(&mut Blow), ..good };
+    for parts in [blown_dit, blown_vae] {
+        let pipeline = Pipeline::from_parts(parts, &device).expect("parts fit");
+        let result = pipeline.generate(&request("a man"), &mut |_| ControlFlow::Continue(()));
+        assert!(result.expect_err("must fail").to_string().contains("seed 5"));
+    }
 }
