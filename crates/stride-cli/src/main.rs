@@ -1,44 +1,54 @@
-//! The program `stride`.
+//! The program `stride`: one file per subcommand in `commands/`, and what they share beside it.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
-use std::io::{IsTerminal, stderr};
+mod commands;
+mod embedded;
+mod interrupt;
+mod logging;
+mod model_folder;
+mod output;
+mod usage;
+
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
-mod commands;
+use crate::commands::{Generate, Inspect, Train};
+use crate::usage::UsageError;
 
-/// Few-step text-to-image generation with shortcut models.
-#[derive(Parser)]
-#[command(version)]
+/// Few-step text-to-image generation with shortcut models
+#[derive(Debug, Parser)]
+#[command(name = "stride", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    Train(commands::train::Train),
+    Generate(Generate),
+    Inspect(Inspect),
+    Train(Train),
 }
 
 fn main() -> ExitCode {
     stride_kernels::memory::keep_freed_memory();
-    let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .with_target(false)
-        .init();
-    let result = match cli.command {
+    let command = Cli::parse().command;
+    logging::init(matches!(command, Command::Train(_)));
+    let result = match command {
+        Command::Generate(command) => command.run(),
+        Command::Inspect(command) => command.run(),
         Command::Train(command) => command.run(),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    match error.downcast_ref::<UsageError>() {
+        Some(_) => ExitCode::from(2),
+        None => ExitCode::FAILURE,
     }
 }

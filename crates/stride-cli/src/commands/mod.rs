@@ -1,3 +1,9 @@
 //! The subcommands.
 
-pub(crate) mod train;
+mod generate;
+mod inspect;
+mod train;
+
+pub(crate) use generate::Generate;
+pub(crate) use inspect::Inspect;
+pub(crate) use train::Train;

@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,8 +9,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use stride_train::{LogProgress, Progress, ProgressUpdate, Resume};
 
+use crate::interrupt;
+
 /// Train an autoencoder or a diffusion transformer
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub(crate) struct Train {
     /// The configuration, a TOML file (see configs/)
     #[arg(long, value_name = "FILE")]
@@ -28,9 +29,9 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    /// Trains to the end of the budget.
+    /// Trains to the end of the budget, or until Ctrl-C, which leaves a checkpoint.
     pub(crate) fn run(self) -> Result<()> {
-        let stop = AtomicBool::new(false);
+        let stop = interrupt::stop_flag()?;
         let mut progress: Box<dyn Progress> = if stderr().is_terminal() {
             Box::new(Bar::new())
         } else {
@@ -44,7 +45,12 @@ impl Train {
             progress.as_mut(),
             &stop,
         )?;
-        progress.message(&format!("{} steps in {:.0} s", summary.steps, summary.elapsed_seconds));
+        let end = if summary.was_stopped { "stopped after" } else { "done:" };
+        progress
+            .message(&format!("{end} {} steps in {:.0} s", summary.steps, summary.elapsed_seconds));
+        if summary.was_stopped {
+            progress.message("the same command with --resume latest goes on from here");
+        }
         Ok(())
     }
 }

@@ -1,0 +1,94 @@
+//! The arguments of `stride generate`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use stride::objective::BASE_STEPS;
+
+/// The most images of one call; more are a loop in the shell.
+const MAX_COUNT: usize = 1000;
+
+/// Turn a sentence into pictures
+///
+/// Writes PNG files and prints their names. The same prompt, seed, steps and model give the same file.
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// What to show; several words are joined by spaces, and "" shows what the model makes of nothing
+    #[arg(required = true, value_name = "PROMPT")]
+    pub(super) prompt: Vec<String>,
+    /// Steps from noise to picture, 1 to 128 [default: what the model asks for, else 4]
+    #[arg(long, value_name = "N", value_parser = parse_steps)]
+    pub(super) steps: Option<usize>,
+    /// Seed of the noise; image k of several has seed S + k [default: random, and printed]
+    #[arg(short, long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// Number of images
+    #[arg(long, alias = "batch-count", value_name = "N", default_value = "1", value_parser = parse_count)]
+    pub(super) count: usize,
+    /// Strength of classifier-free guidance; 1 is none and half the work
+    #[arg(long, alias = "cfg_scale", value_name = "W", default_value = "1", value_parser = parse_cfg_scale)]
+    pub(super) cfg_scale: f64,
+    /// What guidance leads away from, instead of the empty prompt
+    #[arg(short, long, alias = "negative_prompt", value_name = "TEXT")]
+    pub(super) negative_prompt: Option<String>,
+    /// The model folder [default: the model inside this program]
+    #[arg(long, value_name = "DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// The PNG file to write; several images become FILE-0.png, FILE-1.png, .. [default: stride-SEED.png]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Also write one PNG file with the picture after every step, one row per image
+    #[arg(long, value_name = "FILE")]
+    pub(super) strip: Option<PathBuf>,
+    /// Only show these steps in the strip, e.g. 1,2,4
+    #[arg(long, value_name = "STEPS", requires = "strip", value_delimiter = ',', value_parser = parse_steps)]
+    pub(super) strip_steps: Vec<usize>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
+    pub(super) device: DeviceName,
+    /// Number format of the computation
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    pub(super) dtype: DtypeName,
+    /// Print one JSON object instead of file names
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Do not write into the pictures how they were made
+    #[arg(long)]
+    pub(super) disable_image_metadata: bool,
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum DeviceName {
+    /// The processor.
+    Flex,
+}
+
+/// Number format of the computation.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum DtypeName {
+    /// 32-bit floating point.
+    F32,
+}
+
+fn parse_steps(text: &str) -> Result<usize, String> {
+    parse_within(text, BASE_STEPS)
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    parse_within(text, MAX_COUNT)
+}
+
+fn parse_within(text: &str, max: usize) -> Result<usize, String> {
+    match text.trim().parse() {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => Err(format!("expected a whole number in 1..={max}")),
+    }
+}
+
+fn parse_cfg_scale(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
+        _ => Err("expected a number of at least 0".to_owned()),
+    }
+}

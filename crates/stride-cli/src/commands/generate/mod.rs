@@ -1,0 +1,9 @@
+//! `stride generate`: turns a sentence into pictures.
+
+mod arguments;
+mod parameters;
+mod progress;
+mod run;
+mod targets;
+
+pub(crate) use arguments::Generate;

@@ -1,0 +1,47 @@
+//! What a PNG file says about how it was made.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use stride::image::read_png_metadata;
+
+use super::{Findings, push_fields, size_text};
+
+/// Shows size, the `parameters` text and the fields of our JSON chunk.
+pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let metadata = read_png_metadata(&bytes).with_context(|| path.display().to_string())?;
+    let [width, height] = sides(&bytes);
+    // Another program may have put something else there.
+    let settings: Value = metadata
+        .json
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or(Value::Null);
+    let mut text = String::new();
+    writeln!(text, "PNG, {width}x{height}, {}", size_text(bytes.len() as u64))?;
+    match &metadata.parameters {
+        Some(parameters) => writeln!(text, "{parameters}")?,
+        None => writeln!(text, "it does not say how it was made")?,
+    }
+    push_fields(&mut text, "  ", &settings);
+    let json = json!({
+        "kind": "png",
+        "file": path,
+        "width": width,
+        "height": height,
+        "bytes": bytes.len(),
+        "parameters": metadata.parameters,
+        "stride": settings,
+    });
+    Ok(Findings { text, json })
+}
+
+/// Width and height, which stand at fixed places of a PNG file that was found readable.
+fn sides(bytes: &[u8]) -> [u32; 2] {
+    [16, 20]
+        .map(|start| bytes[start..].first_chunk().map_or(0, |number| u32::from_be_bytes(*number)))
+}

@@ -1,0 +1,8 @@
+//! The built program, run on a tiny model with random weights.
+
+mod generate;
+mod inspect;
+mod model;
+mod program;
+mod train;
+mod usage;

@@ -1,0 +1,51 @@
+//! Wrong usage: exit code 2, before anything is read or written.
+
+use crate::program::{names_in, run};
+
+#[test]
+fn step_counts_outside_the_range_are_wrong_usage() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for steps in ["0", "129", "abc", "-1", "4.5", ""] {
+        let steps = format!("--steps={steps}");
+        run(folder.path(), &["generate", "a man", &steps]).expect(2).says(&["1..=128", "--steps"]);
+    }
+}
+
+#[test]
+fn other_arguments_out_of_range_are_wrong_usage() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let last_seed = u64::MAX.to_string();
+    let cases: [(&[&str], &str); 13] = [
+        (&[], "PROMPT"),
+        (&["x", "--count", "0"], "1..=1000"),
+        (&["x", "--cfg-scale", "nan"], "at least 0"),
+        (&["x", "--cfg-scale=-1"], "at least 0"),
+        (&["x", "--cfg-scale", "inf"], "at least 0"),
+        (&["x", "--seed=-5"], "--seed"),
+        (&["x", "--seed", &last_seed, "--count", "2"], "too large"),
+        (&["x", "--device", "abacus"], "flex"),
+        (&["x", "--dtype", "f8"], "f32"),
+        (&["x", "-o", "x.jpg"], ".png"),
+        (&["x", "-o", "x.png", "--strip", "x.png"], "one file"),
+        (&["x", "--strip-steps", "1"], "--strip"),
+        (&["x", "--steps", "4", "--strip", "s.png", "--strip-steps", "1,5"], "1..=4"),
+    ];
+    for (arguments, expected) in cases {
+        let arguments = [&["generate"], arguments].concat();
+        run(folder.path(), &arguments).expect(2).says(&[expected]);
+    }
+    assert!(names_in(folder.path()).is_empty());
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let help = run(folder.path(), &["--help"]).expect(0).stdout;
+    for command in ["generate", "inspect", "train"] {
+        assert!(help.contains(command), "{help}");
+        assert!(!run(folder.path(), &[command, "--help"]).expect(0).stdout.is_empty());
+    }
+    assert!(run(folder.path(), &["--version"]).expect(0).stdout.starts_with("stride "));
+    run(folder.path(), &[]).expect(2);
+    run(folder.path(), &["paint"]).expect(2).says(&["paint"]);
+}
