@@ -186,7 +186,7 @@ impl DitTrainer {
             .map(|row| keyed_rng(self.seed, purpose::TRAINING_ROW, at.step, row))
             .collect();
         let plan = plan_rows(&self.config.objective, at.fraction, &mut rngs);
-        let mut indices: Vec<usize> = share.map(|place| spread(place, size)).collect();
+        let mut indices = spread(size)[share].to_vec();
         indices.sort_unstable();
 
         let numbers = self.data.latents.shape().len();
@@ -276,19 +276,14 @@ struct Batch {
     captions: Vec<Vec<u32>>,
 }
 
-/// The row at a place of the batch, so that any run of places holds about its part of the
+/// The rows of a batch in an order of which any stretch holds about its part of the
 /// self-consistency rows, which come first among the rows and cost more.
-fn spread(place: usize, size: usize) -> usize {
-    // A stride near the golden section that shares no divisor with the size.
-    let mut stride = (size as f64 * 0.618) as usize | 1;
-    while gcd(stride, size) != 1 {
-        stride += 1;
-    }
-    place * stride % size
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
+fn spread(size: usize) -> Vec<usize> {
+    // Multiples of the golden section fill the unit interval evenly, however many there are.
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    let mut order: Vec<usize> = (0..size).collect();
+    order.sort_by(|&a, &b| (a as f64 * GOLDEN).fract().total_cmp(&(b as f64 * GOLDEN).fract()));
+    order
 }
 
 /// Names of the losses by level; level 7 is flow matching.
@@ -414,7 +409,7 @@ mod tests {
     #[test]
     fn every_share_of_a_batch_gets_its_part_of_the_expensive_rows() {
         for (size, expensive) in [(64, 16), (32, 8), (48, 6), (64, 48)] {
-            let order: Vec<usize> = (0..size).map(|place| spread(place, size)).collect();
+            let order = spread(size);
             let mut sorted = order.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..size).collect::<Vec<_>>());

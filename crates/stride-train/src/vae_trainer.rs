@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use stride::image::RgbImage;
-use stride::noise::{below, fill_normal, keyed_rng, purpose, uniform};
+use stride::noise::{ChaCha8Rng, below, fill_normal, keyed_rng, purpose, uniform};
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::{self, StoredDtype};
 use stride_data::{ImageFolder, ImageSet};
@@ -85,6 +85,10 @@ pub struct VaeTrainer {
     device: Device,
 }
 
+/// Marks, beside the row, noise that makes the decoder forgive a transformer's errors.
+const LATENTS: u64 = 1 << 32;
+/// Marks the noise of a sample of the posterior.
+const POSTERIOR: u64 = 2 << 32;
 /// Pictures on a sheet of reconstructions.
 const SHEET_COLUMNS: usize = 8;
 /// Images the statistics of the latents are measured on.
@@ -136,22 +140,26 @@ impl VaeTrainer {
         )
     }
 
-    /// Noise for the latents of the same rows.
-    fn latent_noise(&self, step: u64, rows: &Range<usize>, shape: [usize; 4]) -> Tensor<4> {
+    /// Noise of `shape` for the same rows, scaled by a factor that is drawn per row; `what` keeps
+    /// draws for different ends apart.
+    fn noise(
+        &self,
+        step: u64,
+        rows: &Range<usize>,
+        shape: [usize; 4],
+        what: u64,
+        sigma: impl Fn(&mut ChaCha8Rng) -> f32,
+    ) -> Tensor<4> {
         let [_, channels, height, width] = shape;
         let mut noise = vec![0.0; rows.len() * channels * height * width];
         for (row, out) in rows.clone().zip(noise.chunks_exact_mut(channels * height * width)) {
-            // Another index than the crop's, so that the two draws are independent.
-            let mut rng =
-                keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64 | 1 << 32);
-            let sigma = (uniform(&mut rng) * self.config.latent_noise) as f32;
+            let mut rng = keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64 | what);
+            let sigma = sigma(&mut rng);
             fill_normal(&mut rng, out);
             out.iter_mut().for_each(|value| *value *= sigma);
         }
-        Tensor::from_data(
-            TensorData::new(noise, [rows.len(), channels, height, width]),
-            &self.device.clone().autodiff(),
-        )
+        let data = TensorData::new(noise, [rows.len(), channels, height, width]);
+        Tensor::from_data(data, &self.device.clone().autodiff())
     }
 
     /// The whole images `range`, `[n, 3, R, R]`, outside automatic differentiation.
@@ -239,9 +247,19 @@ impl Trainee for VaeTrainer {
         rows: Range<usize>,
     ) -> Result<StepLoss, TrainError> {
         let target = self.crops(at.step, &rows);
-        let latents = model.encode(target.clone());
-        let kl = moment_kl(latents.clone());
-        let noise = self.latent_noise(at.step, &rows, latents.dims());
+        let (latents, kl) = match model {
+            Autoencoder::Kl(model) => {
+                let posterior = model.posterior(target.clone());
+                let noise = self.noise(at.step, &rows, posterior.mean.dims(), POSTERIOR, |_| 1.0);
+                (model.scale(posterior.sample(noise)), posterior.kl())
+            }
+            Autoencoder::Tiny(model) => {
+                let latents = model.encode(target.clone());
+                (latents.clone(), moment_kl(latents))
+            }
+        };
+        let sigma = |rng: &mut ChaCha8Rng| (uniform(rng) * self.config.latent_noise) as f32;
+        let noise = self.noise(at.step, &rows, latents.dims(), LATENTS, sigma);
         let reconstruction = model.decode(latents.add(noise));
         let mse = reconstruction.clone().inner().sub(target.clone().inner()).square().mean();
         let mut loss = reconstruction_loss(&self.config.loss, reconstruction, &target);
@@ -282,8 +300,16 @@ impl Trainee for VaeTrainer {
         let mut config = self.model_config.clone();
         if !self.config.decoder_only {
             let (mean, std) = self.latent_statistics(&model);
-            let AutoencoderConfig::Tiny(tiny) = &mut config;
-            (tiny.latents_mean, tiny.latents_std) = (Some(mean), Some(std));
+            match &mut config {
+                // One factor for all channels, as the format has it.
+                AutoencoderConfig::Kl(kl) => {
+                    let variance = std.iter().map(|s| f64::from(s * s)).sum::<f64>() / std.len() as f64;
+                    kl.scaling_factor /= variance.sqrt();
+                }
+                AutoencoderConfig::Tiny(tiny) => {
+                    (tiny.latents_mean, tiny.latents_std) = (Some(mean), Some(std));
+                }
+            }
         }
         let path = dir.join("config.json");
         let json = serde_json::to_vec_pretty(&config).map_err(TrainError::weights(&path))?;

@@ -76,7 +76,7 @@ impl Pipeline {
         let parts = PipelineParts {
             dit: weights::load(dit, TRANSFORMER_WEIGHTS, files.get(TRANSFORMER_WEIGHTS)?, "")?,
             text_encoder: text_encoder.load(TEXT_ENCODER_WEIGHTS, files.get(TEXT_ENCODER_WEIGHTS)?)?,
-            vae: weights::load(vae, VAE_WEIGHTS, files.get(VAE_WEIGHTS)?, "")?,
+            vae: vae.load(VAE_WEIGHTS, files.get(VAE_WEIGHTS)?)?,
             index,
             text_config,
             vocabulary,

@@ -5,11 +5,14 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{AutoencoderTiny, AutoencoderTinyConfig};
+use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
+use crate::weights::{self, WeightsError};
 
 /// An autoencoder between pictures and latents.
 #[derive(Module, Debug)]
 pub enum Autoencoder {
+    /// Latent diffusion's kind: variational, with group norm and attention.
+    Kl(AutoencoderKl),
     /// TAESD's kind: small, deterministic, fast.
     Tiny(AutoencoderTiny),
 }
@@ -18,6 +21,9 @@ pub enum Autoencoder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "_class_name")]
 pub enum AutoencoderConfig {
+    /// Latent diffusion's kind.
+    #[serde(rename = "AutoencoderKL")]
+    Kl(AutoencoderKlConfig),
     /// TAESD's kind.
     #[serde(rename = "AutoencoderTiny")]
     Tiny(AutoencoderTinyConfig),
@@ -42,6 +48,7 @@ impl AutoencoderConfig {
     /// Names the field that does not fit.
     pub fn init(&self, device: &Device) -> Result<Autoencoder, AutoencoderConfigError> {
         match self {
+            Self::Kl(config) => config.init(device).map(Autoencoder::Kl),
             Self::Tiny(config) => config.init(device).map(Autoencoder::Tiny),
         }
     }
@@ -49,6 +56,7 @@ impl AutoencoderConfig {
     /// Side of the square of pixels that one latent position stands for.
     pub fn downsampling_factor(&self) -> usize {
         match self {
+            Self::Kl(config) => config.downsampling_factor(),
             Self::Tiny(config) => config.downsampling_factor(),
         }
     }
@@ -57,6 +65,7 @@ impl AutoencoderConfig {
     pub fn latent_shape(&self, resolution: usize) -> [usize; 3] {
         let side = resolution / self.downsampling_factor();
         let channels = match self {
+            Self::Kl(config) => config.latent_channels,
             Self::Tiny(config) => config.latent_channels,
         };
         [channels, side, side]
@@ -64,9 +73,21 @@ impl AutoencoderConfig {
 }
 
 impl Autoencoder {
+    /// The model with the weights of a safetensors file; `file_name` is for errors only.
+    ///
+    /// # Errors
+    /// As [`weights::load`].
+    pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        match self {
+            Self::Kl(model) => model.load(file_name, bytes).map(Self::Kl),
+            Self::Tiny(model) => weights::load(model, file_name, bytes, "").map(Self::Tiny),
+        }
+    }
+
     /// `[B, 3, H, W]` in [-1, 1] to latents `[B, C, h, w]` of about unit scale.
     pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
         match self {
+            Self::Kl(model) => model.encode(pixels),
             Self::Tiny(model) => model.encode(pixels),
         }
     }
@@ -75,6 +96,7 @@ impl Autoencoder {
     /// clamped.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         match self {
+            Self::Kl(model) => model.decode(latents),
             Self::Tiny(model) => model.decode(latents),
         }
     }

@@ -6,3 +6,4 @@ mod clip;
 mod dit;
 mod pipeline;
 mod tokenizer;
+mod vae;

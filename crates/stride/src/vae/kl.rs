@@ -1,0 +1,150 @@
+//! The variational autoencoder of latent diffusion.
+
+use std::borrow::Cow;
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::tensor::{Device, Tensor};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
+use super::kl_blocks::{Decoder, Encoder, conv1};
+use super::{AutoencoderConfigError, AutoencoderKlConfig, DiagonalGaussian};
+use crate::weights::{self, WeightsError};
+
+/// A variational autoencoder of residual convolutions with group norm.
+///
+/// # Source
+/// High-Resolution Image Synthesis with Latent Diffusion Models (Rombach et al. 2021,
+/// arXiv 2112.10752) in diffusers' form, `AutoencoderKL`, whose parameter names it keeps.
+#[derive(Module, Debug)]
+pub struct AutoencoderKl {
+    encoder: Encoder,
+    decoder: Decoder,
+    quant_conv: Option<Conv2d>,
+    post_quant_conv: Option<Conv2d>,
+    #[module(skip)]
+    config: AutoencoderKlConfig,
+}
+
+impl AutoencoderKlConfig {
+    /// An autoencoder with freshly drawn weights.
+    ///
+    /// # Errors
+    /// Names the field that does not fit.
+    pub fn init(&self, device: &Device) -> Result<AutoencoderKl, AutoencoderConfigError> {
+        self.validate()?;
+        let (moments, latents) = (2 * self.latent_channels, self.latent_channels);
+        Ok(AutoencoderKl {
+            encoder: Encoder::new(self, device),
+            decoder: Decoder::new(self, device),
+            quant_conv: self.use_quant_conv.then(|| conv1(moments, moments, device)),
+            post_quant_conv: self.use_post_quant_conv.then(|| conv1(latents, latents, device)),
+            config: self.clone(),
+        })
+    }
+}
+
+impl AutoencoderKl {
+    /// The model with the weights of a safetensors file; `file_name` is for errors only.
+    ///
+    /// Attention may have the names of older files (`query`, `key`, `value`, `proj_attn` for
+    /// `to_q`, `to_k`, `to_v`, `to_out.0`), and its weights the shape of 1x1 convolutions.
+    ///
+    /// # Errors
+    /// As [`weights::load`].
+    pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        let bytes = with_present_names(file_name, bytes)?;
+        weights::load(self, file_name, &bytes, "")
+    }
+
+    /// The posterior of a picture's latents before scaling, for pictures `[B, 3, H, W]` in
+    /// [-1, 1].
+    pub fn posterior(&self, pixels: Tensor<4>) -> DiagonalGaussian {
+        let moments = self.encoder.forward(pixels);
+        DiagonalGaussian::from_moments(match &self.quant_conv {
+            Some(conv) => conv.forward(moments),
+            None => moments,
+        })
+    }
+
+    /// Scales latents of the posterior to what the transformer sees.
+    pub fn scale(&self, z: Tensor<4>) -> Tensor<4> {
+        (z - self.config.shift_factor) * self.config.scaling_factor
+    }
+
+    /// `[B, 3, H, W]` in [-1, 1] to the scaled mode of the posterior, `[B, C, h, w]`.
+    pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
+        self.scale(self.posterior(pixels).mode())
+    }
+
+    /// Scaled latents `[B, C, h, w]` to pixels `[B, 3, H, W]`, about [-1, 1] but not clamped.
+    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        let z = latents / self.config.scaling_factor + self.config.shift_factor;
+        self.decoder.forward(match &self.post_quant_conv {
+            Some(conv) => conv.forward(z),
+            None => z,
+        })
+    }
+
+    /// The configuration it was made with.
+    pub fn config(&self) -> &AutoencoderKlConfig {
+        &self.config
+    }
+}
+
+/// Old and present names of the layers of an attention.
+const ATTENTION_NAMES: [(&str, &str); 4] =
+    [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
+
+/// The same file with present names and linear attention weights; borrowed where it has both.
+fn with_present_names<'a>(file_name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, WeightsError> {
+    let corrupt = |source| WeightsError::Corrupt { file: file_name.to_owned(), source };
+    let file = SafeTensors::deserialize(bytes).map_err(corrupt)?;
+    let mut changed = false;
+    let tensors = file.iter().map(|(name, view)| {
+        if !name.contains(".attentions.") {
+            return Ok((name.to_owned(), view));
+        }
+        let present = ATTENTION_NAMES.iter().fold(name.to_owned(), |n, (old, new)| n.replace(old, new));
+        let shape = match *view.shape() {
+            [rows, cols, 1, 1] => vec![rows, cols],
+            ref shape => shape.to_vec(),
+        };
+        changed |= present != name || shape != view.shape();
+        Ok((present, TensorView::new(view.dtype(), shape, view.data()).map_err(corrupt)?))
+    });
+    let tensors = tensors.collect::<Result<Vec<_>, WeightsError>>()?;
+    if !changed {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    Ok(Cow::Owned(safetensors::serialize(tensors, None)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misfits_are_named() {
+        let error = |change: fn(&mut AutoencoderKlConfig)| {
+            let mut config = AutoencoderKlConfig::default();
+            change(&mut config);
+            config.validate().map_err(|e| e.to_string()).err().unwrap_or_default()
+        };
+        assert!(error(|c| c.block_out_channels = vec![100; 4]).contains("norm_num_groups = 32"));
+        assert!(error(|c| c.down_block_types[2] = "AttnDownBlock2D".into()).contains("AttnDownBlock2D"));
+        assert!(error(|c| c.layers_per_block = 0).contains("layers_per_block"));
+        assert!(error(|c| c.scaling_factor = f64::NAN).contains("scaling_factor"));
+        assert_eq!(AutoencoderKlConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn config_files_of_diffusers_are_read() {
+        let json = r#"{"_diffusers_version": "0.4.2", "act_fn": "silu", "block_out_channels": [128, 256, 512, 512],
+            "sample_size": 256, "scaling_factor": 0.5, "shift_factor": null, "force_upcast": true}"#;
+        let config: AutoencoderKlConfig = serde_json::from_str(json).expect("readable");
+        assert_eq!((config.scaling_factor, config.shift_factor), (0.5, 0.0));
+        assert_eq!(config.downsampling_factor(), 8);
+    }
+}
