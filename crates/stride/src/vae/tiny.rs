@@ -77,7 +77,9 @@ impl AutoencoderTiny {
     /// `[B, 3, H, W]` in [-1, 1] to latents `[B, C, h, w]`.
     pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
         let pixels = (pixels + 1.0) * 0.5;
-        let mut z = self.encoder.forward(pixel_unshuffle(pixels.clone(), self.config.encoder_pixel_shuffle));
+        let mut z = self
+            .encoder
+            .forward(pixel_unshuffle(pixels.clone(), self.config.encoder_pixel_shuffle));
         if let Some(color) = &self.encoder_color {
             z = z + color.forward(downsample_mean(pixels, self.config.downsampling_factor()));
         }
@@ -100,8 +102,10 @@ impl AutoencoderTiny {
         };
         let z = z / self.config.scaling_factor + self.config.shift_factor;
         let squeezed = (z / LATENT_MAGNITUDE).tanh() * LATENT_MAGNITUDE;
-        let mut pixels =
-            pixel_shuffle(self.decoder.forward(squeezed.clone()), self.config.decoder_pixel_shuffle);
+        let mut pixels = pixel_shuffle(
+            self.decoder.forward(squeezed.clone()),
+            self.config.decoder_pixel_shuffle,
+        );
         if let Some(color) = &self.decoder_color {
             let factor = self.config.downsampling_factor();
             pixels = pixels + upsample_nearest(color.forward(squeezed), factor);
@@ -154,7 +158,9 @@ impl Stack {
             Layer::Conv(conv(config.latent_channels, widths[0], 3, 1, true, device)),
             Layer::Relu(Relu::new()),
         ];
-        for (stage, (&width, &num_blocks)) in widths.iter().zip(&config.num_decoder_blocks).enumerate() {
+        for (stage, (&width, &num_blocks)) in
+            widths.iter().zip(&config.num_decoder_blocks).enumerate()
+        {
             layers.extend((0..num_blocks).map(|_| Layer::Block(Block::new(width, device))));
             let last = if let Some(&next) = widths.get(stage + 1) {
                 layers.push(Layer::Upsample(Upsample));
@@ -209,7 +215,10 @@ fn conv(
         .with_stride([stride, stride])
         .with_padding(PaddingConfig2d::Explicit(kernel / 2, kernel / 2, kernel / 2, kernel / 2))
         .with_bias(bias)
-        .with_initializer(Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false })
+        .with_initializer(Initializer::KaimingUniform {
+            gain: 1.0 / 3f64.sqrt(),
+            fan_out_only: false,
+        })
         .init(device)
 }
 
@@ -236,7 +245,9 @@ mod tests {
         let raw = model.encode(pixels.clone());
         let decoded = model.decode(raw.clone());
         let (mean, std) = (vec![0.5, -1.0, 2.0, 0.0], vec![2.0, 0.5, 1.0, 3.0]);
-        let column = |v: &Vec<f32>| Tensor::<4>::from_data(TensorData::new(v.clone(), [1, 4, 1, 1]), &device);
+        let column = |v: &Vec<f32>| {
+            Tensor::<4>::from_data(TensorData::new(v.clone(), [1, 4, 1, 1]), &device)
+        };
         let expected = (raw - column(&mean)) / column(&std);
         let model = model.with_latent_statistics(mean, std);
         let latents = model.encode(pixels);
@@ -256,5 +267,47 @@ mod tests {
         assert!(error(|c| c.num_encoder_blocks = vec![1]).contains("num_encoder_blocks"));
         assert!(error(|c| c.latents_std = Some(vec![1.0, 0.0, 1.0, 1.0])).contains("latents_std"));
         assert!(error(|c| c.latent_channels = 0).contains("latent_channels"));
+        assert!(error(|c| c.act_fn = "silu".into()).contains("act_fn: expected relu, found silu"));
+        assert!(error(|c| c.upsample_fn = "bilinear".into()).contains("upsample_fn"));
+        assert!(error(|c| c.upsampling_scaling_factor = 3).contains("upsampling_scaling_factor"));
+        assert!(error(|c| c.shift_factor = f64::NAN).contains("shift_factor"));
+        assert!(error(|c| c.encoder_pixel_shuffle = usize::MAX).contains("encoder_pixel_shuffle"));
+        let deep = |c: &mut AutoencoderTinyConfig| {
+            (c.decoder_block_out_channels, c.num_decoder_blocks) = (vec![8; 70], vec![1; 70]);
+        };
+        assert!(error(deep).contains("decoder_block_out_channels"));
+    }
+
+    #[test]
+    fn config_files_of_diffusers_are_read() {
+        let json = r#"{"_diffusers_version": "0.42.0", "act_fn": "relu", "block_out_channels": [64, 64, 64, 64],
+            "decoder_block_out_channels": [64, 64, 64, 64], "encoder_block_out_channels": [64, 64, 64, 64],
+            "force_upcast": false, "in_channels": 3, "latent_channels": 4, "latent_magnitude": 3,
+            "latent_shift": 0.5, "num_decoder_blocks": [3, 3, 3, 1], "num_encoder_blocks": [1, 3, 3, 3],
+            "out_channels": 3, "scaling_factor": 1.0, "upsample_fn": "nearest",
+            "upsampling_scaling_factor": 2}"#;
+        let config: AutoencoderTinyConfig = serde_json::from_str(json).expect("readable");
+        assert_eq!(config, AutoencoderTinyConfig::default());
+        assert_eq!((config.validate(), config.downsampling_factor()), (Ok(()), 8));
+        let changed: AutoencoderTinyConfig =
+            serde_json::from_str(&json.replace("relu", "gelu")).expect("readable");
+        assert!(changed.validate().is_err());
+    }
+
+    #[test]
+    fn a_batch_of_pictures_equals_its_pictures_alone() {
+        let device = Device::flex();
+        let model = AutoencoderTinyConfig::avatars().init(&device).expect("valid");
+        let pixels = Tensor::<4>::random([3, 3, 32, 48], Distribution::Uniform(-1.0, 1.0), &device);
+        let latents = model.encode(pixels.clone());
+        let decoded = model.decode(latents.clone());
+        let tolerance = Tolerance::rel_abs(1e-5, 1e-5);
+        for i in 0..3 {
+            let alone = model.encode(pixels.clone().narrow(0, i, 1));
+            let expected = latents.clone().narrow(0, i, 1).into_data();
+            alone.clone().into_data().assert_approx_eq::<f32>(&expected, tolerance);
+            let expected = decoded.clone().narrow(0, i, 1).into_data();
+            model.decode(alone).into_data().assert_approx_eq::<f32>(&expected, tolerance);
+        }
     }
 }

@@ -4,8 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::AutoencoderConfigError;
 
+/// Side of the largest square of pixels that is folded into channels.
+const MAX_PIXEL_SHUFFLE: usize = 64;
+/// Stages of the deepest encoder or decoder: a factor of 2^15, beyond any picture.
+const MAX_STAGES: usize = 16;
+
 /// Configuration of an [`AutoencoderTiny`](super::AutoencoderTiny), with the names and defaults
 /// of diffusers; the fields after `shift_factor` are ours and off by default.
+///
+/// Fields of a `config.json` that change nothing here (`force_upcast`, `latent_magnitude` and the
+/// like) are ignored; those that would change the network must have the one value that exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AutoencoderTinyConfig {
@@ -17,6 +25,12 @@ pub struct AutoencoderTinyConfig {
     pub encoder_block_out_channels: Vec<usize>,
     /// Widths of the decoder's stages, from the latents up.
     pub decoder_block_out_channels: Vec<usize>,
+    /// Activation; only `relu` exists here.
+    pub act_fn: String,
+    /// Upsampling between the decoder's stages; only `nearest` exists here.
+    pub upsample_fn: String,
+    /// Its factor; only 2, which undoes the encoder's strides.
+    pub upsampling_scaling_factor: usize,
     /// Channels of the latents.
     pub latent_channels: usize,
     /// Residual blocks of every encoder stage.
@@ -49,6 +63,9 @@ impl Default for AutoencoderTinyConfig {
             out_channels: 3,
             encoder_block_out_channels: vec![64; 4],
             decoder_block_out_channels: vec![64; 4],
+            act_fn: "relu".to_owned(),
+            upsample_fn: "nearest".to_owned(),
+            upsampling_scaling_factor: 2,
             latent_channels: 4,
             num_encoder_blocks: vec![1, 3, 3, 3],
             num_decoder_blocks: vec![3, 3, 3, 1],
@@ -95,11 +112,23 @@ impl AutoencoderTinyConfig {
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
             ("latent_channels", self.latent_channels),
-            ("encoder_pixel_shuffle", self.encoder_pixel_shuffle),
-            ("decoder_pixel_shuffle", self.decoder_pixel_shuffle),
         ] {
             check(value > 0, field, "at least 1".into(), value.to_string())?;
         }
+        for (field, side) in [
+            ("encoder_pixel_shuffle", self.encoder_pixel_shuffle),
+            ("decoder_pixel_shuffle", self.decoder_pixel_shuffle),
+        ] {
+            let fits = (1..=MAX_PIXEL_SHUFFLE).contains(&side);
+            check(fits, field, format!("1 to {MAX_PIXEL_SHUFFLE}"), side.to_string())?;
+        }
+        for (field, found, expected) in
+            [("act_fn", &self.act_fn, "relu"), ("upsample_fn", &self.upsample_fn, "nearest")]
+        {
+            check(found == expected, field, expected.to_owned(), found.clone())?;
+        }
+        let factor = self.upsampling_scaling_factor;
+        check(factor == 2, "upsampling_scaling_factor", "2".into(), factor.to_string())?;
         for (field, widths, blocks_field, blocks) in [
             (
                 "encoder_block_out_channels",
@@ -114,8 +143,10 @@ impl AutoencoderTinyConfig {
                 &self.num_decoder_blocks,
             ),
         ] {
-            let positive = !widths.is_empty() && widths.iter().all(|&width| width > 0);
-            check(positive, field, "positive widths".into(), format!("{widths:?}"))?;
+            let fit =
+                (1..=MAX_STAGES).contains(&widths.len()) && widths.iter().all(|&width| width > 0);
+            let expected = format!("1 to {MAX_STAGES} positive widths");
+            check(fit, field, expected, format!("{widths:?}"))?;
             let expected = format!("{} numbers, as {field} has", widths.len());
             check(blocks.len() == widths.len(), blocks_field, expected, format!("{blocks:?}"))?;
         }
@@ -133,10 +164,14 @@ impl AutoencoderTinyConfig {
             if let Some(values) = values {
                 let expected = format!("{} finite numbers", self.latent_channels);
                 let fits = values.len() == self.latent_channels
-                    && values.iter().all(|v| v.is_finite() && (field == "latents_mean" || *v > 0.0));
+                    && values
+                        .iter()
+                        .all(|v| v.is_finite() && (field == "latents_mean" || *v > 0.0));
                 check(fits, field, expected, format!("{values:?}"))?;
             }
         }
+        let shift = self.shift_factor;
+        check(shift.is_finite(), "shift_factor", "a finite number".into(), shift.to_string())?;
         let scale = self.scaling_factor;
         let positive = scale.is_finite() && scale > 0.0;
         check(positive, "scaling_factor", "a positive number".into(), scale.to_string())
