@@ -136,6 +136,9 @@ mod tests {
         assert!(error(|c| c.down_block_types[2] = "AttnDownBlock2D".into()).contains("AttnDownBlock2D"));
         assert!(error(|c| c.layers_per_block = 0).contains("layers_per_block"));
         assert!(error(|c| c.scaling_factor = f64::NAN).contains("scaling_factor"));
+        assert!(error(|c| c.shift_factor = f64::INFINITY).contains("shift_factor"));
+        assert!(error(|c| c.act_fn = "gelu".into()).contains("act_fn"));
+        assert!(error(|c| c.latents_std = Some(vec![1.0; 4])).contains("latents_std"));
         assert_eq!(AutoencoderKlConfig::default().validate(), Ok(()));
     }
 

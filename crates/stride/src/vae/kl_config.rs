@@ -4,11 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::AutoencoderConfigError;
 
+/// Stages of the deepest encoder: a factor of 2^15, beyond any picture.
+const MAX_STAGES: usize = 16;
+
 /// Configuration of an [`AutoencoderKl`](super::AutoencoderKl), with the names of diffusers;
 /// the default is Stable Diffusion's.
 ///
 /// Fields of a `config.json` that change nothing here (`sample_size`, `force_upcast` and the
-/// like) are ignored.
+/// like) are ignored; those that would change the network or the latents must have the one value
+/// that exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AutoencoderKlConfig {
@@ -24,6 +28,8 @@ pub struct AutoencoderKlConfig {
     pub block_out_channels: Vec<usize>,
     /// Residual blocks of every encoder stage; decoder stages have one more.
     pub layers_per_block: usize,
+    /// Activation; only `silu` exists here.
+    pub act_fn: String,
     /// Channels of the latents.
     pub latent_channels: usize,
     /// Groups of every group norm.
@@ -39,6 +45,12 @@ pub struct AutoencoderKlConfig {
     pub use_post_quant_conv: bool,
     /// Self-attention between the two residual blocks at the lowest resolution.
     pub mid_block_add_attention: bool,
+    /// Statistics that pipelines of some models use in place of the factors; only none here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latents_mean: Option<Vec<f32>>,
+    /// See `latents_mean`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latents_std: Option<Vec<f32>>,
 }
 
 impl Default for AutoencoderKlConfig {
@@ -50,6 +62,7 @@ impl Default for AutoencoderKlConfig {
             up_block_types: vec!["UpDecoderBlock2D".to_owned(); 4],
             block_out_channels: vec![128, 256, 512, 512],
             layers_per_block: 2,
+            act_fn: "silu".to_owned(),
             latent_channels: 4,
             norm_num_groups: 32,
             scaling_factor: 0.18215,
@@ -57,6 +70,8 @@ impl Default for AutoencoderKlConfig {
             use_quant_conv: true,
             use_post_quant_conv: true,
             mid_block_add_attention: true,
+            latents_mean: None,
+            latents_std: None,
         }
     }
 }
@@ -86,8 +101,9 @@ impl AutoencoderKlConfig {
         }
         let groups = self.norm_num_groups;
         let widths = &self.block_out_channels;
-        let fit = !widths.is_empty() && widths.iter().all(|&width| width > 0 && width % groups == 0);
-        let expected = format!("multiples of norm_num_groups = {groups}");
+        let fit = (1..=MAX_STAGES).contains(&widths.len())
+            && widths.iter().all(|&width| width > 0 && width % groups == 0);
+        let expected = format!("1 to {MAX_STAGES} multiples of norm_num_groups = {groups}");
         check(fit, "block_out_channels", expected, format!("{widths:?}"))?;
         for (field, kinds, kind) in [
             ("down_block_types", &self.down_block_types, "DownEncoderBlock2D"),
@@ -96,6 +112,15 @@ impl AutoencoderKlConfig {
             let fit = kinds.len() == widths.len() && kinds.iter().all(|found| found == kind);
             check(fit, field, format!("{} times {kind}", widths.len()), format!("{kinds:?}"))?;
         }
+        check(self.act_fn == "silu", "act_fn", "silu".into(), self.act_fn.clone())?;
+        for (field, values) in
+            [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)]
+        {
+            let expected = "none, since latents are shifted and scaled by the two factors alone";
+            check(values.is_none(), field, expected.into(), format!("{values:?}"))?;
+        }
+        let shift = self.shift_factor;
+        check(shift.is_finite(), "shift_factor", "a finite number".into(), shift.to_string())?;
         let scale = self.scaling_factor;
         let positive = scale.is_finite() && scale > 0.0;
         check(positive, "scaling_factor", "a positive number".into(), scale.to_string())
