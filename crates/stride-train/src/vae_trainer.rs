@@ -376,8 +376,9 @@ impl ModuleMapper for FreezeEncoder {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        // The decoder, its colour path and AutoencoderKl's convolution in front of it.
         let is_decoder =
-            self.path.iter().any(|part| part == "decoder" || part == "post_quant_conv");
+            self.path.iter().any(|part| part.starts_with("decoder") || part == "post_quant_conv");
         if is_decoder { param } else { param.set_require_grad(false) }
     }
 }
