@@ -34,8 +34,8 @@ pub enum EmaDecay {
 impl EmaDecay {
     /// The decay at `step`, counted from 1.
     ///
-    /// Power form: `(1 - 1 / step)^(gamma + 1)`. Source: Karras et al., "Analyzing and improving the training
-    /// dynamics of diffusion models" (2024), equation 127 of the appendix.
+    /// Power form: `(1 - 1 / step)^(gamma + 1)`. Source: Karras et al., "Analyzing and improving the
+    /// training dynamics of diffusion models" (2024), section 3.
     pub fn at(self, step: u64) -> f64 {
         match self {
             Self::Constant(decay) => decay,
@@ -54,7 +54,7 @@ pub struct Ema<M: Module> {
 impl<M: Module> Ema<M> {
     /// An average that starts at the present weights.
     pub fn new(config: EmaConfig, module: &M) -> Self {
-        // A fresh copy of the values: shared ones could not be updated in place.
+        // Values are shared until the first update, which then makes a copy.
         Self { config, module: Some(module.valid()) }
     }
 

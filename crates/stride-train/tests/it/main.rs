@@ -1,3 +1,8 @@
 //! Tests of training as a whole, in one binary.
+// Comparisons print how close they came; `cargo test` shows it only on failure or with `--nocapture`.
+#![allow(clippy::print_stdout)]
 
+mod optimizer;
+mod resume;
 mod toy;
+mod vae;

@@ -1,0 +1,151 @@
+//! A run that was stopped and resumed is the run that was not, bit for bit.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+use stride::noise::{fill_normal, keyed_rng, purpose};
+use stride_train::{
+    Budget, EmaConfig, EmaDecay, LoopConfig, LrSchedule, OptimizerConfig, OutputConfig, Progress,
+    ProgressUpdate, Resume, RunSummary, StepInfo, StepLoss, Surroundings, TrainError, TrainState,
+    Trainee, train_loop,
+};
+
+const STEPS: u64 = 20;
+
+#[derive(Module, Debug)]
+struct Network {
+    first: Linear,
+    second: Linear,
+}
+
+/// Learns to double its input, from rows keyed by their step and index.
+struct Doubling;
+
+impl Trainee for Doubling {
+    type Model = Network;
+
+    fn batch_size(&self) -> usize {
+        5
+    }
+
+    fn loss(
+        &self,
+        model: &Network,
+        state: &TrainState<Network>,
+        at: &StepInfo,
+        rows: Range<usize>,
+    ) -> Result<StepLoss, TrainError> {
+        assert!(state.ema("teacher").is_some());
+        let mut values = vec![0.0; rows.len() * 4];
+        for (row, out) in rows.clone().zip(values.chunks_exact_mut(4)) {
+            fill_normal(&mut keyed_rng(7, purpose::TRAINING_ROW, at.step, row as u64), out);
+        }
+        let device = Device::flex().autodiff();
+        let x = Tensor::<2>::from_data(TensorData::new(values, [rows.len(), 4]), &device);
+        let y = model.second.forward(model.first.forward(x.clone()).tanh());
+        let loss = y.sub(x.mul_scalar(2.0)).square().mean();
+        Ok(StepLoss { parts: vec![("mse", loss.clone())], loss })
+    }
+
+    fn report(
+        &mut self,
+        _state: &TrainState<Network>,
+        _at: &StepInfo,
+        _run_dir: &Path,
+    ) -> Result<Vec<(String, f64)>, TrainError> {
+        Ok(Vec::new())
+    }
+
+    fn export(&mut self, _state: &TrainState<Network>, _run_dir: &Path) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// Sets the stop flag after a step.
+struct StopAfter<'a> {
+    step: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Progress for StopAfter<'_> {
+    fn step(&mut self, update: &ProgressUpdate<'_>) {
+        self.stop.store(update.step >= self.step, Ordering::Relaxed);
+    }
+
+    fn message(&mut self, _text: &str) {}
+}
+
+fn state(seed: u64) -> TrainState<Network> {
+    let device = Device::flex().autodiff();
+    let mut values = vec![0.0; 64];
+    fill_normal(&mut keyed_rng(seed, 0, 0, 0), &mut values);
+    let linear = |values: &[f32], from, to| {
+        let mut linear = LinearConfig::new(from, to).init(&device);
+        let weight = Tensor::<2>::from_data(TensorData::new(values.to_vec(), [from, to]), &device);
+        linear.weight = burn::module::Param::from_tensor(weight);
+        linear.bias = None;
+        linear
+    };
+    let model = Network { first: linear(&values[..32], 4, 8), second: linear(&values[32..], 8, 4) };
+    let emas = [
+        EmaConfig { name: "teacher".to_owned(), decay: EmaDecay::Constant(0.9) },
+        EmaConfig { name: "slow".to_owned(), decay: EmaDecay::Power { gamma: 6.94 } },
+    ];
+    let optimizer = OptimizerConfig { learning_rate: 0.1, ..OptimizerConfig::default() };
+    TrainState::new(model, optimizer, &emas)
+}
+
+fn train(run_dir: &Path, stop_after: u64, resume: Option<&Resume>, seed: u64) -> RunSummary {
+    let config = LoopConfig {
+        budget: Budget { max_steps: Some(STEPS), max_seconds: None },
+        output: OutputConfig { metrics_every_steps: 1, ..OutputConfig::default() },
+        schedule: LrSchedule { warmup_steps: 2, decay_fraction: 0.4 },
+    };
+    let stop = AtomicBool::new(false);
+    let around = Surroundings {
+        config: &config,
+        config_text: "",
+        run_dir,
+        resume,
+        progress: &mut StopAfter { step: stop_after, stop: &stop },
+        stop: &stop,
+    };
+    train_loop(&mut Doubling, state(seed), around).expect("trains")
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() {
+    let (whole, parts) =
+        (tempfile::tempdir().expect("folder"), tempfile::tempdir().expect("folder"));
+    assert!(!train(whole.path(), u64::MAX, None, 1).was_stopped);
+    let first = train(parts.path(), 9, None, 1);
+    assert!(first.was_stopped && first.steps == 9);
+    // Other weights at the start must not matter: everything comes from the checkpoint.
+    let second = train(parts.path(), u64::MAX, Some(&Resume::Latest), 2);
+    assert!(!second.was_stopped && second.steps == STEPS);
+    let files = [
+        "model.safetensors",
+        "optimizer.safetensors",
+        "ema-teacher.safetensors",
+        "ema-slow.safetensors",
+    ];
+    for file in files {
+        let read = |dir: &Path| fs::read(dir.join("checkpoint-000020").join(file)).expect("saved");
+        assert!(read(whole.path()) == read(parts.path()), "{file} differs");
+    }
+    let losses = |dir: &Path| -> Vec<f64> {
+        let text = fs::read_to_string(dir.join("metrics.jsonl")).expect("written");
+        let lines =
+            text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON"));
+        lines.filter_map(|line| line["loss"].as_f64()).collect()
+    };
+    let (whole, parts) = (losses(whole.path()), losses(parts.path()));
+    assert_eq!(whole.len() as u64, STEPS);
+    assert_eq!(whole, parts);
+    assert!(whole[19] < whole[0], "it learns: {whole:?}");
+}
