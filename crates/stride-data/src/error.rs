@@ -41,14 +41,6 @@ pub enum DataError {
         /// The decoder's answer.
         source: image::ImageError,
     },
-    /// A picture sheet cannot be written.
-    #[error("{}: cannot write the picture: {source}", path.display())]
-    Encode {
-        /// The image file.
-        path: PathBuf,
-        /// The encoder's answer.
-        source: image::ImageError,
-    },
     /// A latent cache belongs to other data or other weights.
     #[error(
         "{}: latent cache is stale: it was made from fingerprint {found}, \

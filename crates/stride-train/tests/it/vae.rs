@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use stride_data::write_sheet;
+use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride_train::{LogProgress, RunConfig, RunSummary, TrainError, run};
 
 const CONFIG: &str = r#"
@@ -37,9 +37,10 @@ fn write_data(dir: &Path) {
     fs::create_dir_all(dir).expect("writable");
     let mut metadata = String::new();
     for index in 0..6u8 {
-        let picture: Vec<u8> =
-            (0..32 * 32 * 3).map(|i| (i * (usize::from(index) + 1)) as u8).collect();
-        write_sheet(&dir.join(format!("{index}.png")), &[vec![picture]], 32).expect("writable");
+        let pixels = (0..32 * 32 * 3).map(|i| (i * (usize::from(index) + 1)) as u8).collect();
+        let picture = RgbImage { width: 32, height: 32, pixels };
+        let bytes = png_bytes(&picture, &PngMetadata::default()).expect("a picture");
+        fs::write(dir.join(format!("{index}.png")), bytes).expect("writable");
         writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"picture {index}\"}}")
             .expect("string");
     }
