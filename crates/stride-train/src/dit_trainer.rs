@@ -366,7 +366,7 @@ impl Trainee for DitTrainer {
         Ok(vec![("held_out_flow_error".to_owned(), error), ("one_step_std".to_owned(), spread)])
     }
 
-    /// Writes `pipeline/`, a model folder, with weights in bf16.
+    /// Writes `model/`, a model folder, with weights in bf16.
     fn export(&mut self, state: &TrainState<TextToLatent>, run_dir: &Path) -> Result<(), TrainError> {
         let TextToLatent { dit, text_encoder } = self.exported(state);
         let DitTrainConfig { name, default_steps, .. } = &self.config;
@@ -382,7 +382,7 @@ impl Trainee for DitTrainer {
         };
         let files = Pipeline::from_parts(parts, &self.device)?.to_files(StoredDtype::Bf16)?;
         for (name, bytes) in files.iter() {
-            let path = run_dir.join("pipeline").join(name);
+            let path = run_dir.join("model").join(name);
             let folder = path.parent().unwrap_or(run_dir);
             fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
             fs::write(&path, bytes).map_err(TrainError::io(&path))?;
