@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{Generate, Inspect, Train};
+use crate::commands::{Generate, Inspect, Plot, Train};
 use crate::usage::UsageError;
 
 /// Few-step text-to-image generation with shortcut models
@@ -30,6 +30,7 @@ struct Cli {
 enum Command {
     Generate(Generate),
     Inspect(Inspect),
+    Plot(Plot),
     Train(Train),
 }
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Generate(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Plot(command) => command.run(),
         Command::Train(command) => command.run(),
     };
     let Err(error) = result else {

@@ -2,8 +2,10 @@
 
 mod generate;
 mod inspect;
+mod plot;
 mod train;
 
 pub(crate) use generate::Generate;
 pub(crate) use inspect::Inspect;
+pub(crate) use plot::Plot;
 pub(crate) use train::Train;
