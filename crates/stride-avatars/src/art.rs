@@ -100,10 +100,8 @@ impl StyleArt {
     /// # Errors
     /// [`Error::Style`] when the text is not a definition of this format.
     pub(crate) fn parse(name: &str, json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json).map_err(|source| Error::Style {
-            style: name.to_owned(),
-            detail: source.to_string(),
-        })
+        serde_json::from_str(json)
+            .map_err(|source| Error::Style { style: name.to_owned(), detail: source.to_string() })
     }
 
     /// Side of the (square) canvas in SVG units.
@@ -196,10 +194,7 @@ impl StyleArt {
                     let _ = write!(out, "{number}");
                 }
                 Value::Object(reference) => {
-                    let name = reference
-                        .get("name")
-                        .and_then(Value::as_str)
-                        .unwrap_or_default();
+                    let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
                     let Some((_, color)) = selection.colors.iter().find(|(n, _)| *n == name) else {
                         return Err(self.fault(format!("color `{name}` is not given")));
                     };
@@ -213,10 +208,7 @@ impl StyleArt {
     }
 
     fn fault(&self, detail: String) -> Error {
-        Error::Style {
-            style: self.meta.source.name.clone(),
-            detail,
-        }
+        Error::Style { style: self.meta.source.name.clone(), detail }
     }
 }
 

@@ -228,8 +228,7 @@ impl Attributes {
 
     /// The color of the headwear, when it has one that can be chosen.
     pub fn headwear_color(&self) -> Option<Color> {
-        self.headwear
-            .and_then(|(kind, color)| (kind != Headwear::FlowerCrown).then_some(color))
+        self.headwear.and_then(|(kind, color)| (kind != Headwear::FlowerCrown).then_some(color))
     }
 
     /// The values as words, for `metadata.jsonl`; `"none"` where there is nothing to see.
@@ -240,51 +239,17 @@ impl Attributes {
             ("gender", self.gender.name()),
             ("skin", self.skin.name()),
             ("hair", self.hair.name()),
-            (
-                "hair_color",
-                if self.hair_color_visible() {
-                    self.hair_color.name()
-                } else {
-                    none
-                },
-            ),
-            (
-                "headwear",
-                self.headwear.map_or(none, |(kind, _)| kind.name()),
-            ),
-            (
-                "headwear_color",
-                self.headwear_color().map_or(none, Color::name),
-            ),
-            (
-                "facial_hair",
-                self.facial_hair.map_or(none, FacialHair::name),
-            ),
+            ("hair_color", if self.hair_color_visible() { self.hair_color.name() } else { none }),
+            ("headwear", self.headwear.map_or(none, |(kind, _)| kind.name())),
+            ("headwear_color", self.headwear_color().map_or(none, Color::name)),
+            ("facial_hair", self.facial_hair.map_or(none, FacialHair::name)),
             ("glasses", self.eyewear.map_or(none, Eyewear::name)),
             ("expression", self.expression.name()),
-            (
-                "eyes",
-                if self.eyes_visible() {
-                    self.eyes.name()
-                } else {
-                    none
-                },
-            ),
-            (
-                "garment",
-                if self.garment_visible() {
-                    self.garment.name()
-                } else {
-                    none
-                },
-            ),
+            ("eyes", if self.eyes_visible() { self.eyes.name() } else { none }),
+            ("garment", if self.garment_visible() { self.garment.name() } else { none }),
             (
                 "garment_color",
-                if self.garment_visible() {
-                    self.garment_color.name()
-                } else {
-                    none
-                },
+                if self.garment_visible() { self.garment_color.name() } else { none },
             ),
             ("background", self.background.name()),
         ])

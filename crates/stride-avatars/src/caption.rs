@@ -41,11 +41,7 @@ const LENGTHS: [Length; 8] = [
 pub fn captions(attributes: &Attributes, seed: u64, index: u64, count: usize) -> Vec<String> {
     let mut draw = Draw::new(seed, index, Purpose::Captions);
     let mut found: Vec<String> = Vec::with_capacity(count);
-    for length in LENGTHS
-        .into_iter()
-        .chain(LENGTHS.into_iter().skip(1).cycle())
-        .take(count)
-    {
+    for length in LENGTHS.into_iter().chain(LENGTHS.into_iter().skip(1).cycle()).take(count) {
         for _ in 0..20 {
             let text = caption(attributes, &mut draw, length);
             if !found.contains(&text) {
@@ -60,10 +56,8 @@ pub fn captions(attributes: &Attributes, seed: u64, index: u64, count: usize) ->
 fn caption(a: &Attributes, draw: &mut Draw, length: Length) -> String {
     let chosen = choose_topics(a, draw, length);
     let short = chosen.len() <= 2;
-    let clauses: Vec<Clause> = chosen
-        .into_iter()
-        .map(|topic| clause(topic, a, draw, short))
-        .collect();
+    let clauses: Vec<Clause> =
+        chosen.into_iter().map(|topic| clause(topic, a, draw, short)).collect();
 
     let (adjectives, clauses) = split_adjectives(clauses);
     // "A person" hides the gender, and alone it tells nothing.
@@ -126,13 +120,7 @@ fn split_adjectives(clauses: Vec<Clause>) -> (Vec<String>, Vec<Clause>) {
     }
     // "a smiling bald man": what somebody does comes before what somebody is.
     adjectives.sort_by_key(|clause| clause.link != Link::Doing);
-    (
-        adjectives
-            .into_iter()
-            .filter_map(|clause| clause.adjective)
-            .collect(),
-        rest,
-    )
+    (adjectives.into_iter().filter_map(|clause| clause.adjective).collect(), rest)
 }
 
 fn subject(a: &Attributes, draw: &mut Draw, adjectives: &[String], anonymous: bool) -> String {
@@ -151,13 +139,7 @@ fn arrange(draw: &mut Draw, subject: String, mut clauses: Vec<Clause>) -> String
     draw.shuffle(&mut clauses);
     let grouped = draw.chance(60);
     if grouped {
-        let mut order = [
-            Link::With,
-            Link::Wearing,
-            Link::In,
-            Link::Doing,
-            Link::Without,
-        ];
+        let mut order = [Link::With, Link::Wearing, Link::In, Link::Doing, Link::Without];
         draw.shuffle(&mut order);
         clauses.sort_by_key(|clause| order.iter().position(|link| *link == clause.link));
     }
@@ -196,11 +178,7 @@ fn arrange(draw: &mut Draw, subject: String, mut clauses: Vec<Clause>) -> String
 }
 
 fn enumerate(texts: &[String], link: Link) -> String {
-    let last_word = if link == Link::Without {
-        " or "
-    } else {
-        " and "
-    };
+    let last_word = if link == Link::Without { " or " } else { " and " };
     match texts {
         [] => String::new(),
         [one] => one.clone(),

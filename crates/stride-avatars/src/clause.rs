@@ -60,11 +60,7 @@ pub(crate) struct Clause {
 
 impl Clause {
     fn new(link: Link, text: impl Into<String>) -> Self {
-        Self {
-            link,
-            text: text.into(),
-            adjective: None,
-        }
+        Self { link, text: text.into(), adjective: None }
     }
 
     fn or_adjective(mut self, draw: &mut Draw, percent: usize, adjective: &str) -> Self {
@@ -163,11 +159,7 @@ fn hair(a: &Attributes, draw: &mut Draw, short: bool) -> Clause {
         );
     }
     // The style alone, without its color.
-    let c = if short && draw.chance(30) {
-        String::new()
-    } else {
-        format!("{color} ")
-    };
+    let c = if short && draw.chance(30) { String::new() } else { format!("{color} ") };
     let article = |rest: &str| with_article(&format!("{c}{rest}"));
     let text = match a.hair {
         Hair::Bald | Hair::Covered | Hair::PinnedUp => format!("{color} hair"),
@@ -235,11 +227,7 @@ fn headwear(a: &Attributes, draw: &mut Draw, short: bool) -> Clause {
     let links = [(Link::With, 25), (Link::Wearing, 50), (Link::In, 25)];
     let noun = match kind {
         Headwear::FlowerCrown => {
-            let text = draw.pick(&[
-                "a flower crown",
-                "flowers in the hair",
-                "a crown of flowers",
-            ]);
+            let text = draw.pick(&["a flower crown", "flowers in the hair", "a crown of flowers"]);
             // One wears a crown, but is not in one.
             let link = if text == "flowers in the hair" || draw.chance(50) {
                 Link::With
@@ -298,9 +286,9 @@ fn eyewear(a: &Attributes, draw: &mut Draw) -> Clause {
         Some(Eyewear::Glasses) => draw.weighted(&glasses).to_owned(),
         Some(Eyewear::RoundGlasses) if draw.chance(35) => draw.weighted(&glasses).to_owned(),
         Some(Eyewear::RoundGlasses) => format!("round {}", draw.weighted(&glasses)),
-        Some(Eyewear::Sunglasses) => draw
-            .weighted(&[("sunglasses", 80), ("shades", 20)])
-            .to_owned(),
+        Some(Eyewear::Sunglasses) => {
+            draw.weighted(&[("sunglasses", 80), ("shades", 20)]).to_owned()
+        }
     };
     worn(draw, &[(Link::With, 50), (Link::Wearing, 50)], text)
 }
@@ -308,11 +296,7 @@ fn eyewear(a: &Attributes, draw: &mut Draw) -> Clause {
 fn expression(a: &Attributes, draw: &mut Draw) -> Clause {
     let (doing, having, adjective) = match a.expression {
         Expression::Smiling => ("smiling", "a smile", "smiling"),
-        Expression::Laughing => (
-            draw.pick(&["laughing", "grinning"]),
-            "a big smile",
-            "laughing",
-        ),
+        Expression::Laughing => (draw.pick(&["laughing", "grinning"]), "a big smile", "laughing"),
         Expression::Sad => (draw.pick(&["looking sad", "frowning"]), "a sad face", "sad"),
         Expression::Surprised => ("looking surprised", "an open mouth", "surprised"),
         Expression::Angry => ("looking angry", "an angry face", "angry"),
@@ -332,10 +316,9 @@ fn eyes(a: &Attributes, draw: &mut Draw) -> Clause {
         Eyes::Closed => Clause::new(Link::With, draw.pick(&["closed eyes", "eyes closed"])),
         Eyes::Winking => Clause::new(Link::Doing, "winking").or_adjective(draw, 30, "winking"),
         Eyes::Wide => Clause::new(Link::With, "wide eyes"),
-        Eyes::Sideways => Clause::new(
-            Link::Doing,
-            draw.pick(&["looking to the side", "looking sideways"]),
-        ),
+        Eyes::Sideways => {
+            Clause::new(Link::Doing, draw.pick(&["looking to the side", "looking sideways"]))
+        }
     }
 }
 
@@ -355,17 +338,9 @@ fn garment(a: &Attributes, draw: &mut Draw, short: bool) -> Clause {
         Garment::Turtleneck => "turtleneck",
         Garment::Dress => "dress",
     };
-    let phrase = if short && draw.chance(20) {
-        noun.to_owned()
-    } else {
-        format!("{color} {noun}")
-    };
+    let phrase = if short && draw.chance(20) { noun.to_owned() } else { format!("{color} {noun}") };
     // "overalls" is a plural and takes no article.
-    let text = if a.garment == Garment::Overalls {
-        phrase
-    } else {
-        with_article(&phrase)
-    };
+    let text = if a.garment == Garment::Overalls { phrase } else { with_article(&phrase) };
     worn(draw, &links, text)
 }
 

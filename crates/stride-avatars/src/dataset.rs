@@ -68,14 +68,10 @@ pub fn write_dataset(
     progress: impl Fn(u64) + Sync,
 ) -> Result<DatasetSummary, Error> {
     if !(1..=MAX_COUNT).contains(&request.count) {
-        return Err(Error::Count {
-            count: request.count,
-        });
+        return Err(Error::Count { count: request.count });
     }
     if !(1..=MAX_RESOLUTION).contains(&request.resolution) {
-        return Err(Error::Resolution {
-            resolution: request.resolution,
-        });
+        return Err(Error::Resolution { resolution: request.resolution });
     }
     prepare_folder(&request.out)?;
     let done = AtomicU64::new(0);
@@ -95,22 +91,10 @@ pub fn write_dataset(
 }
 
 fn prepare_folder(path: &Path) -> Result<(), Error> {
-    let fault = |action| {
-        move |source| Error::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
-    };
+    let fault = |action| move |source| Error::Io { action, path: path.to_owned(), source };
     fs::create_dir_all(path).map_err(fault("create the folder"))?;
-    if fs::read_dir(path)
-        .map_err(fault("read the folder"))?
-        .next()
-        .is_some()
-    {
-        return Err(Error::OutputNotEmpty {
-            path: path.to_owned(),
-        });
+    if fs::read_dir(path).map_err(fault("read the folder"))?.next().is_some() {
+        return Err(Error::OutputNotEmpty { path: path.to_owned() });
     }
     Ok(())
 }
@@ -146,10 +130,7 @@ fn write_png(path: &Path, picture: &Picture) -> Result<(), Error> {
             writer.write_image_data(&picture.rgb)?;
             writer.finish()
         })
-        .map_err(|source| Error::Png {
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(|source| Error::Png { path: path.to_owned(), source })
 }
 
 /// Writes under another name first, so that a half-written file is never taken for data.
@@ -162,14 +143,8 @@ fn write_metadata(out: &Path, lines: &[MetadataLine]) -> Result<(), Error> {
             serde_json::to_writer(&mut file, line)?;
             file.write_all(b"\n")?;
         }
-        file.into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&partial, &path)
     };
-    write().map_err(|source| Error::Io {
-        action: "write",
-        path: path.clone(),
-        source,
-    })
+    write().map_err(|source| Error::Io { action: "write", path: path.clone(), source })
 }

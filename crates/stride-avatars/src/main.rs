@@ -111,13 +111,7 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         let interval = Duration::from_millis(if terminal { 200 } else { 5000 });
         let start = Instant::now();
-        Self {
-            count,
-            start,
-            last: Mutex::new(start),
-            interval,
-            terminal,
-        }
+        Self { count, start, last: Mutex::new(start), interval, terminal }
     }
 
     fn report(&self, done: u64) {

@@ -25,12 +25,7 @@ pub fn render(attributes: &Attributes, resolution: u32) -> Result<Picture, Error
     }
     let art = style_art(attributes.style)?;
     let svg = art.svg(&selection(attributes)?)?;
-    rasterize(
-        &svg,
-        art.canvas_size(),
-        attributes.background.rgb(),
-        resolution,
-    )
+    rasterize(&svg, art.canvas_size(), attributes.background.rgb(), resolution)
 }
 
 /// Artist and licence of a style.
@@ -66,18 +61,11 @@ fn selection(a: &Attributes) -> Result<Selection, Error> {
         ("hair", a.hair_color.rgb()),
         ("facialHair", a.hair_color.rgb()),
         ("clothes", a.garment_color.rgb()),
-        (
-            "hat",
-            a.headwear.map_or(Color::Gray, |(_, color)| color).rgb(),
-        ),
+        ("hat", a.headwear.map_or(Color::Gray, |(_, color)| color).rgb()),
         ("accessories", Color::Black.rgb()),
         ("stroke", Rgb([0, 0, 0])),
     ];
-    Ok(Selection {
-        variants,
-        colors,
-        overlay,
-    })
+    Ok(Selection { variants, colors, overlay })
 }
 
 /// One of several drawings of the same value.
@@ -86,10 +74,7 @@ fn either(a: &Attributes, drawings: &[&'static str]) -> &'static str {
 }
 
 fn not_drawn(a: &Attributes, value: &'static str) -> Error {
-    Error::NotDrawn {
-        style: a.style.name(),
-        value,
-    }
+    Error::NotDrawn { style: a.style.name(), value }
 }
 
 /// Component and variant pairs of the flat style.

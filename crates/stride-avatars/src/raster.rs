@@ -40,16 +40,8 @@ pub(crate) fn rasterize(
     let [r, g, b] = background.0;
     pixmap.fill(tiny_skia::Color::from_rgba8(r, g, b, 255));
     let scale = resolution as f32 / canvas_size;
-    resvg::render(
-        &tree,
-        tiny_skia::Transform::from_scale(scale, scale),
-        &mut pixmap.as_mut(),
-    );
+    resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixmap.as_mut());
     // The background is opaque, so the premultiplied bytes are the plain colors.
-    let rgb = pixmap
-        .data()
-        .chunks_exact(4)
-        .flat_map(|p| [p[0], p[1], p[2]])
-        .collect();
+    let rgb = pixmap.data().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
     Ok(Picture { resolution, rgb })
 }

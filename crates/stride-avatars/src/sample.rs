@@ -79,9 +79,7 @@ impl Attributes {
         loop {
             let attributes = free(&mut draw);
             let wanted = match split {
-                Split::Train => !HeldOutPair::ALL
-                    .iter()
-                    .any(|pair| pair.matches(&attributes)),
+                Split::Train => !HeldOutPair::ALL.iter().any(|pair| pair.matches(&attributes)),
                 Split::HeldOut => target.matches(&attributes) && attributes.garment_visible(),
             };
             if wanted {
@@ -157,12 +155,9 @@ fn hair_color(draw: &mut Draw, skin: Skin) -> HairColor {
 fn headwear(draw: &mut Draw, gender: Gender) -> (Headwear, Color) {
     let kind = draw.pick(match gender {
         Gender::Man => &[Headwear::WideHat, Headwear::Beanie, Headwear::Turban][..],
-        Gender::Woman => &[
-            Headwear::Hijab,
-            Headwear::FlowerCrown,
-            Headwear::WinterHat,
-            Headwear::CatHat,
-        ],
+        Gender::Woman => {
+            &[Headwear::Hijab, Headwear::FlowerCrown, Headwear::WinterHat, Headwear::CatHat]
+        }
     });
     // Three of the hats have white parts, so a white hat could not be told from its trim.
     let color = loop {
@@ -201,12 +196,9 @@ fn hair_styles(style: Style, gender: Gender) -> &'static [(Hair, usize)] {
             (Hair::Afro, 10),
             (Hair::Dreadlocks, 7),
         ],
-        (Style::Toon, Gender::Man) => &[
-            (Hair::Short, 32),
-            (Hair::Spiky, 28),
-            (Hair::Undercut, 25),
-            (Hair::Bald, 15),
-        ],
+        (Style::Toon, Gender::Man) => {
+            &[(Hair::Short, 32), (Hair::Spiky, 28), (Hair::Undercut, 25), (Hair::Bald, 15)]
+        }
         (Style::Toon, Gender::Woman) => &[
             (Hair::LongStraight, 22),
             (Hair::LongWavy, 20),
@@ -241,11 +233,7 @@ fn facial_hair(draw: &mut Draw, style: Style, gender: Gender, hair: Hair) -> Opt
 fn expression(draw: &mut Draw, style: Style, facial_hair: Option<FacialHair>) -> Expression {
     let flat = style == Style::Flat;
     // The small smile of the toon style would be hidden under a moustache.
-    let lips = flat
-        || !matches!(
-            facial_hair,
-            Some(FacialHair::Moustache | FacialHair::Goatee)
-        );
+    let lips = flat || !matches!(facial_hair, Some(FacialHair::Moustache | FacialHair::Goatee));
     draw.weighted(&[
         (Expression::Smiling, if lips { 28 } else { 0 }),
         (Expression::Laughing, 22),
@@ -263,14 +251,7 @@ fn eyes(draw: &mut Draw, style: Style, expression: Expression, eyewear: Option<E
     let playful = matches!(expression, Expression::Smiling | Expression::Laughing);
     draw.weighted(&[
         (Eyes::Open, 55),
-        (
-            Eyes::Closed,
-            if expression == Expression::Surprised {
-                0
-            } else {
-                13
-            },
-        ),
+        (Eyes::Closed, if expression == Expression::Surprised { 0 } else { 13 }),
         (Eyes::Winking, if playful { 20 } else { 0 }),
         (Eyes::Wide, 9),
         (Eyes::Sideways, if style == Style::Flat { 11 } else { 0 }),
@@ -285,11 +266,7 @@ fn garment(
 ) -> Garment {
     let dress = if gender == Gender::Woman { 26 } else { 0 };
     // A long beard hides the collar, by which these garments are told.
-    let collar = if facial_hair == Some(FacialHair::LongBeard) {
-        0
-    } else {
-        1
-    };
+    let collar = if facial_hair == Some(FacialHair::LongBeard) { 0 } else { 1 };
     match style {
         Style::Flat => draw.weighted(&[
             (Garment::TShirt, 20),

@@ -43,7 +43,12 @@ impl Workers {
     /// # Panics
     /// There are more shares than workers, or `work` panics.
     pub fn run<T: Send, R: Send>(&self, shares: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-        assert!(shares.len() <= self.count(), "{} shares for {} workers", shares.len(), self.count());
+        assert!(
+            shares.len() <= self.count(),
+            "{} shares for {} workers",
+            shares.len(),
+            self.count()
+        );
         let mut results: Vec<Option<R>> = shares.iter().map(|_| None).collect();
         thread::scope(|scope| {
             for ((pool, share), result) in self.pools.iter().zip(shares).zip(&mut results) {

@@ -166,12 +166,16 @@ impl RunConfig {
         }
         match (self.kind, &self.vae, &self.dit) {
             (RunKind::Vae, Some(vae), None) => vae.validate(self.data.resolution),
-            (RunKind::Vae, _, _) => Err("kind = \"vae\" needs a section [vae] and no [dit]".to_owned()),
+            (RunKind::Vae, _, _) => {
+                Err("kind = \"vae\" needs a section [vae] and no [dit]".to_owned())
+            }
             (RunKind::Dit, None, Some(dit)) => {
                 let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
                 dit.validate(&names)
             }
-            (RunKind::Dit, _, _) => Err("kind = \"dit\" needs a section [dit] and no [vae]".to_owned()),
+            (RunKind::Dit, _, _) => {
+                Err("kind = \"dit\" needs a section [dit] and no [vae]".to_owned())
+            }
         }
     }
 }

@@ -11,9 +11,9 @@ use stride_kernels::workers::{Workers, split_evenly};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::TrainError;
 use crate::config::DataConfig;
 use crate::progress::Progress;
-use crate::TrainError;
 
 /// Images decoded and encoded between two reports of progress, per worker.
 const ENCODE_BATCH: usize = 8;
@@ -57,7 +57,8 @@ impl DitData {
         let all = images.clone().flat_map(|image| latents.captions(image)).flatten();
         let vocabulary = Vocabulary::from_token_ids(all.copied());
         let rows = |ids: &Vec<u32>| vocabulary.rows(ids);
-        let captions = images.map(|image| latents.captions(image).iter().map(rows).collect()).collect();
+        let captions =
+            images.map(|image| latents.captions(image).iter().map(rows).collect()).collect();
         let empty = rows(&ClipTokenizer::new()?.encode("")?.ids);
         let texts = folder.images.iter().map(|image| image.captions[0].clone()).collect();
         Ok(Self { latents, vocabulary, captions, empty, texts, held_out })
@@ -142,14 +143,16 @@ fn encode(
     device: &Device,
     progress: &mut dyn Progress,
 ) -> Result<(LatentShape, Vec<f32>), TrainError> {
-    let workers = Workers::per_core().map_err(|e| TrainError::Threads { problem: e.to_string() })?;
+    let workers =
+        Workers::per_core().map_err(|e| TrainError::Threads { problem: e.to_string() })?;
     let total = folder.images.len();
     let chunk = ENCODE_BATCH * workers.count();
     let mut values: Vec<f32> = Vec::new();
     let mut shape = LatentShape { channels: 0, height: 0, width: 0 };
     let start = std::time::Instant::now();
     for first in (0..total).step_by(chunk) {
-        let part = ImageFolder { images: folder.images[first..(first + chunk).min(total)].to_vec() };
+        let part =
+            ImageFolder { images: folder.images[first..(first + chunk).min(total)].to_vec() };
         let shares = split_evenly(part.images.len(), workers.count());
         let encoded = workers.run(shares, |range| {
             let part = ImageFolder { images: part.images[range].to_vec() };
@@ -160,7 +163,8 @@ fn encode(
                 images.crop(index, 0, 0, resolution, out);
             }
             let shape = [images.len(), 3, resolution, resolution];
-            let latents = autoencoder.encode(Tensor::from_data(TensorData::new(pixels, shape), device));
+            let latents =
+                autoencoder.encode(Tensor::from_data(TensorData::new(pixels, shape), device));
             let [_, channels, height, width] = latents.dims();
             let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
             Ok::<_, TrainError>((LatentShape { channels, height, width }, values))

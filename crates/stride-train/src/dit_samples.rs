@@ -57,7 +57,8 @@ impl SampleSheet {
             .map(|prompt| Ok(vocabulary.map(&tokenizer.encode(prompt)?).rows))
             .collect::<Result<Vec<_>, TrainError>>()?;
         let device = Device::flex();
-        let context = model.text_encoder.forward(pad_token_ids(&rows, vocabulary.end_row(), &device));
+        let context =
+            model.text_encoder.forward(pad_token_ids(&rows, vocabulary.end_row(), &device));
         let noises = (0..prompts.len() as u64)
             .map(|seed| noise::gaussian(seed, self.latent_shape, &device))
             .collect();

@@ -18,13 +18,13 @@ use stride::tokenizer::pad_token_ids;
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::StoredDtype;
 
+use crate::TrainError;
 use crate::config::{RunConfig, check};
 use crate::dit_data::DitData;
 use crate::dit_model::TextToLatent;
 use crate::dit_samples::SampleSheet;
 use crate::progress::Progress;
 use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee, load_module};
-use crate::TrainError;
 
 /// Settings of transformer training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,7 +91,9 @@ impl DitTrainConfig {
     /// Where the trained model knows the empty caption.
     fn guidance(&self) -> Guidance {
         match &self.objective {
-            ObjectiveConfig::Shortcut(config) if config.bootstrap_cond_dropout => Guidance::AnyLevel,
+            ObjectiveConfig::Shortcut(config) if config.bootstrap_cond_dropout => {
+                Guidance::AnyLevel
+            }
             _ => Guidance::BaseLevel,
         }
     }
@@ -124,7 +126,8 @@ impl DitTrainer {
         run: &RunConfig,
         progress: &mut dyn Progress,
     ) -> Result<(Self, TrainState<TextToLatent>), TrainError> {
-        let problem = |problem: String| TrainError::Config { path: run.run_dir.join("config.toml"), problem };
+        let problem =
+            |problem: String| TrainError::Config { path: run.run_dir.join("config.toml"), problem };
         let mut config = run
             .dit
             .clone()
@@ -154,7 +157,10 @@ impl DitTrainer {
         autodiff.seed(run.seed);
         let model = TextToLatent {
             dit: config.model.init(&autodiff).map_err(|e| problem(e.to_string()))?,
-            text_encoder: config.text_encoder.init(&autodiff).map_err(|e| problem(e.to_string()))?,
+            text_encoder: config
+                .text_encoder
+                .init(&autodiff)
+                .map_err(|e| problem(e.to_string()))?,
         };
         progress.message(&format!(
             "{} images, {} words, {:.1}M parameters",
@@ -288,7 +294,13 @@ fn spread(size: usize) -> Vec<usize> {
 
 /// Names of the losses by level; level 7 is flow matching.
 const LEVEL_NAMES: [&str; BASE_LEVEL as usize + 1] = [
-    "loss_d1", "loss_d1/2", "loss_d1/4", "loss_d1/8", "loss_d1/16", "loss_d1/32", "loss_d1/64",
+    "loss_d1",
+    "loss_d1/2",
+    "loss_d1/4",
+    "loss_d1/8",
+    "loss_d1/16",
+    "loss_d1/32",
+    "loss_d1/64",
     "loss_flow",
 ];
 
@@ -317,13 +329,18 @@ impl Trainee for DitTrainer {
             let empty = vec![self.data.empty_caption().to_vec(); num_bootstrap];
             (teacher, of(&captions[..num_bootstrap]), of(&empty))
         });
-        let targets = training_targets(&self.config.objective, &rows, x_0, x_1, &|x, t, k, on| {
-            match (&contexts, on) {
-                (Some((teacher, caption, _)), Conditioning::Caption) => teacher.dit.forward(x, t, k, caption),
-                (Some((teacher, _, null)), Conditioning::Null) => teacher.dit.forward(x, t, k, null),
+        let targets =
+            training_targets(&self.config.objective, &rows, x_0, x_1, &|x, t, k, on| match (
+                &contexts, on,
+            ) {
+                (Some((teacher, caption, _)), Conditioning::Caption) => {
+                    teacher.dit.forward(x, t, k, caption)
+                }
+                (Some((teacher, _, null)), Conditioning::Null) => {
+                    teacher.dit.forward(x, t, k, null)
+                }
                 (None, _) => x,
-            }
-        });
+            });
 
         let prediction = model.forward(
             Tensor::from_inner(targets.x_t.clone()),
@@ -367,7 +384,11 @@ impl Trainee for DitTrainer {
     }
 
     /// Writes `model/`, a model folder, with weights in bf16.
-    fn export(&mut self, state: &TrainState<TextToLatent>, run_dir: &Path) -> Result<(), TrainError> {
+    fn export(
+        &mut self,
+        state: &TrainState<TextToLatent>,
+        run_dir: &Path,
+    ) -> Result<(), TrainError> {
         let TextToLatent { dit, text_encoder } = self.exported(state);
         let DitTrainConfig { name, default_steps, .. } = &self.config;
         let guidance = self.config.guidance();
@@ -397,7 +418,8 @@ fn load_autoencoder(
 ) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
     let path = dir.join("config.json");
     let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
-    let config: AutoencoderConfig = serde_json::from_slice(&bytes).map_err(TrainError::weights(&path))?;
+    let config: AutoencoderConfig =
+        serde_json::from_slice(&bytes).map_err(TrainError::weights(&path))?;
     let model = config.init(device).map_err(TrainError::weights(&path))?;
     Ok((config, load_module(model, &dir.join("diffusion_pytorch_model.safetensors"))?))
 }

@@ -41,8 +41,8 @@ pub use named_tensors::NamedTensors;
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerKind};
 pub use progress::{LogProgress, Progress, ProgressUpdate};
 pub use train_loop::{
-    LoopConfig, LossPart, OutputConfig, RunSummary, StepInfo, StepLoss, Surroundings, TrainState, Trainee,
-    load_module, train_loop,
+    LoopConfig, LossPart, OutputConfig, RunSummary, StepInfo, StepLoss, Surroundings, TrainState,
+    Trainee, load_module, train_loop,
 };
 pub use vae_loss::{VaeLossConfig, contrast_error, moment_kl, reconstruction_loss};
 pub use vae_trainer::{VaeTrainConfig, VaeTrainer};

@@ -303,7 +303,8 @@ impl Trainee for VaeTrainer {
             match &mut config {
                 // One factor for all channels, as the format has it.
                 AutoencoderConfig::Kl(kl) => {
-                    let variance = std.iter().map(|s| f64::from(s * s)).sum::<f64>() / std.len() as f64;
+                    let variance =
+                        std.iter().map(|s| f64::from(s * s)).sum::<f64>() / std.len() as f64;
                     kl.scaling_factor /= variance.sqrt();
                 }
                 AutoencoderConfig::Tiny(tiny) => {

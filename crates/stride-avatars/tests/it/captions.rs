@@ -31,10 +31,7 @@ fn the_reader_refuses_captions_of_other_pictures() {
         let full = &captions(&a, 4, index, 1)[0];
         refused += u64::from(reader::check(full, &b.to_map()).is_err());
     }
-    assert_eq!(
-        refused, count,
-        "a full caption fits no other picture of so few"
-    );
+    assert_eq!(refused, count, "a full caption fits no other picture of so few");
 }
 
 #[test]
@@ -50,10 +47,7 @@ fn the_first_caption_tells_everything() {
         for (key, value) in map {
             let optional = matches!(key, "hair_color" | "hair" | "garment" | "headwear_color");
             let silent = value == "none" || (key == "eyes" && value == "open");
-            assert!(
-                silent || optional || told.contains(key),
-                "{key} = {value} is not told"
-            );
+            assert!(silent || optional || told.contains(key), "{key} = {value} is not told");
         }
     }
 }
@@ -73,10 +67,7 @@ fn articles_fit_and_nothing_is_doubled() {
                 let plural = pair[1].starts_with("overalls") || pair[1].starts_with("glasses");
                 assert!(!(plural && matches!(pair[0], "a" | "an")), "{caption}");
             }
-            assert!(
-                !caption.contains("  ") && !caption.contains(" ,"),
-                "{caption}"
-            );
+            assert!(!caption.contains("  ") && !caption.contains(" ,"), "{caption}");
             assert_eq!(caption.trim(), caption);
         }
     }
@@ -99,25 +90,16 @@ fn captions_are_varied_and_the_vocabulary_is_small() {
         full.insert(captions[0].clone());
         all.extend(captions);
     }
-    assert!(
-        full.len() as u64 >= count - 2,
-        "{} full captions",
-        full.len()
-    );
+    assert!(full.len() as u64 >= count - 2, "{} full captions", full.len());
     assert!(all.len() as u64 >= count * 7, "{} captions", all.len());
     assert!((120..=200).contains(&words.len()), "{} words", words.len());
-    assert!(
-        lengths.first() <= Some(&3) && lengths.last() >= Some(&28),
-        "{lengths:?}"
-    );
+    assert!(lengths.first() <= Some(&3) && lengths.last() >= Some(&28), "{lengths:?}");
 }
 
 #[test]
 fn the_wording_of_one_picture_varies() {
     let a = Attributes::sample(8, 0, Split::Train);
-    let full: BTreeSet<_> = (0..300)
-        .flat_map(|index| captions(&a, 8, index, 1))
-        .collect();
+    let full: BTreeSet<_> = (0..300).flat_map(|index| captions(&a, 8, index, 1)).collect();
     assert!(full.len() >= 295, "{} of 300", full.len());
 }
 

@@ -20,10 +20,7 @@ fn check_colors(split: Split, index: u64) {
         assert_eq!(corner, Some(background), "{a:?}");
     }
     let figure = 1.0 - share(&picture, |pixel| pixel == background);
-    assert!(
-        (0.2..0.9).contains(&figure),
-        "{figure} of the picture is figure: {a:?}"
-    );
+    assert!((0.2..0.9).contains(&figure), "{figure} of the picture is figure: {a:?}");
     let skin = share(&picture, |pixel| pixel == a.skin.rgb());
     assert!(skin > 0.01, "{skin} is skin: {a:?}");
     if a.garment_visible() {
@@ -85,11 +82,7 @@ fn every_attribute_changes_the_picture() {
         ];
         for (at, other) in others.iter().enumerate() {
             assert_ne!(*other, plain, "{}: change {at}", style.name());
-            assert!(
-                !others[..at].contains(other),
-                "{}: change {at}",
-                style.name()
-            );
+            assert!(!others[..at].contains(other), "{}: change {at}", style.name());
         }
         let faces: Vec<_> = [
             Expression::Smiling,
@@ -155,18 +148,9 @@ fn artists_and_licences_are_those_of_the_notice() {
     let notice = include_str!("../../../../NOTICE");
     for style in Style::ALL {
         let meta = style_meta(*style).expect("parses");
-        for text in [
-            &meta.creator.name,
-            &meta.creator.url,
-            &meta.license.name,
-            &meta.license.url,
-        ] {
+        for text in [&meta.creator.name, &meta.creator.url, &meta.license.name, &meta.license.url] {
             assert!(notice.contains(text.as_str()), "NOTICE lacks {text}");
         }
-        assert!(
-            notice.contains(&meta.source.url),
-            "NOTICE lacks {}",
-            meta.source.url
-        );
+        assert!(notice.contains(&meta.source.url), "NOTICE lacks {}", meta.source.url);
     }
 }

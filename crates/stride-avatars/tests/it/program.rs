@@ -3,10 +3,7 @@
 use std::process::{Command, Output};
 
 fn stride_avatars(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_stride-avatars"))
-        .args(arguments)
-        .output()
-        .expect("starts")
+    Command::new(env!("CARGO_BIN_EXE_stride-avatars")).args(arguments).output().expect("starts")
 }
 
 #[test]
@@ -14,17 +11,8 @@ fn it_writes_a_folder_and_prints_one_json_object() {
     let folder = tempfile::tempdir().expect("folder");
     let out = folder.path().join("avatars");
     let out = out.to_str().expect("UTF-8");
-    let arguments = [
-        "--out",
-        out,
-        "--count",
-        "5",
-        "--resolution",
-        "32",
-        "--split",
-        "heldout",
-        "--json",
-    ];
+    let arguments =
+        ["--out", out, "--count", "5", "--resolution", "32", "--split", "heldout", "--json"];
     let output = stride_avatars(&arguments);
     assert!(output.status.success(), "{output:?}");
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
@@ -36,10 +24,7 @@ fn it_writes_a_folder_and_prints_one_json_object() {
     assert_eq!(again.status.code(), Some(1));
     assert!(again.stdout.is_empty());
     let message = String::from_utf8_lossy(&again.stderr);
-    assert!(
-        message.contains("is not empty") && message.contains("choose another"),
-        "{message}"
-    );
+    assert!(message.contains("is not empty") && message.contains("choose another"), "{message}");
 }
 
 #[test]

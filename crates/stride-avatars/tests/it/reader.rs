@@ -51,16 +51,8 @@ const NOUNS: &[(&str, &str, &[&str])] = &[
     ("afro", "hair", &["afro"]),
     ("dreadlocks", "hair", &["dreadlocks"]),
     ("bald", "hair", &["bald"]),
-    (
-        "beard",
-        "facial_hair",
-        &["short beard", "full beard", "long beard"],
-    ),
-    (
-        "bearded",
-        "facial_hair",
-        &["short beard", "full beard", "long beard"],
-    ),
+    ("beard", "facial_hair", &["short beard", "full beard", "long beard"]),
+    ("bearded", "facial_hair", &["short beard", "full beard", "long beard"]),
     ("moustache", "facial_hair", &["moustache"]),
     ("mustache", "facial_hair", &["moustache"]),
     ("goatee", "facial_hair", &["goatee"]),
@@ -76,11 +68,7 @@ const NOUNS: &[(&str, &str, &[&str])] = &[
     ("beanie", "headwear", &["beanie"]),
     ("flowers", "headwear", &["flower crown"]),
     ("crown", "headwear", &["flower crown"]),
-    (
-        "hat",
-        "headwear",
-        &["wide-brimmed hat", "beanie", "winter hat", "cat-ear hat"],
-    ),
+    ("hat", "headwear", &["wide-brimmed hat", "beanie", "winter hat", "cat-ear hat"]),
     ("ears", "headwear", &["cat-ear hat"]),
     ("earflaps", "headwear", &["winter hat"]),
     ("smile", "expression", &["smiling", "laughing"]),
@@ -115,11 +103,7 @@ const NOUNS: &[(&str, &str, &[&str])] = &[
 
 /// Words before a noun that narrow it: (word, noun, values of the noun's attribute).
 const MODIFIERS: &[(&str, &str, &[&str])] = &[
-    (
-        "short",
-        "hair",
-        &["short", "cropped", "short wavy", "short curly"],
-    ),
+    ("short", "hair", &["short", "cropped", "short wavy", "short curly"]),
     ("very", "hair", &["cropped"]),
     ("cropped", "hair", &["cropped"]),
     ("spiky", "hair", &["spiky"]),
@@ -159,17 +143,11 @@ const FUNCTION_WORDS: &[&str] = &[
 
 /// The words of a caption in lower case, without punctuation.
 pub(crate) fn words(caption: &str) -> Vec<String> {
-    caption
-        .split_whitespace()
-        .map(|word| word.trim_matches([',', '.']).to_lowercase())
-        .collect()
+    caption.split_whitespace().map(|word| word.trim_matches([',', '.']).to_lowercase()).collect()
 }
 
 fn color(word: &str) -> Option<&'static str> {
-    COLORS
-        .iter()
-        .find(|(name, _)| *name == word)
-        .map(|(_, value)| *value)
+    COLORS.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
 }
 
 fn skin(word: &str) -> Option<&'static str> {
@@ -203,9 +181,7 @@ fn is_modifier(word: &str) -> bool {
 fn modifies(word: &str, noun: &str) -> bool {
     is_modifier(word)
         && (!NOUNS.iter().any(|(other, ..)| *other == word)
-            || MODIFIERS
-                .iter()
-                .any(|(modifier, of, _)| *modifier == word && *of == noun))
+            || MODIFIERS.iter().any(|(modifier, of, _)| *modifier == word && *of == noun))
 }
 
 /// Everything that `caption` claims.
@@ -215,26 +191,17 @@ pub(crate) fn claims(caption: &str) -> Result<Vec<Claim>, String> {
     for (at, word) in words.iter().enumerate() {
         if let Some((tone, "skinned")) = word.split_once('-') {
             let tone = skin(tone).ok_or_else(|| format!("no skin tone: {word}"))?;
-            claims.push(Claim {
-                key: "skin",
-                allowed: vec![tone],
-            });
+            claims.push(Claim { key: "skin", allowed: vec![tone] });
         } else if let Some((name, "haired")) = word.split_once('-') {
             let color = color(name).ok_or_else(|| format!("no hair color: {word}"))?;
-            claims.push(Claim {
-                key: "hair_color",
-                allowed: vec![color],
-            });
+            claims.push(Claim { key: "hair_color", allowed: vec![color] });
         } else if let Some((noun, key, values)) = NOUNS.iter().find(|(noun, ..)| noun == word) {
             read_noun(&words[..at], noun, key, values, &mut claims)?;
         } else if !is_modifier(word) && !FUNCTION_WORDS.contains(&word.as_str()) {
             return Err(format!("unknown word `{word}`"));
         }
         if word == "shaved" {
-            claims.push(Claim {
-                key: "hair",
-                allowed: vec!["undercut"],
-            });
+            claims.push(Claim { key: "hair", allowed: vec!["undercut"] });
         }
     }
     Ok(claims)
@@ -247,12 +214,8 @@ fn read_noun(
     values: &[&'static str],
     claims: &mut Vec<Claim>,
 ) -> Result<(), String> {
-    let modifiers: Vec<&str> = before
-        .iter()
-        .rev()
-        .map(String::as_str)
-        .take_while(|word| modifies(word, noun))
-        .collect();
+    let modifiers: Vec<&str> =
+        before.iter().rev().map(String::as_str).take_while(|word| modifies(word, noun)).collect();
     let lead = &before[..before.len() - modifiers.len()];
     let lead: Vec<&str> = lead.iter().rev().take(3).map(String::as_str).collect();
     let absent = matches!(
@@ -265,10 +228,7 @@ fn read_noun(
     if absent {
         // "no hair" is a bald head; hats, glasses and beards are simply not there.
         let value = if noun == "hair" { "bald" } else { "none" };
-        claims.push(Claim {
-            key,
-            allowed: vec![value],
-        });
+        claims.push(Claim { key, allowed: vec![value] });
         return Ok(());
     }
     if lead.first() == Some(&"the") {
@@ -278,31 +238,18 @@ fn read_noun(
         }
     }
     if !values.is_empty() {
-        claims.push(Claim {
-            key,
-            allowed: values.to_vec(),
-        });
+        claims.push(Claim { key, allowed: values.to_vec() });
     }
     for modifier in modifiers {
         if noun == "skin" {
             let tone = skin(modifier).ok_or_else(|| format!("{modifier} skin"))?;
-            claims.push(Claim {
-                key: "skin",
-                allowed: vec![tone],
-            });
-        } else if let Some((.., values)) = MODIFIERS
-            .iter()
-            .find(|(word, of, _)| *word == modifier && *of == noun)
+            claims.push(Claim { key: "skin", allowed: vec![tone] });
+        } else if let Some((.., values)) =
+            MODIFIERS.iter().find(|(word, of, _)| *word == modifier && *of == noun)
         {
-            claims.push(Claim {
-                key,
-                allowed: values.to_vec(),
-            });
+            claims.push(Claim { key, allowed: values.to_vec() });
         } else if let (Some(color), Some(key)) = (color(modifier), color_key(noun, key)) {
-            claims.push(Claim {
-                key,
-                allowed: vec![color],
-            });
+            claims.push(Claim { key, allowed: vec![color] });
         } else if !(modifier == "light" && noun == "background") && key != "gender" {
             return Err(format!("`{modifier} {noun}` means nothing"));
         }

@@ -65,8 +65,9 @@ impl Plot {
 
 /// All numbers of a metrics file by name, in the order of their steps.
 fn read_curves(path: &Path) -> Result<BTreeMap<String, Curve>> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}; expected the folder of a training run", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| {
+        format!("cannot read {}; expected the folder of a training run", path.display())
+    })?;
     let mut curves: BTreeMap<String, Curve> = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         let values: Map<String, Value> = serde_json::from_str(line)
@@ -142,7 +143,9 @@ where
 /// Means over a moving window of a fortieth of the curve, so that noise does not hide the course.
 fn smooth(curve: &Curve) -> Curve {
     let half = curve.len() / 80;
-    let window = |index: usize| &curve[index.saturating_sub(half)..(index + half + 1).min(curve.len())];
-    let mean = |points: &[(f64, f64)]| points.iter().map(|p| p.1).sum::<f64>() / points.len() as f64;
+    let window =
+        |index: usize| &curve[index.saturating_sub(half)..(index + half + 1).min(curve.len())];
+    let mean =
+        |points: &[(f64, f64)]| points.iter().map(|p| p.1).sum::<f64>() / points.len() as f64;
     curve.iter().enumerate().map(|(index, point)| (point.0, mean(window(index)))).collect()
 }

@@ -37,7 +37,10 @@ impl Field {
         let k = log2_steps.unsqueeze_dim::<2>(1);
         // The step size itself, too: levels far apart are close in d.
         let d = (k.clone() * -std::f64::consts::LN_2).exp();
-        let mut h = Tensor::cat(vec![x.reshape([b, 2]), t.clone() * 2.0 - 1.0, t.square(), k * 0.25 - 1.0, d], 1);
+        let mut h = Tensor::cat(
+            vec![x.reshape([b, 2]), t.clone() * 2.0 - 1.0, t.square(), k * 0.25 - 1.0, d],
+            1,
+        );
         for (index, layer) in self.layers.iter().enumerate() {
             h = layer.forward(if index == 0 { h } else { silu(h) });
         }

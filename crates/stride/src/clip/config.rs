@@ -119,11 +119,8 @@ impl ClipTextConfig {
         let config = match value.get_mut("text_config").map(serde_json::Value::take) {
             Some(text_config @ serde_json::Value::Object(_)) => {
                 let mut config: Self = serde_json::from_value(text_config)?;
-                config.architectures = value
-                    .get("architectures")
-                    .cloned()
-                    .map(serde_json::from_value)
-                    .transpose()?;
+                config.architectures =
+                    value.get("architectures").cloned().map(serde_json::from_value).transpose()?;
                 config
             }
             _ => serde_json::from_value(value)?,
@@ -135,10 +132,7 @@ impl ClipTextConfig {
     /// Whether the weights have a `text_projection` behind the pooled output.
     pub fn has_projection(&self) -> bool {
         let with_projection = ["CLIPTextModelWithProjection", "CLIPModel"];
-        self.architectures
-            .iter()
-            .flatten()
-            .any(|name| with_projection.contains(&name.as_str()))
+        self.architectures.iter().flatten().any(|name| with_projection.contains(&name.as_str()))
     }
 
     /// Width of the pooled output.
@@ -220,10 +214,7 @@ mod tests {
             r#"{"architectures": ["CLIPModel"], "projection_dim": null}"#,
             "[]",
         ] {
-            assert!(
-                ClipTextConfig::from_json(bad.as_bytes()).is_err(),
-                "{bad} was accepted"
-            );
+            assert!(ClipTextConfig::from_json(bad.as_bytes()).is_err(), "{bad} was accepted");
         }
     }
 }

@@ -56,9 +56,8 @@ pub struct ClipMlp {
 
 impl ClipEncoder {
     pub(super) fn init(config: &ClipTextConfig, device: &Device) -> Self {
-        let layers = (0..config.num_hidden_layers)
-            .map(|_| ClipEncoderLayer::init(config, device))
-            .collect();
+        let layers =
+            (0..config.num_hidden_layers).map(|_| ClipEncoderLayer::init(config, device)).collect();
         Self { layers }
     }
 
@@ -70,10 +69,7 @@ impl ClipEncoder {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, length, width] = x.dims();
         let rows = x.reshape([batch * length, width]);
-        let rows = self
-            .layers
-            .iter()
-            .fold(rows, |rows, layer| layer.forward(rows, length));
+        let rows = self.layers.iter().fold(rows, |rows, layer| layer.forward(rows, length));
         rows.reshape([batch, length, width])
     }
 }
@@ -113,23 +109,14 @@ impl ClipAttention {
     /// `softmax(q kᵀ / sqrt(d) + causal mask) v` per head, projected; `[B L, D]` with captions of `length` rows.
     pub fn forward(&self, x: Tensor<2>, length: usize) -> Tensor<2> {
         let [rows, width] = x.dims();
-        let shape = [
-            rows / length,
-            length,
-            self.num_heads,
-            width / self.num_heads,
-        ];
+        let shape = [rows / length, length, self.num_heads, width / self.num_heads];
         let heads = |x: Tensor<2>| x.reshape(shape).swap_dims(1, 2);
         let q = heads(self.q_proj.forward(x.clone()));
         let k = heads(self.k_proj.forward(x.clone()));
         let v = heads(self.v_proj.forward(x));
-        let options = AttentionModuleOptions {
-            is_causal: true,
-            ..Default::default()
-        };
+        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
         let mixed = attention(q, k, v, None, None, options);
-        self.out_proj
-            .forward(mixed.swap_dims(1, 2).reshape([rows, width]))
+        self.out_proj.forward(mixed.swap_dims(1, 2).reshape([rows, width]))
     }
 }
 

@@ -70,17 +70,11 @@ impl ClipTextConfig {
             eos_token_id: self.eos_token_id,
         };
         let text_projection = self.has_projection().then(|| Linear {
-            weight: Initializer::Normal {
-                mean: 0.0,
-                std: (width as f64).powf(-0.5),
-            }
-            .init([width, self.pooled_size()], device),
+            weight: Initializer::Normal { mean: 0.0, std: (width as f64).powf(-0.5) }
+                .init([width, self.pooled_size()], device),
             bias: None,
         });
-        Ok(ClipTextModel {
-            text_model,
-            text_projection,
-        })
+        Ok(ClipTextModel { text_model, text_projection })
     }
 }
 
@@ -138,18 +132,9 @@ impl ClipTextTransformer {
         let width = tokens.dims()[2];
         let row_starts = Tensor::<1, Int>::arange(0..batch as i64, &device) * length as i64;
         let rows = row_starts + end.clone().squeeze_dim(1);
-        let pooled = tokens
-            .clone()
-            .reshape([batch * length, width])
-            .select(0, rows);
-        let padding_mask = positions
-            .expand([batch, length])
-            .greater(end.expand([batch, length]));
-        TextContext {
-            tokens,
-            padding_mask,
-            pooled,
-        }
+        let pooled = tokens.clone().reshape([batch * length, width]).select(0, rows);
+        let padding_mask = positions.expand([batch, length]).greater(end.expand([batch, length]));
+        TextContext { tokens, padding_mask, pooled }
     }
 
     /// Position of the first end token of each caption, `[B, 1]`; `positions` is 0, 1, .. as `[1, L]`.
@@ -182,12 +167,8 @@ impl ClipTextEmbeddings {
             length <= available,
             "caption of {length} tokens, but the text encoder has {available} positions"
         );
-        let positions = self
-            .position_embedding
-            .weight
-            .val()
-            .narrow(0, 0, length)
-            .reshape([1, length, width]);
+        let positions =
+            self.position_embedding.weight.val().narrow(0, 0, length).reshape([1, length, width]);
         self.token_embedding.forward(token_ids) + positions
     }
 }
@@ -229,10 +210,7 @@ mod tests {
         let model = model(&device);
         let captions = [vec![18, 3, 4, 5, 6, END], vec![18, 7, END], vec![18, END]];
         let batch = model.forward(pad_token_ids(&captions, END, &device));
-        assert_eq!(
-            (batch.tokens.dims(), batch.pooled.dims()),
-            ([3, 6, 16], [3, 12])
-        );
+        assert_eq!((batch.tokens.dims(), batch.pooled.dims()), ([3, 6, 16], [3, 12]));
 
         for (row, caption) in captions.iter().enumerate() {
             let single = model.forward(pad_token_ids(&[caption], END, &device));
@@ -240,19 +218,9 @@ mod tests {
             let tokens = batch.tokens.clone().slice([row..row + 1, 0..length]);
             assert!(max_difference(tokens, single.tokens) < 1e-5);
             assert!(max_difference(batch.pooled.clone().narrow(0, row, 1), single.pooled) < 1e-5);
-            let mask: Vec<bool> = batch
-                .padding_mask
-                .clone()
-                .narrow(0, row, 1)
-                .into_data()
-                .try_into_vec()
-                .unwrap();
-            assert_eq!(
-                mask,
-                (0..6)
-                    .map(|position| position >= length)
-                    .collect::<Vec<_>>()
-            );
+            let mask: Vec<bool> =
+                batch.padding_mask.clone().narrow(0, row, 1).into_data().try_into_vec().unwrap();
+            assert_eq!(mask, (0..6).map(|position| position >= length).collect::<Vec<_>>());
         }
     }
 
@@ -263,14 +231,7 @@ mod tests {
         let before = model.forward(pad_token_ids(&[[18, 3, 4, 5, END, 1]], END, &device));
         let changed = model.forward(pad_token_ids(&[[18, 3, 4, 6, END, 1]], END, &device));
         let difference = (before.tokens.clone() - changed.tokens).abs();
-        assert_eq!(
-            difference
-                .clone()
-                .slice([0..1, 0..3])
-                .max()
-                .into_scalar::<f32>(),
-            0.0
-        );
+        assert_eq!(difference.clone().slice([0..1, 0..3]).max().into_scalar::<f32>(), 0.0);
         assert!(difference.slice([0..1, 3..4]).max().into_scalar::<f32>() > 1e-4);
         assert!(max_difference(before.pooled.clone(), changed.pooled) > 1e-4);
 
@@ -287,10 +248,7 @@ mod tests {
         model.text_model.eos_token_id = 2;
         let old = model.forward(ids);
         assert_eq!(max_difference(expected.pooled, old.pooled), 0.0);
-        assert_eq!(
-            expected.padding_mask.into_data(),
-            old.padding_mask.into_data()
-        );
+        assert_eq!(expected.padding_mask.into_data(), old.padding_mask.into_data());
     }
 
     #[test]
@@ -301,28 +259,13 @@ mod tests {
         let expected = saved.forward(ids.clone());
 
         let bytes = weights::save(&saved, "", StoredDtype::F32, &[]).unwrap();
-        let loaded = other
-            .clone()
-            .load("model.safetensors", &bytes)
-            .unwrap()
-            .forward(ids.clone());
+        let loaded = other.clone().load("model.safetensors", &bytes).unwrap().forward(ids.clone());
         assert_eq!(max_difference(expected.pooled.clone(), loaded.pooled), 0.0);
-        assert!(
-            other
-                .clone()
-                .load("model.safetensors", &bytes[..bytes.len() / 2])
-                .is_err()
-        );
+        assert!(other.clone().load("model.safetensors", &bytes[..bytes.len() / 2]).is_err());
 
         let bytes = weights::save(&saved.text_model, "", StoredDtype::F32, &[]).unwrap();
-        let without_projection = ClipTextModel {
-            text_projection: None,
-            ..other.clone()
-        };
-        let loaded = without_projection
-            .load("model.safetensors", &bytes)
-            .unwrap()
-            .forward(ids);
+        let without_projection = ClipTextModel { text_projection: None, ..other.clone() };
+        let loaded = without_projection.load("model.safetensors", &bytes).unwrap().forward(ids);
         assert_eq!(max_difference(expected.tokens, loaded.tokens), 0.0);
         assert!(matches!(
             other.load("model.safetensors", &bytes),
@@ -334,11 +277,8 @@ mod tests {
     fn gradients_reach_every_weight() {
         let device = Device::flex().autodiff();
         let model = model(&device);
-        let context = model.forward(pad_token_ids(
-            &[vec![18, 3, 4, 5, 6, 7, 8, 9, END]],
-            END,
-            &device,
-        ));
+        let context =
+            model.forward(pad_token_ids(&[vec![18, 3, 4, 5, 6, 7, 8, 9, END]], END, &device));
         let grads = (context.pooled * 2.0 + 1.0).powi_scalar(2).sum().backward();
         let embeddings = &model.text_model.embeddings;
         let attention = &model.text_model.encoder.layers[0].self_attn;

@@ -4,10 +4,10 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation::softmax};
 
+use super::DitConfig;
 use super::linear::{self, per_token};
 use super::norm::rms_normalize;
 use super::position::Rotary;
-use super::DitConfig;
 
 /// Self-attention over the image tokens.
 #[derive(Module, Debug)]

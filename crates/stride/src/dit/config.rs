@@ -98,7 +98,9 @@ pub enum DitConfigError {
     #[error("transformer config: {0} must be at least 1")]
     Zero(&'static str),
     /// One count must divide another.
-    #[error("transformer config: {what} = {value} must be a multiple of {divisor_name} = {divisor}")]
+    #[error(
+        "transformer config: {what} = {value} must be a multiple of {divisor_name} = {divisor}"
+    )]
     NotDivisible {
         /// The field to be divided.
         what: &'static str,

@@ -2,7 +2,10 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, activation::{sigmoid, silu}};
+use burn::tensor::{
+    Device, Tensor,
+    activation::{sigmoid, silu},
+};
 
 use super::linear::{self, per_token};
 use super::{DitConfig, MlpKind};

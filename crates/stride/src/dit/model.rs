@@ -89,11 +89,10 @@ impl Dit {
             let hidden = context.padding_mask.clone().float() * HIDDEN_SCORE;
             (context.tokens.clone(), hidden.unsqueeze_dims::<4>(&[1, 1]))
         });
-        let rotary =
-            self.config.rope.then(|| Rotary::new(side, self.config.head_dim(), &device));
+        let rotary = self.config.rope.then(|| Rotary::new(side, self.config.head_dim(), &device));
 
-        let mut x = self.x_embedder.forward(x_t)
-            + sincos_2d(side, self.config.hidden_size, &device); // [B, T, D]
+        let mut x =
+            self.x_embedder.forward(x_t) + sincos_2d(side, self.config.hidden_size, &device); // [B, T, D]
         for block in &self.blocks {
             x = block.forward(x, condition.clone(), text.clone(), rotary.as_ref());
         }

@@ -40,8 +40,14 @@ mod tests {
         let x = Tensor::<3>::random([2, 3, 64], Distribution::Normal(3.0, 5.0), &device);
         let y = normalize(x, NormKind::LayerNorm);
         let (mean, var) = (y.clone().mean_dim(2), y.square().mean_dim(2));
-        mean.to_data().assert_approx_eq::<f32>(&Tensor::<3>::zeros([2, 3, 1], &device).to_data(), Tolerance::absolute(1e-5));
-        var.to_data().assert_approx_eq::<f32>(&Tensor::<3>::ones([2, 3, 1], &device).to_data(), Tolerance::absolute(1e-4));
+        mean.to_data().assert_approx_eq::<f32>(
+            &Tensor::<3>::zeros([2, 3, 1], &device).to_data(),
+            Tolerance::absolute(1e-5),
+        );
+        var.to_data().assert_approx_eq::<f32>(
+            &Tensor::<3>::ones([2, 3, 1], &device).to_data(),
+            Tolerance::absolute(1e-4),
+        );
     }
 
     #[test]

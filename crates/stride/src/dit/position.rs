@@ -89,10 +89,15 @@ mod tests {
         let device = Device::flex();
         let (side, dim) = (4, 16);
         let rotary = Rotary::new(side, dim, &device);
-        let vector = || Tensor::<4>::random([1, 1, 1, dim], Distribution::Default, &device).repeat_dim(2, side * side);
+        let vector = || {
+            Tensor::<4>::random([1, 1, 1, dim], Distribution::Default, &device)
+                .repeat_dim(2, side * side)
+        };
         let (q, k) = (rotary.apply(vector()), rotary.apply(vector()));
         let products = q.matmul(k.swap_dims(2, 3));
-        let at = |a: usize, b: usize| products.clone().slice([0..1, 0..1, a..a + 1, b..b + 1]).into_data();
+        let at = |a: usize, b: usize| {
+            products.clone().slice([0..1, 0..1, a..a + 1, b..b + 1]).into_data()
+        };
         // One column to the right, then one row down, from two places each.
         at(0, 1).assert_approx_eq::<f32>(&at(9, 10), Tolerance::relative(1e-4));
         at(0, 4).assert_approx_eq::<f32>(&at(6, 10), Tolerance::relative(1e-4));

@@ -24,7 +24,9 @@ pub struct PngMetadata {
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// The numbers of the picture contradict each other.
-    #[error("picture of {width}x{height}: expected 3 x {width} x {height} bytes, at least 3, found {found}")]
+    #[error(
+        "picture of {width}x{height}: expected 3 x {width} x {height} bytes, at least 3, found {found}"
+    )]
     Size {
         /// Pixels in a row.
         width: usize,

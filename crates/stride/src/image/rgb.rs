@@ -33,7 +33,9 @@ impl RgbImage {
                 width,
                 height,
                 pixels: (0..plane)
-                    .flat_map(|i| [0, 1, 2].map(|channel| byte(picture[last.min(channel) * plane + i])))
+                    .flat_map(|i| {
+                        [0, 1, 2].map(|channel| byte(picture[last.min(channel) * plane + i]))
+                    })
                     .collect(),
             })
             .collect()
@@ -45,7 +47,8 @@ impl RgbImage {
     /// white; no pictures give an empty one.
     pub fn sheet(rows: &[Vec<Self>], gap: usize) -> Self {
         let largest = |side: fn(&Self) -> usize| rows.iter().flatten().map(side).max().unwrap_or(0);
-        let (tile_width, tile_height) = (largest(|picture| picture.width), largest(|picture| picture.height));
+        let (tile_width, tile_height) =
+            (largest(|picture| picture.width), largest(|picture| picture.height));
         if tile_width * tile_height == 0 {
             return Self { width: 0, height: 0, pixels: Vec::new() };
         }
@@ -56,7 +59,12 @@ impl RgbImage {
         for (row, pictures) in rows.iter().enumerate() {
             for (column, picture) in pictures.iter().enumerate() {
                 let (left, top) = (column * (tile_width + gap), row * (tile_height + gap));
-                for (y, line) in picture.pixels.chunks_exact((picture.width * 3).max(1)).take(picture.height).enumerate() {
+                for (y, line) in picture
+                    .pixels
+                    .chunks_exact((picture.width * 3).max(1))
+                    .take(picture.height)
+                    .enumerate()
+                {
                     let start = ((top + y) * width + left) * 3;
                     pixels[start..start + line.len()].copy_from_slice(line);
                 }

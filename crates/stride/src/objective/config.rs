@@ -194,7 +194,11 @@ impl FlowTime {
 }
 
 fn check_share(name: &'static str, value: f64) -> Result<(), ObjectiveError> {
-    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(ObjectiveError::NotAShare { name, value }) }
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(ObjectiveError::NotAShare { name, value })
+    }
 }
 
 fn check_positive(name: &'static str, value: f64) -> Result<(), ObjectiveError> {

@@ -47,11 +47,7 @@ pub fn plan_rows(config: &ObjectiveConfig, progress: f64, rngs: &mut [ChaCha8Rng
     }
 }
 
-fn plan_shortcut_rows(
-    config: &ShortcutConfig,
-    progress: f64,
-    rngs: &mut [ChaCha8Rng],
-) -> Vec<Row> {
+fn plan_shortcut_rows(config: &ShortcutConfig, progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
     let num_bootstrap =
         if progress < config.bootstrap_start { 0 } else { config.bootstrap_rows(rngs.len()) };
     rngs.iter_mut()
@@ -189,9 +185,8 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_named() {
-        let validate = |config: ShortcutConfig, batch| {
-            ObjectiveConfig::Shortcut(config).validate(batch)
-        };
+        let validate =
+            |config: ShortcutConfig, batch| ObjectiveConfig::Shortcut(config).validate(batch);
         assert_eq!(validate(ShortcutConfig::default(), 64), Ok(()));
         assert!(matches!(
             validate(ShortcutConfig::default(), 16),

@@ -123,13 +123,17 @@ mod tests {
     use burn::tensor::{Distribution, Tolerance};
     use std::cell::RefCell;
 
-    fn batch(config: &ShortcutConfig, size: usize) -> (ObjectiveConfig, Vec<Row>, Tensor<4>, Tensor<4>) {
+    fn batch(
+        config: &ShortcutConfig,
+        size: usize,
+    ) -> (ObjectiveConfig, Vec<Row>, Tensor<4>, Tensor<4>) {
         let config = ObjectiveConfig::Shortcut(config.clone());
         let mut rngs: Vec<_> =
             (0..size as u64).map(|i| keyed_rng(1, purpose::TRAINING_ROW, 0, i)).collect();
         let rows = plan_rows(&config, 1.0, &mut rngs);
         let device = Device::flex();
-        let random = || Tensor::<4>::random([size, 2, 2, 2], Distribution::Normal(0.0, 0.5), &device);
+        let random =
+            || Tensor::<4>::random([size, 2, 2, 2], Distribution::Normal(0.0, 0.5), &device);
         (config, rows, random(), random())
     }
 
@@ -152,7 +156,11 @@ mod tests {
             let v_1 = field(x.clone(), one(row.t), k.clone());
             let v_2 = field(x + v_1.clone() * h, one(row.t + h), k);
             let expected = (v_1 + v_2) * 0.5;
-            targets.v_target.clone().narrow(0, i, 1).to_data()
+            targets
+                .v_target
+                .clone()
+                .narrow(0, i, 1)
+                .to_data()
                 .assert_approx_eq::<f32>(&expected.to_data(), Tolerance::absolute(1e-5));
         }
     }
@@ -160,9 +168,14 @@ mod tests {
     #[test]
     fn flow_rows_get_the_velocity_of_the_path_at_the_base_level() {
         let (config, rows, x_0, x_1) = batch(&ShortcutConfig::default(), 64);
-        let targets = training_targets(&config, &rows, x_0.clone(), x_1.clone(), &|x, t, k, _| field(x, t, k));
+        let targets = training_targets(&config, &rows, x_0.clone(), x_1.clone(), &|x, t, k, _| {
+            field(x, t, k)
+        });
         let expected = (x_1 - x_0).narrow(0, 16, 48);
-        targets.v_target.narrow(0, 16, 48).to_data()
+        targets
+            .v_target
+            .narrow(0, 16, 48)
+            .to_data()
             .assert_approx_eq::<f32>(&expected.to_data(), Tolerance::absolute(1e-4));
         let levels: Vec<f32> = targets.log2_steps.to_data().try_to_vec().expect("f32");
         assert!(levels[16..].iter().all(|&k| k == BASE_LEVEL as f32));
@@ -170,7 +183,8 @@ mod tests {
 
     #[test]
     fn targets_and_teacher_states_are_clipped() {
-        let (config, rows, x_0, x_1) = batch(&ShortcutConfig { clip: 0.5, ..Default::default() }, 64);
+        let (config, rows, x_0, x_1) =
+            batch(&ShortcutConfig { clip: 0.5, ..Default::default() }, 64);
         let largest = RefCell::new(0.0f32);
         let targets = training_targets(&config, &rows, x_0 * 9.0, x_1, &|x, t, k, _| {
             // The second call sees clipped states.
@@ -196,8 +210,15 @@ mod tests {
                     Conditioning::Null => fixed(x, 0.25),
                 }
             });
-            let values: Vec<f32> = targets.v_target.narrow(0, 0, 16).narrow(1, 0, 1).narrow(2, 0, 1)
-                .narrow(3, 0, 1).to_data().try_to_vec().expect("f32");
+            let values: Vec<f32> = targets
+                .v_target
+                .narrow(0, 0, 16)
+                .narrow(1, 0, 1)
+                .narrow(2, 0, 1)
+                .narrow(3, 0, 1)
+                .to_data()
+                .try_to_vec()
+                .expect("f32");
             (rows, values)
         };
         let (rows, values) = with_scale(3.0);
@@ -213,7 +234,10 @@ mod tests {
         let row = |log2_steps| Row { kind: RowKind::Flow, t: 0.0, log2_steps, drop_caption: false };
         let mut losses = RowLosses::default();
         losses.add(&[row(0), row(0), row(7)], &[1.0, 3.0, 5.0]);
-        assert_eq!((losses.level(0), losses.level(3), losses.level(7)), (Some(2.0), None, Some(5.0)));
+        assert_eq!(
+            (losses.level(0), losses.level(3), losses.level(7)),
+            (Some(2.0), None, Some(5.0))
+        );
         assert_eq!(losses.bootstrap(), Some(2.0));
     }
 }

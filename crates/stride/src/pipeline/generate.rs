@@ -138,7 +138,11 @@ impl Pipeline {
     }
 
     /// Whether the request is guided; an error where the model does not know how.
-    fn check_guidance(&self, request: &GenerateRequest, plan: &StepPlan) -> Result<bool, GenerateError> {
+    fn check_guidance(
+        &self,
+        request: &GenerateRequest,
+        plan: &StepPlan,
+    ) -> Result<bool, GenerateError> {
         let scale = request.cfg_scale;
         if !scale.is_finite() || scale < 0.0 {
             return Err(GenerateError::GuidanceScale(scale));

@@ -50,7 +50,13 @@ impl Pipeline {
     /// # Errors
     /// Two parts contradict each other.
     pub fn from_parts(parts: PipelineParts, device: &Device) -> Result<Self, PipelineError> {
-        check(&parts.index, parts.dit.config(), &parts.text_config, &parts.vocabulary, &parts.vae_config)?;
+        check(
+            &parts.index,
+            parts.dit.config(),
+            &parts.text_config,
+            &parts.vocabulary,
+            &parts.vae_config,
+        )?;
         Self::from_checked_parts(parts, device)
     }
 
@@ -66,7 +72,8 @@ impl Pipeline {
         let text_config = ClipTextConfig::from_json(files.get(TEXT_ENCODER_CONFIG)?)
             .map_err(|error| config_error(TEXT_ENCODER_CONFIG, &error))?;
 
-        let dit = dit_config.init(device).map_err(|error| config_error(TRANSFORMER_CONFIG, &error))?;
+        let dit =
+            dit_config.init(device).map_err(|error| config_error(TRANSFORMER_CONFIG, &error))?;
         let text_encoder =
             text_config.init(device).map_err(|error| config_error(TEXT_ENCODER_CONFIG, &error))?;
         let vae = vae_config.init(device).map_err(|error| config_error(VAE_CONFIG, &error))?;
@@ -75,7 +82,8 @@ impl Pipeline {
         check(&index, &dit_config, &text_config, &vocabulary, &vae_config)?;
         let parts = PipelineParts {
             dit: weights::load(dit, TRANSFORMER_WEIGHTS, files.get(TRANSFORMER_WEIGHTS)?, "")?,
-            text_encoder: text_encoder.load(TEXT_ENCODER_WEIGHTS, files.get(TEXT_ENCODER_WEIGHTS)?)?,
+            text_encoder: text_encoder
+                .load(TEXT_ENCODER_WEIGHTS, files.get(TEXT_ENCODER_WEIGHTS)?)?,
             vae: vae.load(VAE_WEIGHTS, files.get(VAE_WEIGHTS)?)?,
             index,
             text_config,
@@ -89,9 +97,9 @@ impl Pipeline {
         let tokenizer = ClipTokenizer::new()?;
         // An encoder with fewer positions gets shorter captions.
         let max_length = tokenizer.max_length().min(parts.text_config.max_position_embeddings);
-        let tokenizer = tokenizer
-            .with_max_length(max_length)
-            .map_err(|error| config_error(TEXT_ENCODER_CONFIG, &format!("max_position_embeddings: {error}")))?;
+        let tokenizer = tokenizer.with_max_length(max_length).map_err(|error| {
+            config_error(TEXT_ENCODER_CONFIG, &format!("max_position_embeddings: {error}"))
+        })?;
         Ok(Self { tokenizer, parts, device: device.clone() })
     }
 
@@ -135,7 +143,13 @@ fn check(
             Err(PipelineError::Mismatch { file, field, other, expected, found })
         }
     };
-    same(MODEL_INDEX, "_class_name", "this program", index.class_name.clone(), CLASS_NAME.to_owned())?;
+    same(
+        MODEL_INDEX,
+        "_class_name",
+        "this program",
+        index.class_name.clone(),
+        CLASS_NAME.to_owned(),
+    )?;
     StepPlan::new(index.default_steps)
         .map_err(|error| config_error(MODEL_INDEX, &format!("default_steps: {error}")))?;
     let number = |value: usize| value.to_string();
@@ -171,7 +185,10 @@ fn check(
     same(TRANSFORMER_CONFIG, "in_channels and input_size", VAE_CONFIG, found, latents)
 }
 
-fn json<T: DeserializeOwned>(files: &PipelineFiles, name: &'static str) -> Result<T, PipelineError> {
+fn json<T: DeserializeOwned>(
+    files: &PipelineFiles,
+    name: &'static str,
+) -> Result<T, PipelineError> {
     serde_json::from_slice(files.get(name)?).map_err(|error| config_error(name, &error))
 }
 

@@ -54,7 +54,8 @@ mod tests {
             let x_0 = Tensor::<4>::zeros([2, 1, 1, 1], &device);
             let x = euler(&plan, x_0, |x, _| x.zeros_like() + 3.0, |_| ControlFlow::Continue(()));
             let expected = Tensor::<4>::full([2, 1, 1, 1], 3.0, &device);
-            x.expect("not stopped").to_data()
+            x.expect("not stopped")
+                .to_data()
                 .assert_approx_eq::<f32>(&expected.to_data(), Tolerance::absolute(1e-5));
         }
     }
@@ -64,10 +65,15 @@ mod tests {
         let plan = StepPlan::new(8).expect("in range");
         let x_0 = Tensor::<4>::zeros([1, 1, 1, 1], &Device::flex());
         let mut seen = 0;
-        let stopped = euler(&plan, x_0, |x, _| x, |state| {
-            seen = state.step;
-            if state.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        let stopped = euler(
+            &plan,
+            x_0,
+            |x, _| x,
+            |state| {
+                seen = state.step;
+                if state.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        );
         assert!(stopped.is_none());
         assert_eq!(seen, 3);
     }

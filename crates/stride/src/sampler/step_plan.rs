@@ -98,7 +98,11 @@ mod tests {
             for step in plan.steps() {
                 assert_eq!(step.t, t, "{n} steps");
                 assert!(step.log2_steps <= BASE_LEVEL);
-                assert_eq!((step.t / step.size()).fract(), 0.0, "{n} steps: {step:?} is off its grid");
+                assert_eq!(
+                    (step.t / step.size()).fract(),
+                    0.0,
+                    "{n} steps: {step:?} is off its grid"
+                );
                 t += step.size();
             }
             assert_eq!(t, 1.0, "{n} steps");
@@ -111,7 +115,14 @@ mod tests {
             let plan = StepPlan::new(1 << k).expect("in range");
             assert!(plan.steps().iter().all(|step| step.log2_steps == k));
         }
-        let levels = |n| StepPlan::new(n).expect("in range").steps().iter().map(|s| s.log2_steps).collect::<Vec<_>>();
+        let levels = |n| {
+            StepPlan::new(n)
+                .expect("in range")
+                .steps()
+                .iter()
+                .map(|s| s.log2_steps)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(levels(3), [1, 2, 2]);
         assert_eq!(levels(6), [2, 3, 3, 2, 3, 3]);
     }

@@ -89,10 +89,7 @@ impl ClipTokenizer {
     /// # Errors
     /// When the tokenizer's regular expressions give up on the text, which takes an adversarial input.
     pub fn encode(&self, text: &str) -> Result<Tokens, TokenizerError> {
-        let encoding = self
-            .tokenizer
-            .encode(text, false)
-            .map_err(TokenizerError::Engine)?;
+        let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError::Engine)?;
         let room = self.max_length - 2;
         let kept = encoding.get_ids().len().min(room);
         let offsets = encoding.get_offsets();
@@ -104,12 +101,8 @@ impl ClipTokenizer {
 
         let mut words: Vec<Word> = Vec::new();
         let mut previous = None;
-        for (index, (word, offset)) in encoding
-            .get_word_ids()
-            .iter()
-            .zip(offsets)
-            .enumerate()
-            .take(kept)
+        for (index, (word, offset)) in
+            encoding.get_word_ids().iter().zip(offsets).enumerate().take(kept)
         {
             let position = index + 1;
             match words.last_mut().filter(|_| previous == Some(word)) {
@@ -117,17 +110,14 @@ impl ClipTokenizer {
                     last.bytes.end = last.bytes.end.max(offset.1);
                     last.tokens.end = position + 1;
                 }
-                None => words.push(Word {
-                    bytes: offset.0..offset.1,
-                    tokens: position..position + 1,
-                }),
+                None => {
+                    words.push(Word { bytes: offset.0..offset.1, tokens: position..position + 1 })
+                }
             }
             previous = Some(word);
         }
-        let dropped_text = offsets
-            .get(kept)
-            .and_then(|offset| text.get(offset.0..))
-            .unwrap_or_default();
+        let dropped_text =
+            offsets.get(kept).and_then(|offset| text.get(offset.0..)).unwrap_or_default();
         Ok(Tokens {
             ids,
             text: text.to_owned(),
@@ -159,9 +149,7 @@ impl ClipTokenizer {
 
     fn from_byte_pairs(BytePairs { vocab, merges }: BytePairs) -> Result<Self, TokenizerError> {
         let id_of = |token: &str| {
-            let missing = || TokenizerError::MissingToken {
-                token: token.to_owned(),
-            };
+            let missing = || TokenizerError::MissingToken { token: token.to_owned() };
             vocab.get(token).copied().ok_or_else(missing)
         };
         let (start, end) = (id_of(START_TEXT)?, id_of(END_TEXT)?);
@@ -192,12 +180,7 @@ impl ClipTokenizer {
                 AddedToken::from(END_TEXT, true),
             ])
             .map_err(TokenizerError::Engine)?;
-        Ok(Self {
-            tokenizer,
-            start,
-            end,
-            max_length: MAX_LENGTH,
-        })
+        Ok(Self { tokenizer, start, end, max_length: MAX_LENGTH })
     }
 }
 
@@ -213,20 +196,14 @@ mod tests {
     fn the_original_vocabulary_is_complete() {
         let tokenizer = ClipTokenizer::new().unwrap();
         assert_eq!(tokenizer.vocabulary_size(), VOCABULARY_SIZE);
-        assert_eq!(
-            (tokenizer.start_token(), tokenizer.end_token()),
-            (START_TOKEN, END_TOKEN)
-        );
+        assert_eq!((tokenizer.start_token(), tokenizer.end_token()), (START_TOKEN, END_TOKEN));
     }
 
     #[test]
     fn known_captions_give_the_published_ids() {
         let tokenizer = ClipTokenizer::new().unwrap();
         let ids = |text: &str| tokenizer.encode(text).unwrap().ids;
-        assert_eq!(
-            ids("a photo of a cat"),
-            [49406, 320, 1125, 539, 320, 2368, 49407]
-        );
+        assert_eq!(ids("a photo of a cat"), [49406, 320, 1125, 539, 320, 2368, 49407]);
         assert_eq!(ids("  A  Photo\tof a CAT \n"), ids("a photo of a cat"));
         assert_eq!(ids(""), [START_TOKEN, END_TOKEN]);
     }
@@ -240,17 +217,9 @@ mod tests {
         assert_eq!(tokens.dropped_tokens, 5);
         assert_eq!(tokens.dropped_text.trim(), "cat cat cat cat cat");
 
-        let short = tokenizer
-            .with_max_length(4)
-            .unwrap()
-            .encode("a red hat")
-            .unwrap();
+        let short = tokenizer.with_max_length(4).unwrap().encode("a red hat").unwrap();
         assert_eq!(
-            (
-                short.ids.len(),
-                short.dropped_tokens,
-                short.dropped_text.as_str()
-            ),
+            (short.ids.len(), short.dropped_tokens, short.dropped_text.as_str()),
             (4, 1, "hat")
         );
     }
@@ -259,15 +228,10 @@ mod tests {
     fn words_point_into_the_caption_as_typed() {
         let tokenizer = ClipTokenizer::new().unwrap();
         let tokens = tokenizer.encode("A Zyzzyvas' hat, 42").unwrap();
-        let words: Vec<_> = (0..tokens.words.len())
-            .map(|index| tokens.word_text(index))
-            .collect();
+        let words: Vec<_> = (0..tokens.words.len()).map(|index| tokens.word_text(index)).collect();
         assert_eq!(words, ["A", "Zyzzyvas", "'", "hat", ",", "4", "2"]);
         assert!(tokens.words[1].tokens.len() > 1);
-        assert_eq!(
-            tokens.words.last().unwrap().tokens.end,
-            tokens.ids.len() - 1
-        );
+        assert_eq!(tokens.words.last().unwrap().tokens.end, tokens.ids.len() - 1);
     }
 
     #[test]
@@ -307,10 +271,7 @@ mod tests {
         let original = ClipTokenizer::new().unwrap();
         let vocab = original.tokenizer.get_vocab(true);
         let merges: Vec<&str> = ORIGINAL_MERGES.lines().collect();
-        let pairs: Vec<_> = merges
-            .iter()
-            .filter_map(|line| line.split_once(' '))
-            .collect();
+        let pairs: Vec<_> = merges.iter().filter_map(|line| line.split_once(' ')).collect();
         let text = "An astronaut's portrait, naïve façade: 3 cats 😀";
         let expected = original.encode(text).unwrap();
 

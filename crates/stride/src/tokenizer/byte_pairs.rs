@@ -27,9 +27,7 @@ impl BytePairs {
         let bytes = byte_symbols();
         let whole = bytes.iter().map(char::to_string);
         let last = bytes.iter().map(|symbol| format!("{symbol}{END_OF_WORD}"));
-        let merged = merges
-            .iter()
-            .map(|(left, right)| [left.as_str(), right].concat());
+        let merged = merges.iter().map(|(left, right)| [left.as_str(), right].concat());
         let special = [START_TEXT, END_TEXT].map(str::to_owned);
         for (token, id) in whole.chain(last).chain(merged).chain(special).zip(0..) {
             vocab.insert(token, id);
@@ -39,11 +37,8 @@ impl BytePairs {
 
     /// From the bytes of `vocab.json` and `merges.txt`.
     pub(super) fn from_files(vocab_json: &[u8], merges: &[u8]) -> Result<Self, TokenizerError> {
-        let vocab: HashMap<String, u32> =
-            serde_json::from_slice(vocab_json).map_err(|source| TokenizerError::Json {
-                file: "vocab.json",
-                source,
-            })?;
+        let vocab: HashMap<String, u32> = serde_json::from_slice(vocab_json)
+            .map_err(|source| TokenizerError::Json { file: "vocab.json", source })?;
         let merges = std::str::from_utf8(merges)
             .map_err(|_| TokenizerError::Encoding { file: "merges.txt" })?;
         Self::checked(vocab, parse_merges(merges)?)
@@ -51,17 +46,11 @@ impl BytePairs {
 
     /// From the bytes of `tokenizer.json`.
     pub(super) fn from_tokenizer_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
-        let file: TokenizerFile =
-            serde_json::from_slice(bytes).map_err(|source| TokenizerError::Json {
-                file: "tokenizer.json",
-                source,
-            })?;
+        let file: TokenizerFile = serde_json::from_slice(bytes)
+            .map_err(|source| TokenizerError::Json { file: "tokenizer.json", source })?;
         let model = file.model;
         if let Some(found) = model.kind.filter(|kind| kind != "BPE") {
-            return Err(TokenizerError::NotClip {
-                expected: "a model of type BPE",
-                found,
-            });
+            return Err(TokenizerError::NotClip { expected: "a model of type BPE", found });
         }
         if model.end_of_word_suffix.as_deref() != Some(END_OF_WORD) {
             let found = format!("{:?}", model.end_of_word_suffix);
@@ -70,14 +59,10 @@ impl BytePairs {
                 found,
             });
         }
-        let merges = model
-            .merges
-            .into_iter()
-            .zip(1..)
-            .map(|(merge, number)| match merge {
-                MergeEntry::Pair(left, right) => Ok((left, right)),
-                MergeEntry::Line(line) => parse_merge(&line, number),
-            });
+        let merges = model.merges.into_iter().zip(1..).map(|(merge, number)| match merge {
+            MergeEntry::Pair(left, right) => Ok((left, right)),
+            MergeEntry::Line(line) => parse_merge(&line, number),
+        });
         Self::checked(model.vocab, merges.collect::<Result<_, _>>()?)
     }
 
@@ -90,9 +75,8 @@ impl BytePairs {
             merged.clear();
             merged.push_str(left);
             merged.push_str(right);
-            if let Some(missing) = [left, right, &merged]
-                .into_iter()
-                .find(|symbol| !vocab.contains_key(*symbol))
+            if let Some(missing) =
+                [left, right, &merged].into_iter().find(|symbol| !vocab.contains_key(*symbol))
             {
                 return Err(TokenizerError::MergeOutOfVocabulary {
                     left: left.clone(),
@@ -105,16 +89,9 @@ impl BytePairs {
         let symbols =
             bytes.flat_map(|symbol| [symbol.to_string(), format!("{symbol}{END_OF_WORD}")]);
         let special = [START_TEXT, END_TEXT].map(str::to_owned);
-        match special
-            .into_iter()
-            .chain(symbols)
-            .find(|token| !vocab.contains_key(token))
-        {
+        match special.into_iter().chain(symbols).find(|token| !vocab.contains_key(token)) {
             Some(token) => Err(TokenizerError::MissingToken { token }),
-            None => Ok(Self {
-                vocab: vocab.into_iter().collect(),
-                merges,
-            }),
+            None => Ok(Self { vocab: vocab.into_iter().collect(), merges }),
         }
     }
 }
@@ -155,20 +132,16 @@ fn parse_merge(line: &str, number: usize) -> Result<(String, String), TokenizerE
         Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
             Ok((left.to_owned(), right.to_owned()))
         }
-        _ => Err(TokenizerError::MergeLine {
-            line: number,
-            found: line.chars().take(60).collect(),
-        }),
+        _ => {
+            Err(TokenizerError::MergeLine { line: number, found: line.chars().take(60).collect() })
+        }
     }
 }
 
 /// The printable character that stands for each byte, in the order of CLIP's vocabulary: first the bytes that are
 /// printable in Latin-1, which stand for themselves, then the others, numbered from U+0100.
 fn byte_symbols() -> Vec<char> {
-    let printable = (b'!'..=b'~')
-        .chain(0xA1..=0xAC)
-        .chain(0xAE..=0xFF)
-        .map(char::from);
+    let printable = (b'!'..=b'~').chain(0xA1..=0xAC).chain(0xAE..=0xFF).map(char::from);
     let others = (0x100..0x144).filter_map(char::from_u32);
     printable.chain(others).collect()
 }

@@ -31,10 +31,7 @@ pub struct Word {
 impl Tokens {
     /// Word `index` as it was typed, or "" when there is no such word.
     pub fn word_text(&self, index: usize) -> &str {
-        self.words
-            .get(index)
-            .and_then(|word| self.text.get(word.bytes.clone()))
-            .unwrap_or_default()
+        self.words.get(index).and_then(|word| self.text.get(word.bytes.clone())).unwrap_or_default()
     }
 }
 
@@ -47,11 +44,7 @@ pub fn pad_token_ids<C: AsRef<[u32]>>(
     pad_id: u32,
     device: &Device,
 ) -> Tensor<2, Int> {
-    let length = captions
-        .iter()
-        .map(|caption| caption.as_ref().len())
-        .max()
-        .unwrap_or(0);
+    let length = captions.iter().map(|caption| caption.as_ref().len()).max().unwrap_or(0);
     let mut ids = vec![i64::from(pad_id); captions.len() * length];
     if length > 0 {
         for (row, caption) in ids.chunks_exact_mut(length).zip(captions) {

@@ -24,11 +24,7 @@ pub struct Vocabulary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rows {
     Full,
-    Compact {
-        token_ids: Vec<Option<u32>>,
-        row_of: HashMap<u32, u32>,
-        unknown: u32,
-    },
+    Compact { token_ids: Vec<Option<u32>>, row_of: HashMap<u32, u32>, unknown: u32 },
 }
 
 /// A caption in rows of the embedding table.
@@ -65,7 +61,9 @@ impl Vocabulary {
     pub fn from_token_ids(ids: impl IntoIterator<Item = u32>) -> Self {
         let seen: BTreeSet<u32> = ids.into_iter().collect();
         let others = seen.into_iter().filter(|id| ![START_TOKEN, END_TOKEN].contains(id)).map(Some);
-        Self::compact([Some(START_TOKEN), Some(END_TOKEN), None].into_iter().chain(others).collect())
+        Self::compact(
+            [Some(START_TOKEN), Some(END_TOKEN), None].into_iter().chain(others).collect(),
+        )
     }
 
     /// Number of rows, which is the text encoder's `vocab_size`.
@@ -126,34 +124,23 @@ impl Vocabulary {
     /// The rows of a caption, and the words that this vocabulary lacks.
     pub fn map(&self, tokens: &Tokens) -> MappedTokens {
         let Rows::Compact { unknown, .. } = &self.rows else {
-            return MappedTokens {
-                rows: tokens.ids.clone(),
-                unknown_words: Vec::new(),
-            };
+            return MappedTokens { rows: tokens.ids.clone(), unknown_words: Vec::new() };
         };
         let rows = self.rows(&tokens.ids);
         let mut unknown_words: Vec<String> = Vec::new();
         for (index, word) in tokens.words.iter().enumerate() {
             let text = tokens.word_text(index);
-            let lacks = rows
-                .get(word.tokens.clone())
-                .is_some_and(|rows| rows.contains(unknown));
+            let lacks = rows.get(word.tokens.clone()).is_some_and(|rows| rows.contains(unknown));
             if lacks && !unknown_words.iter().any(|known| known == text) {
                 unknown_words.push(text.to_owned());
             }
         }
-        MappedTokens {
-            rows,
-            unknown_words,
-        }
+        MappedTokens { rows, unknown_words }
     }
 
     /// A batch of captions as rows, filled up with the end token's row: the input of the text encoder, `[B, L]`.
     pub fn batch(&self, captions: &[Tokens], device: &Device) -> Tensor<2, Int> {
-        let rows: Vec<Vec<u32>> = captions
-            .iter()
-            .map(|tokens| self.map(tokens).rows)
-            .collect();
+        let rows: Vec<Vec<u32>> = captions.iter().map(|tokens| self.map(tokens).rows).collect();
         pad_token_ids(&rows, self.end_row(), device)
     }
 
@@ -166,13 +153,7 @@ impl Vocabulary {
                 None => unknown = row,
             }
         }
-        Self {
-            rows: Rows::Compact {
-                token_ids,
-                row_of,
-                unknown,
-            },
-        }
+        Self { rows: Rows::Compact { token_ids, row_of, unknown } }
     }
 }
 
@@ -205,11 +186,10 @@ impl TryFrom<StoredVocabulary> for Vocabulary {
         }
         let vocabulary = Self::compact(token_ids);
         match &vocabulary.rows {
-            Rows::Compact {
-                token_ids, row_of, ..
-            } if row_of.len() + 1 != token_ids.len() => Err(
-                "token_ids: an id or null stands there twice; every row needs its own".to_owned(),
-            ),
+            Rows::Compact { token_ids, row_of, .. } if row_of.len() + 1 != token_ids.len() => {
+                Err("token_ids: an id or null stands there twice; every row needs its own"
+                    .to_owned())
+            }
             _ => Ok(vocabulary),
         }
     }
@@ -222,10 +202,7 @@ mod tests {
 
     #[test]
     fn the_full_vocabulary_is_the_identity() {
-        let tokens = ClipTokenizer::new()
-            .unwrap()
-            .encode("a purple hat")
-            .unwrap();
+        let tokens = ClipTokenizer::new().unwrap().encode("a purple hat").unwrap();
         let mapped = Vocabulary::full().map(&tokens);
         assert_eq!((mapped.rows, mapped.unknown_words.len()), (tokens.ids, 0));
     }
@@ -240,18 +217,10 @@ mod tests {
         let seen = tokenizer.encode("A woman with a hat").unwrap();
         let mapped = vocabulary.map(&seen);
         assert!(mapped.unknown_words.is_empty());
-        let back: Vec<_> = mapped
-            .rows
-            .iter()
-            .filter_map(|row| vocabulary.token_id(*row))
-            .collect();
+        let back: Vec<_> = mapped.rows.iter().filter_map(|row| vocabulary.token_id(*row)).collect();
         assert_eq!(back, seen.ids);
 
-        let other = vocabulary.map(
-            &tokenizer
-                .encode("a Zyzzyvas with a zebra, a zebra")
-                .unwrap(),
-        );
+        let other = vocabulary.map(&tokenizer.encode("a Zyzzyvas with a zebra, a zebra").unwrap());
         assert_eq!(other.unknown_words, ["Zyzzyvas", "zebra", ","]);
         assert!(other.rows.contains(&vocabulary.unknown_row().unwrap()));
         assert_eq!(other.rows.last(), Some(&vocabulary.end_row()));
@@ -260,15 +229,11 @@ mod tests {
     #[test]
     fn json_round_trip_and_refusals() {
         let tokenizer = ClipTokenizer::new().unwrap();
-        for vocabulary in [
-            Vocabulary::full(),
-            Vocabulary::from_captions(&tokenizer, ["a hat"]).unwrap(),
-        ] {
+        for vocabulary in
+            [Vocabulary::full(), Vocabulary::from_captions(&tokenizer, ["a hat"]).unwrap()]
+        {
             let json = serde_json::to_string(&vocabulary).unwrap();
-            assert_eq!(
-                serde_json::from_str::<Vocabulary>(&json).unwrap(),
-                vocabulary
-            );
+            assert_eq!(serde_json::from_str::<Vocabulary>(&json).unwrap(), vocabulary);
         }
         for bad in [
             r#"{"kind":"compact","token_ids":[]}"#,
@@ -278,10 +243,7 @@ mod tests {
             r#"{"kind":"compact","token_ids":[1,2,null],"extra":1}"#,
             r#"{"kind":"huge"}"#,
         ] {
-            assert!(
-                serde_json::from_str::<Vocabulary>(bad).is_err(),
-                "{bad} was accepted"
-            );
+            assert!(serde_json::from_str::<Vocabulary>(bad).is_err(), "{bad} was accepted");
         }
     }
 }

@@ -94,8 +94,12 @@ impl AutoencoderKl {
 }
 
 /// Old and present names of the layers of an attention.
-const ATTENTION_NAMES: [(&str, &str); 4] =
-    [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
+const ATTENTION_NAMES: [(&str, &str); 4] = [
+    (".query.", ".to_q."),
+    (".key.", ".to_k."),
+    (".value.", ".to_v."),
+    (".proj_attn.", ".to_out.0."),
+];
 
 /// The same file with present names and linear attention weights; borrowed where it has both.
 fn with_present_names<'a>(file_name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, WeightsError> {
@@ -106,7 +110,8 @@ fn with_present_names<'a>(file_name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u
         if !name.contains(".attentions.") {
             return Ok((name.to_owned(), view));
         }
-        let present = ATTENTION_NAMES.iter().fold(name.to_owned(), |n, (old, new)| n.replace(old, new));
+        let present =
+            ATTENTION_NAMES.iter().fold(name.to_owned(), |n, (old, new)| n.replace(old, new));
         let shape = match *view.shape() {
             [rows, cols, 1, 1] => vec![rows, cols],
             ref shape => shape.to_vec(),
@@ -133,7 +138,9 @@ mod tests {
             config.validate().map_err(|e| e.to_string()).err().unwrap_or_default()
         };
         assert!(error(|c| c.block_out_channels = vec![100; 4]).contains("norm_num_groups = 32"));
-        assert!(error(|c| c.down_block_types[2] = "AttnDownBlock2D".into()).contains("AttnDownBlock2D"));
+        assert!(
+            error(|c| c.down_block_types[2] = "AttnDownBlock2D".into()).contains("AttnDownBlock2D")
+        );
         assert!(error(|c| c.layers_per_block = 0).contains("layers_per_block"));
         assert!(error(|c| c.scaling_factor = f64::NAN).contains("scaling_factor"));
         assert!(error(|c| c.shift_factor = f64::INFINITY).contains("shift_factor"));

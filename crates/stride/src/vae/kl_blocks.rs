@@ -3,7 +3,10 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation::{silu, softmax}};
+use burn::tensor::{
+    Device, Tensor,
+    activation::{silu, softmax},
+};
 
 use super::AutoencoderKlConfig;
 use super::conv::conv2d;
@@ -89,7 +92,13 @@ struct DownBlock {
 }
 
 impl DownBlock {
-    fn new(config: &AutoencoderKlConfig, from: usize, to: usize, halve: bool, device: &Device) -> Self {
+    fn new(
+        config: &AutoencoderKlConfig,
+        from: usize,
+        to: usize,
+        halve: bool,
+        device: &Device,
+    ) -> Self {
         Self {
             resnets: resnets(config, from, to, config.layers_per_block, device),
             downsamplers: halve.then(|| Downsample::new(to, device)).into_iter().collect(),
@@ -110,7 +119,13 @@ struct UpBlock {
 }
 
 impl UpBlock {
-    fn new(config: &AutoencoderKlConfig, from: usize, to: usize, double: bool, device: &Device) -> Self {
+    fn new(
+        config: &AutoencoderKlConfig,
+        from: usize,
+        to: usize,
+        double: bool,
+        device: &Device,
+    ) -> Self {
         let upsample = || Upsample { conv: conv3(to, to, device) };
         Self {
             resnets: resnets(config, from, to, config.layers_per_block + 1, device),

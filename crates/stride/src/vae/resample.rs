@@ -5,36 +5,47 @@ use burn::tensor::Tensor;
 /// Repeats every position `factor` x `factor` times: `[B, C, H, W]` to `[B, C, fH, fW]`.
 pub(super) fn upsample_nearest(x: Tensor<4>, factor: usize) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h, 1, w, 1])
-        .expand([b, c, h, factor, w, factor])
-        .reshape([b, c, h * factor, w * factor])
+    x.reshape([b, c, h, 1, w, 1]).expand([b, c, h, factor, w, factor]).reshape([
+        b,
+        c,
+        h * factor,
+        w * factor,
+    ])
 }
 
 /// Means over squares of side `factor`: `[B, C, fH, fW]` to `[B, C, H, W]`.
 pub(super) fn downsample_mean(x: Tensor<4>, factor: usize) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h / factor, factor, w / factor, factor])
-        .mean_dim(3)
-        .mean_dim(5)
-        .reshape([b, c, h / factor, w / factor])
+    x.reshape([b, c, h / factor, factor, w / factor, factor]).mean_dim(3).mean_dim(5).reshape([
+        b,
+        c,
+        h / factor,
+        w / factor,
+    ])
 }
 
 /// Squares of pixels to channels: `[B, C, fH, fW]` to `[B, C f f, H, W]`, channels in the order
 /// of PyTorch's `pixel_unshuffle`.
 pub(super) fn pixel_unshuffle(x: Tensor<4>, factor: usize) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h / factor, factor, w / factor, factor])
-        .permute([0, 1, 3, 5, 2, 4])
-        .reshape([b, c * factor * factor, h / factor, w / factor])
+    x.reshape([b, c, h / factor, factor, w / factor, factor]).permute([0, 1, 3, 5, 2, 4]).reshape([
+        b,
+        c * factor * factor,
+        h / factor,
+        w / factor,
+    ])
 }
 
 /// Channels to squares of pixels, undoing [`pixel_unshuffle`].
 pub(super) fn pixel_shuffle(x: Tensor<4>, factor: usize) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
     let c = c / (factor * factor);
-    x.reshape([b, c, factor, factor, h, w])
-        .permute([0, 1, 4, 2, 5, 3])
-        .reshape([b, c, h * factor, w * factor])
+    x.reshape([b, c, factor, factor, h, w]).permute([0, 1, 4, 2, 5, 3]).reshape([
+        b,
+        c,
+        h * factor,
+        w * factor,
+    ])
 }
 
 #[cfg(test)]

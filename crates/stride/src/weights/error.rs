@@ -14,7 +14,9 @@ pub enum WeightsError {
         source: safetensors::SafeTensorError,
     },
     /// The model has a parameter that the file lacks.
-    #[error("{file}: tensor {tensor} is missing; the configuration describes another model than the weights")]
+    #[error(
+        "{file}: tensor {tensor} is missing; the configuration describes another model than the weights"
+    )]
     Missing {
         /// The file.
         file: String,
@@ -22,7 +24,9 @@ pub enum WeightsError {
         tensor: String,
     },
     /// The file has a tensor that the model lacks.
-    #[error("{file}: tensor {tensor} is unexpected; the configuration describes another model than the weights")]
+    #[error(
+        "{file}: tensor {tensor} is unexpected; the configuration describes another model than the weights"
+    )]
     Unexpected {
         /// The file.
         file: String,

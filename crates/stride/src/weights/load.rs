@@ -128,7 +128,10 @@ impl ModuleMapper for Loader<'_> {
                 self.unused.remove(&name);
                 // Not `map`, which would draw the initial value first, only to drop it.
                 let (id, device) = (param.id, param.lazy_device());
-                param.transform_for_load(Tensor::from_data(TensorData::new(values, shape), &device), id)
+                param.transform_for_load(
+                    Tensor::from_data(TensorData::new(values, shape), &device),
+                    id,
+                )
             }
             Err(error) => {
                 self.error = Some(error);

@@ -21,13 +21,14 @@ impl Path {
         let is_norm = self.container().is_some_and(|kind| kind.ends_with("Norm"));
         let last = self.levels.len().saturating_sub(1);
         let levels = self.levels.iter().enumerate();
-        let parts = levels.filter(|(_, (_, kind))| !kind.starts_with("Enum:")).map(|(level, (name, _))| {
-            match (level == last && is_norm, name.as_str()) {
-                (true, "gamma") => "weight",
-                (true, "beta") => "bias",
-                (_, name) => name,
-            }
-        });
+        let parts =
+            levels.filter(|(_, (_, kind))| !kind.starts_with("Enum:")).map(|(level, (name, _))| {
+                match (level == last && is_norm, name.as_str()) {
+                    (true, "gamma") => "weight",
+                    (true, "beta") => "bias",
+                    (_, name) => name,
+                }
+            });
         format!("{prefix}{}", parts.collect::<Vec<_>>().join("."))
     }
 

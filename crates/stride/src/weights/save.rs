@@ -130,21 +130,31 @@ mod tests {
         assert_eq!(
             names,
             [
-                "net.layers.0.bias", "net.layers.0.weight", "net.layers.1.bias",
-                "net.layers.1.weight", "net.norm.bias", "net.norm.weight", "net.scale",
+                "net.layers.0.bias",
+                "net.layers.0.weight",
+                "net.layers.1.bias",
+                "net.layers.1.weight",
+                "net.norm.bias",
+                "net.norm.weight",
+                "net.scale",
             ]
         );
         assert_eq!(file.tensor("net.layers.0.weight").expect("there").shape(), [3, 2]);
         let loaded = load(net(3), "w", &stored, "net.").expect("fits");
         assert_eq!(stored, bytes(&loaded, StoredDtype::F32));
-        loaded.layers[1].weight.val().into_data().assert_eq(&original.layers[1].weight.val().into_data(), true);
+        loaded.layers[1]
+            .weight
+            .val()
+            .into_data()
+            .assert_eq(&original.layers[1].weight.val().into_data(), true);
     }
 
     #[test]
     fn bf16_keeps_eight_bits() {
         let original = net(3);
         let loaded = load(net(3), "w", &bytes(&original, StoredDtype::Bf16), "net.").expect("fits");
-        let difference = (loaded.scale.val() - original.scale.val()).abs() / original.scale.val().abs();
+        let difference =
+            (loaded.scale.val() - original.scale.val()).abs() / original.scale.val().abs();
         assert!(difference.max().into_scalar::<f32>() <= 1.0 / 256.0);
     }
 
@@ -152,7 +162,10 @@ mod tests {
     fn errors_name_file_and_tensor() {
         let stored = bytes(&net(3), StoredDtype::F32);
         let message = error(5, &stored);
-        assert!(message.contains("w.safetensors") && message.contains("net.layers.0.weight"), "{message}");
+        assert!(
+            message.contains("w.safetensors") && message.contains("net.layers.0.weight"),
+            "{message}"
+        );
         assert!(message.contains("[5, 2]") && message.contains("[3, 2]"), "{message}");
         assert!(error(3, &stored[..stored.len() - 1]).contains("not a complete safetensors file"));
 
@@ -161,10 +174,13 @@ mod tests {
 
         let mut larger = net(3);
         larger.head = Some(LinearConfig::new(1, 1).init(&Device::flex()));
-        assert!(error(3, &bytes(&larger, StoredDtype::F32)).contains("net.head.bias is unexpected"));
+        assert!(
+            error(3, &bytes(&larger, StoredDtype::F32)).contains("net.head.bias is unexpected")
+        );
 
         let mut broken = net(3);
-        broken.scale = Param::from_tensor(Tensor::from_floats([0.0, f32::NAN, 1.0], &Device::flex()));
+        broken.scale =
+            Param::from_tensor(Tensor::from_floats([0.0, f32::NAN, 1.0], &Device::flex()));
         let message = error(3, &bytes(&broken, StoredDtype::F32));
         assert!(message.contains("net.scale") && message.contains("value 1 is NaN"), "{message}");
     }

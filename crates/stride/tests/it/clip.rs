@@ -21,11 +21,8 @@ fn tensor<const D: usize>(name: &str, device: &Device) -> Tensor<D> {
 fn token_ids(device: &Device) -> Tensor<2, Int> {
     let file = SafeTensors::deserialize(FIXTURE).expect("the fixture");
     let view = file.tensor("token_ids").expect("a tensor");
-    let values: Vec<i32> = view
-        .data()
-        .chunks_exact(4)
-        .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect();
+    let values: Vec<i32> =
+        view.data().chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     Tensor::from_data(TensorData::new(values, view.shape().to_vec()), device)
 }
 
@@ -38,10 +35,7 @@ fn check<const D: usize>(what: &str, found: Tensor<D>, expected: Tensor<D>, tole
     let largest: f32 = expected.clone().abs().max().into_scalar();
     let error: f32 = (found - expected).abs().max().into_scalar();
     println!("{what}: largest value {largest:.3}, largest error {error:.2e}");
-    assert!(
-        error <= tolerance * largest.max(1.0),
-        "{what}: error {error:.2e}"
-    );
+    assert!(error <= tolerance * largest.max(1.0), "{what}: error {error:.2e}");
 }
 
 fn compare(case: &str, model: ClipTextModel, device: &Device) {
@@ -62,13 +56,8 @@ fn compare(case: &str, model: ClipTextModel, device: &Device) {
     let direction = tensor::<2>(&format!("{case}.direction"), device);
     let grads = (context.pooled * direction).sum().backward();
     let transformer = &model.text_model;
-    let embedding = transformer
-        .embeddings
-        .token_embedding
-        .weight
-        .val()
-        .grad(&grads)
-        .expect("a gradient");
+    let embedding =
+        transformer.embeddings.token_embedding.weight.val().grad(&grads).expect("a gradient");
     let plain = device.clone().inner();
     check(
         &format!("{case} embedding gradient"),

@@ -79,11 +79,13 @@ fn forward_with_all_options_agrees_with_pytorch() {
 #[test]
 fn a_batch_equals_its_rows_alone() {
     let device = Device::flex();
-    let fixture = Fixture("dit_all_options", include_bytes!("../fixtures/dit_all_options.safetensors"));
+    let fixture =
+        Fixture("dit_all_options", include_bytes!("../fixtures/dit_all_options.safetensors"));
     let config = DitConfig { num_heads: 4, ..reference_config() };
     let model = reparameterize(config.init(&device).expect("valid config"));
     let context = fixture.context(&device);
-    let (x, t): (Tensor<4>, Tensor<1>) = (fixture.tensor("x_t", &device), fixture.tensor("t", &device));
+    let (x, t): (Tensor<4>, Tensor<1>) =
+        (fixture.tensor("x_t", &device), fixture.tensor("t", &device));
     let k: Tensor<1> = fixture.tensor("log2_steps", &device);
     let together = model.forward(x.clone(), t.clone(), k.clone(), &context);
     for row in 0..3 {
@@ -92,9 +94,16 @@ fn a_batch_equals_its_rows_alone() {
             padding_mask: context.padding_mask.clone().narrow(0, row, 1),
             pooled: context.pooled.clone().narrow(0, row, 1),
         };
-        let alone = model.forward(x.clone().narrow(0, row, 1), t.clone().narrow(0, row, 1), k.clone().narrow(0, row, 1), &one);
+        let alone = model.forward(
+            x.clone().narrow(0, row, 1),
+            t.clone().narrow(0, row, 1),
+            k.clone().narrow(0, row, 1),
+            &one,
+        );
         let expected = together.clone().narrow(0, row, 1);
-        alone.to_data().assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-5, 1e-5));
+        alone
+            .to_data()
+            .assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-5, 1e-5));
     }
 }
 
@@ -116,7 +125,8 @@ fn shortcut_loss_and_every_gradient_agree_with_pytorch() {
     let fixture = Fixture("shortcut_loss", include_bytes!("../fixtures/shortcut_loss.safetensors"));
     let config = reference_config();
 
-    let column = |key| fixture.tensor::<1>(key, &device).into_data().iter::<f64>().collect::<Vec<_>>();
+    let column =
+        |key| fixture.tensor::<1>(key, &device).into_data().iter::<f64>().collect::<Vec<_>>();
     let rows: Vec<Row> = column("t")
         .into_iter()
         .zip(column("log2_steps"))
@@ -159,7 +169,9 @@ fn shortcut_loss_and_every_gradient_agree_with_pytorch() {
     loss.clone().inner().to_data().assert_approx_eq::<f32>(&expected.to_data(), tolerance);
 
     let gradients = loss.backward();
-    let expected = weights::load(config.init(&device).expect("valid"), fixture.0, fixture.1, "grad.").expect("fixture fits");
+    let expected =
+        weights::load(config.init(&device).expect("valid"), fixture.0, fixture.1, "grad.")
+            .expect("fixture fits");
     let mut expected_values = Values(Vec::new());
     expected.visit(&mut expected_values);
     let mut compare = Compare { gradients, expected: expected_values.0.into_iter(), compared: 0 };
@@ -199,7 +211,11 @@ impl ModuleVisitor for Compare {
         let expected = self.expected.next().expect("as many as parameters");
         let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let error = found.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
-        assert!(error <= 1e-4 * scale, "parameter {}: error {error}, largest {scale}", self.compared);
+        assert!(
+            error <= 1e-4 * scale,
+            "parameter {}: error {error}, largest {scale}",
+            self.compared
+        );
         self.compared += 1;
     }
 }

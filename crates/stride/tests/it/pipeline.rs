@@ -91,7 +91,11 @@ fn image_k_is_the_image_of_seed_plus_k_alone() {
     let pipeline = pipeline(Guidance::AnyLevel);
     let base = request("a man with glasses");
     let many = draw(&pipeline, &GenerateRequest { count: 4, ..base.clone() });
-    assert_eq!(many, draw(&pipeline, &GenerateRequest { count: 4, ..base.clone() }), "same bytes twice");
+    assert_eq!(
+        many,
+        draw(&pipeline, &GenerateRequest { count: 4, ..base.clone() }),
+        "same bytes twice"
+    );
     assert_eq!(many[3].seed, 8);
     let alone = draw(&pipeline, &GenerateRequest { seed: 8, ..base });
     assert_eq!(many[3], alone[0]);
@@ -112,7 +116,8 @@ fn prompt_steps_and_guidance_all_matter() {
     }
     let guided = GenerateRequest { cfg_scale: 3.0, ..base.clone() };
     assert_ne!(picture, one(&guided));
-    let negative = GenerateRequest { negative_prompt: Some("red hair".to_owned()), ..guided.clone() };
+    let negative =
+        GenerateRequest { negative_prompt: Some("red hair".to_owned()), ..guided.clone() };
     assert_ne!(one(&guided), one(&negative));
 }
 
@@ -193,23 +198,35 @@ fn broken_folders_name_file_and_tensor() {
         assert!(message.contains(name), "{name} truncated: {message}");
     }
     let replaced = |name, from: &'static str, to: &'static str| {
-        with(name, &|bytes| Some(String::from_utf8(bytes).expect("JSON").replacen(from, to, 1).into_bytes()))
+        with(name, &|bytes| {
+            Some(String::from_utf8(bytes).expect("JSON").replacen(from, to, 1).into_bytes())
+        })
     };
     let message = replaced("transformer/config.json", "\"depth\": 1", "\"depth\": 2");
     assert!(message.contains("transformer/diffusion_pytorch_model.safetensors"), "{message}");
     assert!(message.contains("tensor blocks.1."), "{message}");
     let message = replaced("transformer/config.json", "\"context_dim\": 16", "\"context_dim\": 8");
-    assert!(message.contains("context_dim") && message.contains("text_encoder/config.json"), "{message}");
+    assert!(
+        message.contains("context_dim") && message.contains("text_encoder/config.json"),
+        "{message}"
+    );
     let message = replaced("model_index.json", "\"resolution\": 32", "\"resolution\": 64");
     assert!(message.contains("vae/config.json"), "{message}");
     for (from, to, expected) in [
         ("\"resolution\": 32", "\"resolution\": 33", "resolution: expected a multiple of 8"),
-        ("\"default_steps\": 4", "\"default_steps\": 0", "default_steps: the number of steps must be from 1"),
+        (
+            "\"default_steps\": 4",
+            "\"default_steps\": 0",
+            "default_steps: the number of steps must be from 1",
+        ),
         ("any_level", "some_level", "some_level"),
         ("\"name\"", "\"nom\"", "nom"),
     ] {
         let message = replaced("model_index.json", from, to);
-        assert!(message.starts_with("model_index.json: ") && message.contains(expected), "{message}");
+        assert!(
+            message.starts_with("model_index.json: ") && message.contains(expected),
+            "{message}"
+        );
     }
     let message = replaced("text_encoder/config.json", "embeddings\": 77", "embeddings\": 2");
     assert!(message.contains("text_encoder/model.safetensors"), "{message}");
