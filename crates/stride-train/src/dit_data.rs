@@ -12,6 +12,7 @@ use stride_kernels::workers::{Workers, split_evenly};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::TrainError;
+use crate::autoencoder_folder;
 use crate::config::DataConfig;
 use crate::progress::Progress;
 
@@ -129,7 +130,7 @@ fn cache_key(
     autoencoder_dir: &Path,
 ) -> Result<Fingerprint, TrainError> {
     let mut key = folder.fingerprint()?.with(&resolution.to_le_bytes());
-    for name in ["config.json", "diffusion_pytorch_model.safetensors"] {
+    for name in [autoencoder_folder::CONFIG, autoencoder_folder::WEIGHTS] {
         let path: PathBuf = autoencoder_dir.join(name);
         key = key.with(&fs::read(&path).map_err(TrainError::io(&path))?);
     }

@@ -19,12 +19,13 @@ use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::StoredDtype;
 
 use crate::TrainError;
+use crate::autoencoder_folder;
 use crate::config::{RunConfig, check};
 use crate::dit_data::DitData;
 use crate::dit_model::TextToLatent;
 use crate::dit_samples::SampleSheet;
 use crate::progress::Progress;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee, load_module};
+use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee};
 
 /// Settings of transformer training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,7 +134,8 @@ impl DitTrainer {
             .clone()
             .ok_or_else(|| problem("kind = \"dit\" needs a section [dit]".to_owned()))?;
         let device = Device::flex();
-        let (autoencoder_config, autoencoder) = load_autoencoder(&config.autoencoder, &device)?;
+        let (autoencoder_config, autoencoder) =
+            autoencoder_folder::read(&config.autoencoder, &device)?;
         let latent_shape = autoencoder_config.latent_shape(run.data.resolution);
         let expected = [config.model.in_channels, config.model.input_size, config.model.input_size];
         if latent_shape != expected {
@@ -410,18 +412,6 @@ impl Trainee for DitTrainer {
         }
         Ok(())
     }
-}
-
-fn load_autoencoder(
-    dir: &Path,
-    device: &Device,
-) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
-    let path = dir.join("config.json");
-    let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
-    let config: AutoencoderConfig =
-        serde_json::from_slice(&bytes).map_err(TrainError::weights(&path))?;
-    let model = config.init(device).map_err(TrainError::weights(&path))?;
-    Ok((config, load_module(model, &dir.join("diffusion_pytorch_model.safetensors"))?))
 }
 
 #[cfg(test)]

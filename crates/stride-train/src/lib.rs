@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+mod autoencoder_folder;
 mod checkpoint;
 mod config;
 mod dit_data;

@@ -15,9 +15,10 @@ use stride::weights::{self, StoredDtype};
 use stride_data::{ImageFolder, ImageSet};
 
 use crate::TrainError;
+use crate::autoencoder_folder;
 use crate::config::{RunConfig, check};
 use crate::sheet::write_sheet;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee, load_module};
+use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee};
 use crate::vae_loss::{VaeLossConfig, moment_kl, reconstruction_loss};
 
 /// Settings of autoencoder training.
@@ -312,10 +313,10 @@ impl Trainee for VaeTrainer {
                 }
             }
         }
-        let path = dir.join("config.json");
+        let path = dir.join(autoencoder_folder::CONFIG);
         let json = serde_json::to_vec_pretty(&config).map_err(TrainError::weights(&path))?;
         fs::write(&path, json).map_err(TrainError::io(&path))?;
-        let path = dir.join("diffusion_pytorch_model.safetensors");
+        let path = dir.join(autoencoder_folder::WEIGHTS);
         let bytes = weights::save(&model, "", StoredDtype::F32, &[])?;
         fs::write(&path, bytes).map_err(TrainError::io(&path))
     }
@@ -329,23 +330,14 @@ fn make_model(
 ) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
     let device = device.clone().autodiff();
     device.seed(seed);
-    let init = |model_config: &AutoencoderConfig, path: &Path| {
-        model_config.init(&device).map_err(|error| TrainError::Config {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        })
-    };
     let (model_config, model) = match (&config.init_from, &config.model) {
-        (Some(dir), _) => {
-            let path = dir.join("config.json");
-            let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
-            let model_config: AutoencoderConfig =
-                serde_json::from_slice(&bytes).map_err(TrainError::weights(&path))?;
-            let model = init(&model_config, &path)?;
-            (model_config, load_module(model, &dir.join("diffusion_pytorch_model.safetensors"))?)
-        }
+        (Some(dir), _) => autoencoder_folder::read(dir, &device)?,
         (None, Some(model_config)) => {
-            (model_config.clone(), init(model_config, Path::new("[vae.model]"))?)
+            let model = model_config.init(&device).map_err(|error| TrainError::Config {
+                path: "[vae.model]".into(),
+                problem: error.to_string(),
+            })?;
+            (model_config.clone(), model)
         }
         (None, None) => {
             return Err(TrainError::Config {
