@@ -11,7 +11,9 @@ fn assert_close(found: Tensor<4>, expected: Tensor<4>) {
     let error: f32 = (found.clone() - expected.clone()).abs().max().into_scalar();
     let largest: f32 = expected.clone().abs().max().into_scalar();
     println!("largest value {largest:.3}, largest error {error:.2e}");
-    found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::rel_abs(1e-4, 1e-4));
+    found
+        .into_data()
+        .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::rel_abs(1e-4, 1e-4));
 }
 
 fn kl_config() -> AutoencoderKlConfig {
@@ -63,7 +65,8 @@ fn kl_without_attention_and_quant_convolutions_agrees_with_diffusers() {
 fn tiny_agrees_with_diffusers() {
     let bytes: &[u8] = include_bytes!("../fixtures/autoencoder_tiny.safetensors");
     let device = Device::flex();
-    let tensor = |key| weights::tensor::<4>("autoencoder_tiny", bytes, key, &device).expect("fixture");
+    let tensor =
+        |key| weights::tensor::<4>("autoencoder_tiny", bytes, key, &device).expect("fixture");
     let config = AutoencoderTinyConfig {
         encoder_block_out_channels: vec![8; 3],
         decoder_block_out_channels: vec![8; 3],
@@ -87,7 +90,12 @@ fn old_names_and_shapes_of_attention_are_read() {
         if !name.contains(".attentions.") || name.contains("group_norm") {
             return (name.to_owned(), view);
         }
-        let names = [(".to_q.", ".query."), (".to_k.", ".key."), (".to_v.", ".value."), (".to_out.0.", ".proj_attn.")];
+        let names = [
+            (".to_q.", ".query."),
+            (".to_k.", ".key."),
+            (".to_v.", ".value."),
+            (".to_out.0.", ".proj_attn."),
+        ];
         let name = names.iter().fold(name.to_owned(), |n, (new, old)| n.replace(new, old));
         let mut shape = view.shape().to_vec();
         if shape.len() == 2 {
@@ -96,7 +104,13 @@ fn old_names_and_shapes_of_attention_are_read() {
         (name, TensorView::new(view.dtype(), shape, view.data()).expect("same numbers"))
     });
     let old = safetensors::serialize(renamed.collect::<Vec<_>>(), None).expect("serialisable");
-    assert!(SafeTensors::deserialize(&old).expect("valid").names().iter().any(|n| n.contains(".query.")));
+    assert!(
+        SafeTensors::deserialize(&old)
+            .expect("valid")
+            .names()
+            .iter()
+            .any(|n| n.contains(".query."))
+    );
     let loaded = kl_config().init(&device).expect("valid").load("old", &old).expect("fits");
     assert_eq!(weights::save(&loaded, "", StoredDtype::F32, &[]).expect("serialisable"), present);
 }
