@@ -226,8 +226,9 @@ impl DitTrainer {
         pad_token_ids(captions, self.data.vocabulary.end_row(), device)
     }
 
-    /// Mean squared error of the velocity on held-out images, each at one time of a fixed grid.
-    fn held_out_error(&self, model: &TextToLatent) -> f64 {
+    /// Mean squared error of the velocity on held-out images, each at one time of a fixed grid,
+    /// under the caption of the image `caption_offset` places further: 0 is the image's own.
+    fn held_out_error(&self, model: &TextToLatent, caption_offset: usize) -> f64 {
         let mut sum = 0.0;
         for first in (0..self.held_out_rows).step_by(EVALUATION_BATCH) {
             let rows = first..(first + EVALUATION_BATCH).min(self.held_out_rows);
@@ -242,7 +243,9 @@ impl DitTrainer {
                 let mut rng = keyed_rng(self.seed, purpose::EVALUATION, 0, row as u64);
                 fill_normal(&mut rng, &mut x_0[range.clone()]);
                 x_1[range].copy_from_slice(self.data.latents.latent(image));
-                captions.push(self.data.full_caption(image).to_vec());
+                let described = (row + caption_offset) % self.held_out_rows;
+                let described = self.data.num_train() + described;
+                captions.push(self.data.full_caption(described).to_vec());
                 plan.push(Row {
                     kind: RowKind::Flow,
                     t: (row as f64 + 0.5) / self.held_out_rows as f64,
@@ -371,7 +374,9 @@ impl Trainee for DitTrainer {
         run_dir: &Path,
     ) -> Result<Vec<(String, f64)>, TrainError> {
         let model = self.exported(state);
-        let error = self.held_out_error(&model);
+        let error = self.held_out_error(&model, 0);
+        // As large as the one above while the captions mean nothing to the model.
+        let swapped = self.held_out_error(&model, 1);
         let dir = run_dir.join("samples");
         fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
         let first = self.data.num_train();
@@ -382,7 +387,11 @@ impl Trainee for DitTrainer {
             &texts,
             &dir.join(format!("step-{:06}.png", at.step)),
         )?;
-        Ok(vec![("held_out_flow_error".to_owned(), error), ("one_step_std".to_owned(), spread)])
+        Ok(vec![
+            ("held_out_flow_error".to_owned(), error),
+            ("held_out_flow_error_swapped_captions".to_owned(), swapped),
+            ("one_step_std".to_owned(), spread),
+        ])
     }
 
     /// Writes `model/`, a model folder, with weights in bf16.
