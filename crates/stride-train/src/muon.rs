@@ -12,8 +12,8 @@ const QUINTIC: [f64; 3] = [3.4445, -4.7750, 2.0315];
 /// Whether a parameter is a hidden matrix by its name: one inside a block of the diffusion
 /// transformer.
 ///
-/// Embeddings, input and output layers stay with AdamW, and so does the text encoder: under Muon
-/// it gave every caption the same vector within a few hundred steps (docs/log.md, 2026-11-23).
+/// Embeddings, input and output layers stay with AdamW, and so does the text encoder, whose steps
+/// must be small while its captions mean nothing to the transformer (docs/log.md, 2026-11-23).
 pub fn applies_to(name: &str) -> bool {
     name.split('.').any(|part| part == "blocks")
 }
