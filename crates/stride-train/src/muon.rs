@@ -10,12 +10,14 @@ const ITERATIONS: usize = 5;
 const QUINTIC: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 /// Whether a parameter is a hidden matrix by its name: one inside a block of the diffusion
-/// transformer.
+/// transformer that maps tokens to tokens.
 ///
-/// Embeddings, input and output layers stay with AdamW, and so does the text encoder, whose steps
-/// must be small while its captions mean nothing to the transformer (docs/log.md, 2026-11-23).
+/// Embeddings, input and output layers stay with AdamW. So do the modulations, which read one
+/// vector a picture, start at zero and are the largest matrices of a block, and the text encoder, whose
+/// steps must be small while its captions mean nothing to the transformer (docs/log.md, 2026-11-23).
 pub fn applies_to(name: &str) -> bool {
-    name.split('.').any(|part| part == "blocks")
+    let mut parts = name.split('.');
+    parts.any(|part| part == "blocks") && parts.all(|part| part != "modulation")
 }
 
 /// One step of Muon on a matrix in Burn's layout `[in, out]`.
@@ -99,6 +101,7 @@ mod tests {
         assert!(applies_to("dit.blocks.3.attn.qkv.weight"));
         assert!(!applies_to("text_encoder.text_model.encoder.layers.0.mlp.fc1.weight"));
         assert!(!applies_to("text_encoder.text_model.embeddings.token_embedding.weight"));
+        assert!(!applies_to("dit.blocks.3.modulation.weight"));
         assert!(!applies_to("dit.final_layer.linear.weight"));
     }
 }

@@ -39,7 +39,7 @@ pub enum OptimizerKind {
     /// AdamW for everything.
     #[default]
     Adamw,
-    /// Muon for the matrices inside the diffusion transformer's blocks.
+    /// Muon for the matrices inside the diffusion transformer's blocks that map tokens to tokens.
     Muon,
 }
 
