@@ -1,6 +1,19 @@
-//! What makes the CPU fast.
+//! What makes CPUs fast: kernels that do several of the library's operations in one pass, how
+//! freed memory is kept, workers of one core each.
 //!
-//! The only crate of the project with `unsafe` code.
+//! Knows nothing of the other crates. The kernels work on slices; [`fused`] offers them as
+//! functions of tensors. It is the only crate of the project with unsafe code.
 
+pub mod activation;
+pub mod adamw;
+pub mod attention;
+pub mod average;
+pub mod fused;
+pub mod gated_residual;
+pub mod gemm;
+pub mod isa;
+mod lanes;
 pub mod memory;
+pub mod norm_modulate;
+mod vectorized;
 pub mod workers;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use stride_kernels::fused;
 
 use crate::named_tensors::replace;
 
@@ -130,8 +131,8 @@ impl ModuleMapper for Follower {
             return param;
         };
         replace(param, |average| {
-            let target = value.reshape(average.shape());
-            average.mul_scalar(self.decay).add(target.mul_scalar(1.0 - self.decay))
+            let shape = average.shape();
+            fused::follow(average.reshape([-1]), value, self.decay).reshape(shape)
         })
     }
 }

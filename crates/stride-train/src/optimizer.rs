@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use stride_kernels::adamw::AdamwStep;
+use stride_kernels::fused;
 
 use crate::gradients::NamedGradients;
 use crate::muon;
@@ -107,12 +109,13 @@ impl Optimizer {
         if !norm.is_finite() {
             return (module, norm);
         }
-        let clip = match self.config.max_grad_norm {
-            Some(max) if norm > max => Some(max / norm),
-            _ => None,
+        let gradient_scale = match self.config.max_grad_norm {
+            Some(max) if norm > max => max / norm,
+            _ => 1.0,
         };
         self.steps += 1;
-        let mut updater = Updater { path: Vec::new(), optimizer: self, gradients, lr_factor, clip };
+        let mut updater =
+            Updater { path: Vec::new(), optimizer: self, gradients, lr_factor, gradient_scale };
         (module.map(&mut updater), norm)
     }
 
@@ -156,7 +159,7 @@ impl Optimizer {
         name: &str,
         value: Tensor<D>,
         gradient: Tensor<1>,
-        lr_factor: f64,
+        (lr_factor, gradient_scale): (f64, f64),
     ) -> Tensor<D> {
         let lr_factor = lr_factor * self.lr_factor_of(name);
         let shape = value.shape();
@@ -167,7 +170,7 @@ impl Optimizer {
             let matrix = [shape.dims::<2>()[0], shape.dims::<2>()[1]];
             let (value, first) = muon::step(
                 value.reshape(matrix),
-                gradient.reshape(matrix),
+                gradient.mul_scalar(gradient_scale).reshape(matrix),
                 buffer,
                 lr,
                 self.config.weight_decay,
@@ -177,37 +180,27 @@ impl Optimizer {
         }
         let lr = self.config.learning_rate * lr_factor;
         let decay = if D > 1 { lr * self.config.weight_decay } else { 0.0 };
-        let (value, moments) = self.adamw(value.reshape([-1]), gradient, moments, lr, decay);
+        let step = self.adamw_step(lr, decay, gradient_scale);
+        let moments = match moments {
+            Some(Moments { first, second: Some(second) }) => [first, second],
+            _ => [gradient.zeros_like(), gradient.zeros_like()],
+        };
+        let (value, [first, second]) = fused::adamw(value.reshape([-1]), gradient, moments, step);
+        let moments = Moments { first, second: Some(second) };
         self.moments.insert(name.to_owned(), moments);
         value.reshape(shape)
     }
 
-    fn adamw(
-        &self,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        moments: Option<Moments>,
-        lr: f64,
-        decay: f64,
-    ) -> (Tensor<1>, Moments) {
-        let [beta1, beta2] = self.config.betas;
-        let square = gradient.clone().square().mul_scalar(1.0 - beta2);
-        let scaled = gradient.mul_scalar(1.0 - beta1);
-        let (first, second) = match moments {
-            Some(Moments { first, second: Some(second) }) => {
-                (first.mul_scalar(beta1).add(scaled), second.mul_scalar(beta2).add(square))
-            }
-            _ => (scaled, square),
-        };
-        let correction = |beta: f64| 1.0 - beta.powf(self.steps as f64);
-        let denominator = second
-            .clone()
-            .sqrt()
-            .div_scalar(correction(beta2).sqrt())
-            .add_scalar(self.config.epsilon);
-        let update = first.clone().div(denominator).mul_scalar(lr / correction(beta1));
-        let value = if decay > 0.0 { value.mul_scalar(1.0 - decay) } else { value };
-        (value.sub(update), Moments { first, second: Some(second) })
+    fn adamw_step(&self, lr: f64, decay: f64, gradient_scale: f64) -> AdamwStep {
+        let correction = |beta: f64| (1.0 - beta.powf(self.steps as f64)) as f32;
+        AdamwStep {
+            gradient_scale: gradient_scale as f32,
+            learning_rate: lr as f32,
+            betas: self.config.betas.map(|beta| beta as f32),
+            corrections: self.config.betas.map(correction),
+            epsilon: self.config.epsilon as f32,
+            decay: decay as f32,
+        }
     }
 
     fn lr_factor_of(&self, name: &str) -> f64 {
@@ -222,7 +215,7 @@ struct Updater<'a> {
     optimizer: &'a mut Optimizer,
     gradients: NamedGradients,
     lr_factor: f64,
-    clip: Option<f64>,
+    gradient_scale: f64,
 }
 
 impl ModuleMapper for Updater<'_> {
@@ -236,12 +229,10 @@ impl ModuleMapper for Updater<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.join(".");
-        let Some(mut gradient) = self.gradients.0.remove(&name) else {
+        let Some(gradient) = self.gradients.0.remove(&name) else {
             return param;
         };
-        if let Some(scale) = self.clip {
-            gradient = gradient.mul_scalar(scale);
-        }
-        replace(param, |value| self.optimizer.update(&name, value, gradient, self.lr_factor))
+        let factors = (self.lr_factor, self.gradient_scale);
+        replace(param, |value| self.optimizer.update(&name, value, gradient, factors))
     }
 }

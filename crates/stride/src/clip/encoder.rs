@@ -6,6 +6,8 @@ use burn::tensor::activation::gelu;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
+use stride_kernels::activation::Activation;
+use stride_kernels::fused;
 
 use super::config::{ClipTextConfig, HiddenAct};
 
@@ -111,12 +113,12 @@ impl ClipAttention {
         let [rows, width] = x.dims();
         let shape = [rows / length, length, self.num_heads, width / self.num_heads];
         let heads = |x: Tensor<2>| x.reshape(shape).swap_dims(1, 2);
-        let q = heads(self.q_proj.forward(x.clone()));
-        let k = heads(self.k_proj.forward(x.clone()));
-        let v = heads(self.v_proj.forward(x));
+        let q = heads(apply(&self.q_proj, x.clone()));
+        let k = heads(apply(&self.k_proj, x.clone()));
+        let v = heads(apply(&self.v_proj, x));
         let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
         let mixed = attention(q, k, v, None, None, options);
-        self.out_proj.forward(mixed.swap_dims(1, 2).reshape([rows, width]))
+        apply(&self.out_proj, mixed.swap_dims(1, 2).reshape([rows, width]))
     }
 }
 
@@ -133,22 +135,24 @@ impl ClipMlp {
 
     /// `fc2(activation(fc1(x)))`; `[B L, D]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.fc1.forward(x);
         let x = match self.activation {
-            HiddenAct::QuickGelu => quick_gelu(x),
-            HiddenAct::Gelu => gelu(x),
+            HiddenAct::QuickGelu => {
+                let (weight, bias) = (self.fc1.weight.val(), bias(&self.fc1));
+                fused::linear_activate(x, weight, bias, Activation::QuickGelu)
+            }
+            HiddenAct::Gelu => gelu(apply(&self.fc1, x)),
         };
-        self.fc2.forward(x)
+        apply(&self.fc2, x)
     }
 }
 
-/// `x * sigmoid(1.702 x)`, which is `x / (1 + exp(-1.702 x))`.
-///
-/// Written out because Flex's `sigmoid` takes twice as long. The exponent is kept below 40, where the result is
-/// zero to 16 digits, so that `exp` cannot overflow and spoil the gradient.
-fn quick_gelu(x: Tensor<2>) -> Tensor<2> {
-    let gate = ((x.clone() * -1.702).clamp_max(40.0).exp() + 1.0).recip();
-    x * gate
+/// `x weight + bias` on rows.
+fn apply(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
+    fused::linear(x, layer.weight.val(), bias(layer))
+}
+
+fn bias(layer: &Linear) -> Tensor<1> {
+    layer.bias.as_ref().expect("all layers of the encoder have a bias").val()
 }
 
 /// Products whose result is added to the residual stream start smaller, the more layers add to it.

@@ -2,7 +2,8 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, activation::softmax};
+use burn::tensor::{Device, Tensor};
+use stride_kernels::fused::{cross_attention, self_attention};
 
 use super::DitConfig;
 use super::linear::{self, per_token};
@@ -34,14 +35,29 @@ impl SelfAttention {
 
     /// `[B, T, D]` to `[B, T, D]`.
     pub(super) fn forward(&self, x: Tensor<3>, rotary: Option<&Rotary>) -> Tensor<3> {
-        let [b, t, d] = x.dims();
-        let (n, head_dim) = (self.num_heads, d / self.num_heads);
-        let qkv = per_token(&self.qkv, x).reshape([b, t, 3, n, head_dim]).permute([2, 0, 3, 1, 4]);
-        let part = |i: usize| qkv.clone().narrow(0, i, 1).squeeze_dim::<4>(0); // [B, N, T, head_dim]
-        let rotate = |x: Tensor<4>| rotary.map_or(x.clone(), |rotary| rotary.apply(x));
-        let q = rotate(HeadNorm::maybe(&self.q_norm, part(0)));
-        let k = rotate(HeadNorm::maybe(&self.k_norm, part(1)));
-        per_token(&self.proj, attend(q, k, part(2), None))
+        let qkv = per_token(&self.qkv, x); // [B, T, 3 D]
+        let mixed = match rotary {
+            None => self_attention(qkv, self.num_heads, gains(&self.q_norm, &self.k_norm)),
+            Some(rotary) => self.rotated(qkv, rotary),
+        };
+        per_token(&self.proj, mixed)
+    }
+
+    /// Attention with queries and keys turned by their position: `[B, T, 3 D]` to `[B, T, D]`.
+    fn rotated(&self, qkv: Tensor<3>, rotary: &Rotary) -> Tensor<3> {
+        let [b, t, triple] = qkv.dims();
+        let (n, d) = (self.num_heads, triple / 3);
+        let part = |i: usize| qkv.clone().narrow(2, i * d, d);
+        let turn = |x: Tensor<3>, norm: &Option<HeadNorm>| {
+            let heads = x.reshape([b, t, n, d / n]).swap_dims(1, 2); // [B, N, T, head_dim]
+            let heads = match norm {
+                Some(norm) => rms_normalize(heads) * norm.weight.val().unsqueeze(),
+                None => heads,
+            };
+            rotary.apply(heads).swap_dims(1, 2).reshape([b, t, d])
+        };
+        let (q, k) = (turn(part(0), &self.q_norm), turn(part(1), &self.k_norm));
+        cross_attention(q, k, part(2), None, n, None)
     }
 }
 
@@ -76,16 +92,13 @@ impl CrossAttention {
         }
     }
 
-    /// `x` `[B, T, D]`, `context` `[B, L, E]`, `bias` `[B, 1, 1, L]` added to the scores.
-    pub(super) fn forward(&self, x: Tensor<3>, context: Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
-        let heads = |x: Tensor<3>| {
-            let [b, length, d] = x.dims();
-            x.reshape([b, length, self.num_heads, d / self.num_heads]).swap_dims(1, 2)
-        };
-        let q = HeadNorm::maybe(&self.q_norm, heads(per_token(&self.to_q, x)));
-        let k = HeadNorm::maybe(&self.k_norm, heads(per_token(&self.to_k, context.clone())));
-        let v = heads(per_token(&self.to_v, context));
-        per_token(&self.to_out, attend(q, k, v, Some(bias)))
+    /// `x` `[B, T, D]`, `context` `[B, L, E]`, `bias` `[B, L]` added to the scores.
+    pub(super) fn forward(&self, x: Tensor<3>, context: Tensor<3>, bias: Tensor<2>) -> Tensor<3> {
+        let q = per_token(&self.to_q, x);
+        let k = per_token(&self.to_k, context.clone());
+        let v = per_token(&self.to_v, context);
+        let gains = gains(&self.q_norm, &self.k_norm);
+        per_token(&self.to_out, cross_attention(q, k, v, Some(bias), self.num_heads, gains))
     }
 }
 
@@ -99,23 +112,9 @@ impl HeadNorm {
     fn new(head_dim: usize, device: &Device) -> Self {
         Self { weight: Initializer::Ones.init([head_dim], device) }
     }
-
-    fn maybe(norm: &Option<Self>, x: Tensor<4>) -> Tensor<4> {
-        match norm {
-            Some(norm) => rms_normalize(x) * norm.weight.val().unsqueeze(),
-            None => x,
-        }
-    }
 }
 
-/// softmax(q k^T / sqrt(head_dim) + bias) v, heads joined: `[B, N, T, head_dim]` to `[B, T, D]`.
-fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<3> {
-    let [b, n, t, head_dim] = q.dims();
-    // Scaling the queries is cheaper than scaling the scores.
-    let scores = (q * (head_dim as f64).powf(-0.5)).matmul(k.swap_dims(2, 3)); // [B, N, T, L]
-    let scores = match bias {
-        Some(bias) => scores + bias,
-        None => scores,
-    };
-    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([b, t, n * head_dim])
+/// The gains of queries and keys, where there are norms.
+fn gains(q: &Option<HeadNorm>, k: &Option<HeadNorm>) -> Option<(Tensor<1>, Tensor<1>)> {
+    Some((q.as_ref()?.weight.val(), k.as_ref()?.weight.val()))
 }

@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
+use stride_kernels::fused::{gated_residual, norm_modulate};
 
 use super::attention::{CrossAttention, SelfAttention};
-use super::norm::{modulate, normalize};
+use super::norm::normalize;
 use super::position::Rotary;
 use super::{DitConfig, NormKind, linear, mlp::Mlp};
 
@@ -48,15 +49,15 @@ impl DitBlock {
         &self,
         x: Tensor<3>,
         condition: Tensor<2>,
-        text: Option<(Tensor<3>, Tensor<4>)>,
+        text: Option<(Tensor<3>, Tensor<2>)>,
         rotary: Option<&Rotary>,
     ) -> Tensor<3> {
         let [b, _, d] = x.dims();
         let vectors = self.modulation.forward(condition).reshape([b, 6, d]);
         let vector = |i: usize| vectors.clone().narrow(1, i, 1); // [B, 1, D]
 
-        let h = modulate(normalize(x.clone(), self.norm), vector(0), vector(1));
-        let x = x + self.attn.forward(h, rotary) * vector(2);
+        let h = norm_modulate(x.clone(), self.norm.into(), vector(0), vector(1));
+        let x = gated_residual(x, self.attn.forward(h, rotary), vector(2));
         let x = match (&self.cross_attn, text) {
             (Some(cross_attn), Some((tokens, bias))) => {
                 let h = normalize(x.clone(), self.norm);
@@ -64,7 +65,7 @@ impl DitBlock {
             }
             _ => x,
         };
-        let h = modulate(normalize(x.clone(), self.norm), vector(3), vector(4));
-        x + self.mlp.forward(h) * vector(5)
+        let h = norm_modulate(x.clone(), self.norm.into(), vector(3), vector(4));
+        gated_residual(x, self.mlp.forward(h), vector(5))
     }
 }

@@ -210,7 +210,7 @@ impl DitConfig {
                 return Err(DitConfigError::NotDivisible { what, value, divisor_name, divisor });
             }
         }
-        if self.rope && self.head_dim() % 4 != 0 {
+        if self.rope && !self.head_dim().is_multiple_of(4) {
             return Err(DitConfigError::NotDivisible {
                 what: "hidden_size / num_heads",
                 value: self.head_dim(),

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
+use stride_kernels::fused::norm_modulate;
 
 use super::linear::{self, per_token};
-use super::norm::{modulate, normalize};
 use super::{DitConfig, NormKind};
 
 /// Normalise, modulate, project D to the p p C numbers of a patch; all zero at the start.
@@ -32,6 +32,6 @@ impl FinalLayer {
         let [b, _, d] = x.dims();
         let vectors = self.modulation.forward(condition).reshape([b, 2, d]);
         let vector = |i: usize| vectors.clone().narrow(1, i, 1); // [B, 1, D]
-        per_token(&self.linear, modulate(normalize(x, self.norm), vector(0), vector(1)))
+        per_token(&self.linear, norm_modulate(x, self.norm.into(), vector(0), vector(1)))
     }
 }

@@ -87,7 +87,7 @@ impl Dit {
 
         let text = self.config.text_conditioning.uses_tokens().then(|| {
             let hidden = context.padding_mask.clone().float() * HIDDEN_SCORE;
-            (context.tokens.clone(), hidden.unsqueeze_dims::<4>(&[1, 1]))
+            (context.tokens.clone(), hidden)
         });
         let rotary = self.config.rope.then(|| Rotary::new(side, self.config.head_dim(), &device));
 

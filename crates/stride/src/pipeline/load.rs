@@ -173,7 +173,7 @@ fn check(
         same(TEXT_ENCODER_CONFIG, "eos_token_id", VOCABULARY, found, expected)?;
     }
     let factor = vae.downsampling_factor();
-    if factor == 0 || index.resolution == 0 || index.resolution % factor != 0 {
+    if factor == 0 || index.resolution == 0 || !index.resolution.is_multiple_of(factor) {
         let problem = format!(
             "resolution: expected a multiple of {factor}, by which the autoencoder downsamples, found {}",
             index.resolution

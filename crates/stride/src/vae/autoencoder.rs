@@ -10,6 +10,7 @@ use crate::weights::{self, WeightsError};
 
 /// An autoencoder between pictures and latents.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a program, and the derive takes no box")]
 pub enum Autoencoder {
     /// Latent diffusion's kind: variational, with group norm and attention.
     Kl(AutoencoderKl),

@@ -38,6 +38,7 @@ struct Stack {
 }
 
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a few dozen a network, and the derive takes no box")]
 enum Layer {
     Conv(Conv2d),
     Block(Block),

@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn error(hidden: usize, bytes: &[u8]) -> String {
-        load(net(hidden), "w.safetensors", bytes, "net.").err().expect("must fail").to_string()
+        load(net(hidden), "w.safetensors", bytes, "net.").expect_err("must fail").to_string()
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! The fused operations as functions of tensors.
+//!
+//! On Flex in f32 each runs as one pass of this crate with a backward pass written by hand; on
+//! every other device and type it is composed of the library's operations ([`plain`]).
+
+use burn::backend::{Dispatch, DispatchDevice};
+use burn::tensor::{DType, Tensor};
+
+use crate::activation::Activation;
+use crate::adamw::AdamwStep;
+use crate::norm_modulate::Norm;
+use extension::FusedOps;
+use update::UpdateOps;
+
+mod extension;
+pub mod plain;
+mod record;
+mod storage;
+mod update;
+
+/// `y = x weight + bias`: `x` is `[R, K]`, `weight` `[K, N]`, `bias` `[N]`, the result `[R, N]`.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    if !is_fused(&x) {
+        return plain::linear(x, weight, bias);
+    }
+    Tensor::from_dispatch(Dispatch::linear(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+    ))
+}
+
+/// [`linear`] followed by an activation, in one pass where no gradient is wanted.
+pub fn linear_activate(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    activation: Activation,
+) -> Tensor<2> {
+    if !is_fused(&x) {
+        return plain::activate(plain::linear(x, weight, bias), activation);
+    }
+    Tensor::from_dispatch(Dispatch::linear_activate(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        activation,
+    ))
+}
+
+/// The activation of every number of `x`.
+pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    if !is_fused(&x) {
+        return plain::activate(x, activation);
+    }
+    Tensor::from_dispatch(Dispatch::activate(x.into_dispatch(), activation))
+}
+
+/// `norm(x) (1 + scale) + shift`: `x` is `[B, T, D]`, `shift` and `scale` are `[B, 1, D]`.
+///
+/// See [`norm_modulate`](crate::norm_modulate) for the equations.
+pub fn norm_modulate(x: Tensor<3>, norm: Norm, shift: Tensor<3>, scale: Tensor<3>) -> Tensor<3> {
+    if !is_fused(&x) {
+        return plain::norm_modulate(x, norm, shift, scale);
+    }
+    Tensor::from_dispatch(Dispatch::norm_modulate(
+        x.into_dispatch(),
+        shift.into_dispatch(),
+        scale.into_dispatch(),
+        norm,
+    ))
+}
+
+/// `x + gate y`: `x` and `y` are `[B, T, D]`, `gate` is `[B, 1, D]`.
+pub fn gated_residual(x: Tensor<3>, y: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
+    if !is_fused(&x) {
+        return plain::gated_residual(x, y, gate);
+    }
+    Tensor::from_dispatch(Dispatch::gated_residual(
+        x.into_dispatch(),
+        y.into_dispatch(),
+        gate.into_dispatch(),
+    ))
+}
+
+/// Attention of tokens to each other: `qkv` is `[B, T, 3 D]` with queries, keys and values side by
+/// side and the heads side by side in each, the result `[B, T, D]`.
+///
+/// With `gains`, each `[D / heads]`, queries and keys of every head are divided by their root
+/// mean square and multiplied by the gains. See [`attention`](crate::attention) for the equations.
+pub fn self_attention(
+    qkv: Tensor<3>,
+    heads: usize,
+    gains: Option<(Tensor<1>, Tensor<1>)>,
+) -> Tensor<3> {
+    if !is_fused(&qkv) {
+        return plain::self_attention(qkv, heads, gains);
+    }
+    let qkv = qkv.into_dispatch();
+    Tensor::from_dispatch(match gains {
+        None => Dispatch::self_attention(qkv, heads),
+        Some((q, k)) => {
+            Dispatch::normed_self_attention(qkv, q.into_dispatch(), k.into_dispatch(), heads)
+        }
+    })
+}
+
+/// Attention of tokens to others: `q` is `[B, T, D]`, `k` and `v` are `[B, L, D]`, `key_bias`, which
+/// is added to the scores and takes no gradient, is `[B, L]`.
+///
+/// `gains` as in [`self_attention`].
+pub fn cross_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    key_bias: Option<Tensor<2>>,
+    heads: usize,
+    gains: Option<(Tensor<1>, Tensor<1>)>,
+) -> Tensor<3> {
+    if !is_fused(&q) {
+        return plain::cross_attention(q, k, v, key_bias, heads, gains);
+    }
+    let [batch, keys, _] = k.dims();
+    let key_bias = key_bias.unwrap_or_else(|| Tensor::zeros([batch, keys], &q.device()));
+    let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
+    let key_bias = key_bias.into_dispatch();
+    Tensor::from_dispatch(match gains {
+        None => Dispatch::cross_attention(q, k, v, key_bias, heads),
+        Some((q_gain, k_gain)) => Dispatch::normed_cross_attention(
+            q,
+            k,
+            v,
+            q_gain.into_dispatch(),
+            k_gain.into_dispatch(),
+            key_bias,
+            heads,
+        ),
+    })
+}
+
+/// One step of AdamW on a flat parameter: the new value and moments, made in place of the old
+/// ones where nobody else holds them.
+///
+/// See [`adamw`](crate::adamw) for the equations. The tensors are outside automatic differentiation.
+pub fn adamw(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    [first, second]: [Tensor<1>; 2],
+    with: AdamwStep,
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    if !is_fused(&value) {
+        return plain::adamw(value, gradient, [first, second], with);
+    }
+    let (value, first, second) = Dispatch::adamw(
+        value.into_dispatch(),
+        gradient.into_dispatch(),
+        first.into_dispatch(),
+        second.into_dispatch(),
+        with,
+    );
+    (Tensor::from_dispatch(value), [Tensor::from_dispatch(first), Tensor::from_dispatch(second)])
+}
+
+/// `decay average + (1 - decay) value`, in place of the average where nobody else holds it.
+///
+/// The tensors are outside automatic differentiation.
+pub fn follow(average: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
+    if !is_fused(&average) {
+        return plain::follow(average, value, decay);
+    }
+    Tensor::from_dispatch(Dispatch::follow(
+        average.into_dispatch(),
+        value.into_dispatch(),
+        decay as f32,
+    ))
+}
+
+/// Whether the kernels of this crate serve a tensor.
+fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
+    let device = x.device();
+    let is_flex = match device.as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
+        #[allow(unreachable_patterns, reason = "other devices come with features")]
+        _ => false,
+    };
+    is_flex && x.dtype() == DType::F32
+}
+
+#[cfg(test)]
+mod tests;

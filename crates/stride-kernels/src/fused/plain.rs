@@ -1,0 +1,125 @@
+//! The fused operations composed of the library's: what the kernels are tested against, and what
+//! runs on every device but Flex.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::{sigmoid, silu, softmax};
+
+use crate::activation::Activation;
+use crate::adamw::AdamwStep;
+use crate::norm_modulate::Norm;
+
+/// Added to the mean square under a root.
+const EPSILON: f64 = 1e-6;
+
+/// See [`linear`](super::linear).
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    x.matmul(weight) + bias.unsqueeze()
+}
+
+/// See [`activate`](super::activate).
+pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    match activation {
+        Activation::GeluTanh => {
+            // 2 sqrt(2 / pi)
+            const SLOPE: f64 = 1.595_769_121_605_730_7;
+            let two_z = (x.clone().square() * (0.044715 * SLOPE) + SLOPE) * x.clone();
+            x * sigmoid(two_z)
+        }
+        Activation::Silu => silu(x),
+        Activation::QuickGelu => x.clone() * sigmoid(x * 1.702),
+    }
+}
+
+/// See [`norm_modulate`](super::norm_modulate).
+pub fn norm_modulate(x: Tensor<3>, norm: Norm, shift: Tensor<3>, scale: Tensor<3>) -> Tensor<3> {
+    let x = match norm {
+        Norm::Layer => x.clone() - x.mean_dim(2),
+        Norm::Rms => x,
+    };
+    rms_normalize(x) * (scale + 1.0) + shift
+}
+
+/// See [`gated_residual`](super::gated_residual).
+pub fn gated_residual(x: Tensor<3>, y: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
+    x + y * gate
+}
+
+/// See [`self_attention`](super::self_attention).
+pub fn self_attention(
+    qkv: Tensor<3>,
+    heads: usize,
+    gains: Option<(Tensor<1>, Tensor<1>)>,
+) -> Tensor<3> {
+    let width = qkv.dims()[2] / 3;
+    let part = |i: usize| qkv.clone().narrow(2, i * width, width);
+    attend(part(0), part(1), part(2), None, heads, gains)
+}
+
+/// See [`cross_attention`](super::cross_attention).
+pub fn cross_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    key_bias: Option<Tensor<2>>,
+    heads: usize,
+    gains: Option<(Tensor<1>, Tensor<1>)>,
+) -> Tensor<3> {
+    attend(q, k, v, key_bias, heads, gains)
+}
+
+fn attend(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    key_bias: Option<Tensor<2>>,
+    heads: usize,
+    gains: Option<(Tensor<1>, Tensor<1>)>,
+) -> Tensor<3> {
+    let [b, t, d] = q.dims();
+    let head_dim = d / heads;
+    let split = |x: Tensor<3>| {
+        let [b, length, _] = x.dims();
+        x.reshape([b, length, heads, head_dim]).swap_dims(1, 2) // [B, N, T, head_dim]
+    };
+    let (q, k, v) = (split(q), split(k), split(v));
+    let (q, k) = match gains {
+        None => (q, k),
+        Some((q_gain, k_gain)) => {
+            (rms_normalize(q) * q_gain.unsqueeze(), rms_normalize(k) * k_gain.unsqueeze())
+        }
+    };
+    // Scaling the queries is cheaper than scaling the scores.
+    let scores = (q * (head_dim as f64).powf(-0.5)).matmul(k.swap_dims(2, 3)); // [B, N, T, L]
+    let scores = match key_bias {
+        Some(bias) => scores + bias.unsqueeze_dims::<4>(&[1, 1]),
+        None => scores,
+    };
+    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([b, t, d])
+}
+
+/// See [`adamw`](super::adamw).
+pub fn adamw(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    [first, second]: [Tensor<1>; 2],
+    with: AdamwStep,
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let [beta_1, beta_2] = with.betas;
+    let g = gradient * with.gradient_scale;
+    let first = first * beta_1 + g.clone() * (1.0 - beta_1);
+    let second = second * beta_2 + g.square() * (1.0 - beta_2);
+    let denominator = second.clone().sqrt() / with.corrections[1].sqrt() + with.epsilon;
+    let update = first.clone() / denominator * (with.learning_rate / with.corrections[0]);
+    (value * (1.0 - with.decay) - update, [first, second])
+}
+
+/// See [`follow`](super::follow).
+pub fn follow(average: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
+    average * decay + value * (1.0 - decay)
+}
+
+/// Divides by the root mean square over the last axis.
+fn rms_normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let mean_square = x.clone().square().mean_dim(D - 1);
+    x * (mean_square + EPSILON).sqrt().recip()
+}

@@ -1,0 +1,213 @@
+//! Every fused operation against the plain one: outputs and gradients in f32 against f64, and the
+//! plain gradients against differences.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::*;
+
+/// Numbers in [-1.5, 1.5] that look random.
+fn numbers(count: usize, seed: usize) -> Vec<f32> {
+    let number = |i: usize| ((i + 1) * 7919 + seed * 104_729) % 3001;
+    (0..count).map(|i| number(i) as f32 / 1000.0 - 1.5).collect()
+}
+
+fn inputs(values: &[Vec<f32>], dtype: DType, device: &Device) -> Vec<Tensor<1>> {
+    let input = |values: &Vec<f32>| {
+        let data = TensorData::new(values.clone(), [values.len()]);
+        Tensor::<1>::from_data(data, (device, dtype))
+    };
+    values.iter().map(input).collect()
+}
+
+fn to_f64(tensor: Tensor<1>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// Output and gradients of `sum of w_i out_i` with fixed weights w.
+fn run(
+    values: &[Vec<f32>],
+    dtype: DType,
+    operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>,
+) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let device = Device::flex().autodiff();
+    let inputs: Vec<_> =
+        inputs(values, dtype, &device).into_iter().map(Tensor::require_grad).collect();
+    let out = operation(&inputs);
+    let weights = &self::inputs(&[numbers(out.dims()[0], 99)], dtype, &device)[0];
+    let grads = (out.clone() * weights.clone()).sum().backward();
+    let grad = |input: &Tensor<1>| to_f64(input.grad(&grads).expect("a gradient"));
+    (to_f64(out.inner()), inputs.iter().map(grad).collect())
+}
+
+/// `sum of w_i out_i` in f64, with `step` added to one number of one input.
+fn shifted(
+    values: &[Vec<f32>],
+    (input, place, step): (usize, usize, f64),
+    operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>,
+) -> f64 {
+    let device = Device::flex();
+    let mut inputs = inputs(values, DType::F64, &device);
+    let mut shift = vec![0.0; values[input].len()];
+    shift[place] = step;
+    let shift = TensorData::new(shift, [values[input].len()]);
+    let shift: Tensor<1> = Tensor::from_data(shift, (&device, DType::F64));
+    inputs[input] = inputs[input].clone() + shift;
+    let out = to_f64(operation(&inputs));
+    out.iter().zip(numbers(out.len(), 99)).map(|(out, w)| out * f64::from(w)).sum()
+}
+
+fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let size = expected.iter().fold(0.1, |size: f64, x| size.max(x.abs()));
+    let error = found.iter().zip(expected).fold(0.0, |e: f64, (x, y)| e.max((x - y).abs())) / size;
+    assert!(error <= tolerance, "{what}: largest error {error:.1e} of {size:.1e}");
+}
+
+/// Checks an operation on inputs of these lengths.
+fn check(name: &str, lengths: &[usize], operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>) {
+    let values: Vec<_> = lengths.iter().enumerate().map(|(i, &n)| numbers(n, i)).collect();
+    let (fused, fused_grads) = run(&values, DType::F32, operation);
+    let (plain, plain_grads) = run(&values, DType::F64, operation);
+    close(name, &fused, &plain, 3e-6);
+    for (input, (fused, plain)) in fused_grads.iter().zip(&plain_grads).enumerate() {
+        close(&format!("{name}, gradient {input}"), fused, plain, 1e-5);
+        for place in (0..plain.len()).step_by(plain.len().div_ceil(5)) {
+            let at = |step| shifted(&values, (input, place, step), operation);
+            let difference = (at(1e-4) - at(-1e-4)) / 2e-4;
+            let what = format!("{name}, difference {input}:{place}");
+            close(&what, &[plain[place]], &[difference], 1e-5);
+        }
+    }
+}
+
+#[test]
+fn linear_agrees() {
+    for [rows, inner, width] in [[1, 3, 5], [70, 40, 96], [33, 130, 17]] {
+        check("linear", &[rows * inner, inner * width, width], &|x| {
+            let (input, weight) =
+                (x[0].clone().reshape([rows, inner]), x[1].clone().reshape([inner, width]));
+            linear(input, weight, x[2].clone()).reshape([-1])
+        });
+    }
+}
+
+#[test]
+fn a_transposed_view_is_read_as_what_it_is() {
+    check("linear of a view", &[6 * 4, 6 * 5, 5], &|x| {
+        let input = x[0].clone().reshape([6, 4]).transpose();
+        linear(input, x[1].clone().reshape([6, 5]), x[2].clone()).reshape([-1])
+    });
+}
+
+#[test]
+fn activations_agree() {
+    for activation in [Activation::GeluTanh, Activation::Silu, Activation::QuickGelu] {
+        check(&format!("{activation:?}"), &[100], &|x| activate(x[0].clone() * 3.0, activation));
+    }
+}
+
+#[test]
+fn an_activation_on_the_way_out_is_the_same() {
+    let operation = |x: &[Tensor<1>]| {
+        let (input, weight) = (x[0].clone().reshape([20, 9]), x[1].clone().reshape([9, 50]));
+        linear_activate(input, weight, x[2].clone(), Activation::GeluTanh).reshape([-1])
+    };
+    check("linear and activation", &[20 * 9, 9 * 50, 50], &operation);
+    let values = [numbers(20 * 9, 0), numbers(9 * 50, 1), numbers(50, 2)];
+    let run = |dtype| to_f64(operation(&inputs(&values, dtype, &Device::flex())));
+    close("without gradient", &run(DType::F32), &run(DType::F64), 3e-6);
+}
+
+#[test]
+fn norm_modulate_agrees() {
+    for norm in [Norm::Layer, Norm::Rms] {
+        for [b, t, d] in [[1, 40, 24], [3, 5, 33]] {
+            check(&format!("{norm:?} norm"), &[b * t * d, b * d, b * d], &|x| {
+                let vector = |i: usize| x[i].clone().reshape([b, 1, d]);
+                let input = x[0].clone().reshape([b, t, d]);
+                norm_modulate(input, norm, vector(1), vector(2)).reshape([-1])
+            });
+        }
+    }
+}
+
+#[test]
+fn gated_residual_agrees() {
+    for [b, t, d] in [[1, 40, 24], [3, 5, 33]] {
+        check("gated residual", &[b * t * d, b * t * d, b * d], &|x| {
+            let tokens = |i: usize| x[i].clone().reshape([b, t, d]);
+            gated_residual(tokens(0), tokens(1), x[2].clone().reshape([b, 1, d])).reshape([-1])
+        });
+    }
+}
+
+#[test]
+fn self_attention_agrees() {
+    for [b, t, heads, head_dim] in [[2, 5, 3, 4], [1, 150, 2, 20]] {
+        let d = heads * head_dim;
+        let qkv = b * t * 3 * d;
+        check("self-attention", &[qkv], &|x| {
+            self_attention(x[0].clone().reshape([b, t, 3 * d]), heads, None).reshape([-1])
+        });
+        check("normed self-attention", &[qkv, head_dim, head_dim], &|x| {
+            let gains = Some((x[1].clone(), x[2].clone()));
+            self_attention(x[0].clone().reshape([b, t, 3 * d]), heads, gains).reshape([-1])
+        });
+    }
+}
+
+#[test]
+fn cross_attention_agrees() {
+    let [b, t, l, heads, head_dim] = [2, 70, 7, 2, 6];
+    let d = heads * head_dim;
+    // The last keys of the second sample are hidden.
+    let bias: Vec<f32> = (0..b * l).map(|i| if i > l + 3 { -3e4 } else { 0.0 }).collect();
+    let lengths = [b * t * d, b * l * d, b * l * d, head_dim, head_dim];
+    for normed in [false, true] {
+        check("cross-attention", &lengths[..if normed { 5 } else { 3 }], &|x| {
+            let tokens = |i: usize, count: usize| x[i].clone().reshape([b, count, d]);
+            let bias = Tensor::<2>::from_data(
+                TensorData::new(bias.clone(), [b, l]),
+                (&x[0].device(), x[0].dtype()),
+            );
+            let gains = normed.then(|| (x[3].clone(), x[4].clone()));
+            cross_attention(tokens(0, t), tokens(1, l), tokens(2, l), Some(bias), heads, gains)
+                .reshape([-1])
+        });
+    }
+}
+
+#[test]
+fn updates_agree() {
+    let device = Device::flex();
+    let values = [0, 1, 2].map(|seed| numbers(40_000, seed));
+    let second: Vec<f32> = numbers(40_000, 3).iter().map(|x| x.abs()).collect();
+    let with = AdamwStep {
+        gradient_scale: 0.5,
+        learning_rate: 1e-2,
+        betas: [0.9, 0.95],
+        corrections: [0.4, 0.3],
+        epsilon: 1e-8,
+        decay: 1e-3,
+    };
+    let run = |dtype| {
+        let all = [&values[..], std::slice::from_ref(&second)].concat();
+        let [value, gradient, first, second] =
+            inputs(&all, dtype, &device).try_into().expect("four tensors");
+        let (value, [first, second]) = adamw(value, gradient, [first, second], with);
+        let average = follow(first.clone(), value.clone(), 0.9);
+        [value, first, second, average].map(to_f64)
+    };
+    for (fused, plain) in run(DType::F32).iter().zip(&run(DType::F64)) {
+        close("update", fused, plain, 1e-6);
+    }
+}
+
+#[test]
+fn an_update_leaves_shared_values_alone() {
+    let device = Device::flex();
+    let before = Tensor::<1>::from_floats([1.0, 2.0], &device);
+    let after = follow(before.clone(), Tensor::zeros([2], &device), 0.5);
+    assert_eq!(to_f64(before), [1.0, 2.0]);
+    assert_eq!(to_f64(after), [0.5, 1.0]);
+}

@@ -1,0 +1,249 @@
+//! Products by AVX-512.
+//!
+//! A is cut into panels of 8 rows and B into panels of 48 columns, both packed so that what a step
+//! of the sum needs lies together (`panels`). A tile of 8 x 48 sums stays in 24 registers while a
+//! stretch of K goes by (`tile`). The order is that of Goto and van de Geijn, "Anatomy of
+//! high-performance matrix multiplication" (2008): the packed rows of A stay in the second-level
+//! cache while one panel of B after the other goes by.
+
+mod activate;
+mod buffer;
+mod panels;
+mod rectangles;
+mod tile;
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use self::buffer::Buffer;
+use self::panels::Source;
+pub(super) use self::panels::{Format, Panels};
+use self::rectangles::Rectangles;
+use self::tile::Tile;
+use super::share::{Target, for_each, threads_for};
+use super::{Epilogue, MatrixRef};
+
+/// Rows of a tile.
+const TILE_ROWS: usize = 8;
+/// Columns of a tile.
+const TILE_COLS: usize = 48;
+/// Rows are packed, and cut for threads, in multiples of the lanes of a vector.
+const LANES: usize = 16;
+/// Most units of K in a stretch. A panel of B then takes 147 KB and streams from the second-level
+/// cache, but C is read and written seldom, which was the faster by 5 % and more.
+const MOST_UNITS: usize = 768;
+/// Most rows of A packed at a time, 590 KB of the second-level cache.
+const MOST_ROWS: usize = 192;
+/// Most panels of B packed at a time, 3.5 MB.
+const MOST_PANELS: usize = 24;
+/// What it costs to pack a number, in multiplications.
+const PACK_COST: f64 = 16.0;
+
+/// The right factor.
+#[derive(Clone, Copy)]
+pub(super) enum Columns<'a> {
+    Plain(MatrixRef<'a>),
+    Packed(&'a Panels),
+}
+
+impl Columns<'_> {
+    fn count(&self) -> usize {
+        match self {
+            Self::Plain(b) => b.cols,
+            Self::Packed(panels) => panels.cols(),
+        }
+    }
+}
+
+/// K cut into nearly equal stretches, in units.
+fn stretches(depth: usize, format: Format) -> impl Iterator<Item = Range<usize>> + Clone {
+    let units = depth.div_ceil(format.depth());
+    // With nothing to sum over there is still the epilogue, so there is always a stretch.
+    let count = units.div_ceil(MOST_UNITS).max(1);
+    (0..count).map(move |i| i * units / count..(i + 1) * units / count)
+}
+
+/// Rows cut into nearly equal bands small enough to be packed, at multiples of the lanes of a
+/// vector.
+fn bands(rows: &Range<usize>) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
+    let (start, end) = (rows.start, rows.end);
+    let (vectors, count) = (rows.len().div_ceil(LANES), rows.len().div_ceil(MOST_ROWS));
+    (0..count).map(move |i| {
+        let last = start + (i + 1) * vectors / count * LANES;
+        start + i * vectors / count * LANES..last.min(end)
+    })
+}
+
+thread_local! {
+    /// Packed rows of A and columns of B.
+    static BUFFERS: RefCell<(Buffer, Buffer)> = const { RefCell::new((Buffer::new(), Buffer::new())) };
+}
+
+/// C = act(A B + bias) into a target that has room for it.
+///
+/// # Safety
+/// The processor does what `format` needs, in which B is packed if it is. The elements of A and B
+/// lie in their slices; their shapes fit, and the target and the bias have room for the result.
+pub(super) unsafe fn multiply(
+    a: MatrixRef,
+    b: Columns,
+    format: Format,
+    epilogue: &Epilogue,
+    target: Target,
+) {
+    let (rows, cols) = (a.rows, b.count());
+    let threads = threads_for(rows, a.cols, cols);
+    let b_cost = if matches!(b, Columns::Plain(_)) { PACK_COST } else { 0.0 };
+    let rectangles = Rectangles::new((rows, LANES, PACK_COST), (cols, TILE_COLS, b_cost), threads);
+    let product = Product { a, b, format, epilogue, target };
+    for_each(rectangles.count(), threads, |index| {
+        let (rows, cols) = rectangles.get(index);
+        // No rayon call below, so no other product can start on this thread meanwhile.
+        BUFFERS.with_borrow_mut(|(a, b)| product.rectangle(rows, cols, a, b));
+    });
+}
+
+/// A product that keeps what [`multiply`] asks for, which everything below relies on.
+struct Product<'a> {
+    a: MatrixRef<'a>,
+    b: Columns<'a>,
+    format: Format,
+    epilogue: &'a Epilogue<'a>,
+    target: Target<'a>,
+}
+
+impl Product<'_> {
+    /// The part of C in some rows and columns, which start at multiples of a tile.
+    fn rectangle(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        a_buffer: &mut Buffer,
+        b_buffer: &mut Buffer,
+    ) {
+        let stretches = stretches(self.a.cols, self.format);
+        let bands = bands(&rows);
+        let panels = cols.start / TILE_COLS..cols.end.div_ceil(TILE_COLS);
+        // Panels of B that more than one band of A uses stay packed, each in its slot.
+        let one_band = bands.len() == 1;
+        let group = if one_band { panels.len() } else { MOST_PANELS };
+        for first_panel in panels.clone().step_by(group) {
+            let group = first_panel..(first_panel + group).min(panels.end);
+            for stretch in stretches.clone() {
+                for band in bands.clone() {
+                    let a = self.pack_band(&band, &stretch, a_buffer);
+                    for panel in group.clone() {
+                        let cols = panel * TILE_COLS..((panel + 1) * TILE_COLS).min(cols.end);
+                        let b = match self.b {
+                            Columns::Packed(panels) => panels.panel(panel, &stretch),
+                            Columns::Plain(b) => {
+                                let slot = if one_band { 0 } else { panel - first_panel };
+                                let offset = slot * stretch.len() * TILE_COLS;
+                                let end = offset + stretch.len() * TILE_COLS;
+                                let packed = b_buffer.reserve(end).wrapping_add(offset);
+                                if band.start == rows.start {
+                                    // SAFETY: the slot has room for a panel.
+                                    unsafe {
+                                        pack_columns(b, &cols, &stretch, self.format, packed);
+                                    }
+                                }
+                                packed.cast_const()
+                            }
+                        };
+                        self.multiply_panel(&band, &cols, &stretch, a, b);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Packs a stretch of K of some rows of A into panels, a whole number of vectors of rows.
+    fn pack_band(
+        &self,
+        band: &Range<usize>,
+        stretch: &Range<usize>,
+        into: &mut Buffer,
+    ) -> *const u32 {
+        let depth = depth_of(stretch, self.a.cols, self.format);
+        let packed = into.reserve(band.len().next_multiple_of(LANES) * stretch.len());
+        let source = Source {
+            first: self
+                .a
+                .data
+                .as_ptr()
+                .wrapping_add(band.start * self.a.row_stride + depth.start * self.a.col_stride),
+            lane_stride: self.a.row_stride,
+            depth_stride: self.a.col_stride,
+            lanes: band.len(),
+            depth: depth.len(),
+        };
+        // SAFETY: the elements lie in A, the buffer has room for them, and the processor does what
+        // the format needs.
+        unsafe { panels::pack::<TILE_ROWS>(self.format, &source, packed) };
+        packed
+    }
+
+    /// Adds a stretch of the sums of one panel of columns, and finishes them after the last.
+    fn multiply_panel(
+        &self,
+        band: &Range<usize>,
+        cols: &Range<usize>,
+        stretch: &Range<usize>,
+        a: *const u32,
+        b: *const u32,
+    ) {
+        let is_first = stretch.start == 0;
+        let is_last = stretch.end == self.a.cols.div_ceil(self.format.depth());
+        let bias = self.epilogue.bias.filter(|_| is_last).map(|bias| &bias[cols.clone()]);
+        for row in band.clone().step_by(TILE_ROWS) {
+            let tile = Tile {
+                units: stretch.len(),
+                a: a.wrapping_add((row - band.start) * stretch.len()),
+                b,
+                c: self.target.at(row, cols.start),
+                c_row_stride: self.target.row_stride(),
+                rows: TILE_ROWS.min(band.end - row),
+                cols: cols.len(),
+                add: self.epilogue.accumulate || !is_first,
+                bias,
+            };
+            // SAFETY: both panels are packed for this stretch, these elements of C are this
+            // thread's alone, and the processor does what the format needs.
+            unsafe {
+                tile.multiply(self.format);
+                if let Some(activation) = self.epilogue.activation.filter(|_| is_last) {
+                    activate::activate(activation, &tile);
+                }
+            }
+        }
+    }
+}
+
+/// The part of K that a stretch of units holds.
+fn depth_of(stretch: &Range<usize>, depth: usize, format: Format) -> Range<usize> {
+    stretch.start * format.depth()..(stretch.end * format.depth()).min(depth)
+}
+
+/// Packs a stretch of K of some columns of B into panels.
+///
+/// # Safety
+/// The elements lie in B, there is room for whole panels from `packed` on, which is a multiple of
+/// 64 bytes, and the processor does what the format needs.
+unsafe fn pack_columns(
+    b: MatrixRef,
+    cols: &Range<usize>,
+    stretch: &Range<usize>,
+    format: Format,
+    packed: *mut u32,
+) {
+    let depth = depth_of(stretch, b.rows, format);
+    let source = Source {
+        first: b.data.as_ptr().wrapping_add(cols.start * b.col_stride + depth.start * b.row_stride),
+        lane_stride: b.col_stride,
+        depth_stride: b.row_stride,
+        lanes: cols.len(),
+        depth: depth.len(),
+    };
+    // SAFETY: what is asked of the caller is what this asks.
+    unsafe { panels::pack::<TILE_COLS>(format, &source, packed) };
+}

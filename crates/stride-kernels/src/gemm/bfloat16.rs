@@ -1,0 +1,32 @@
+//! Rounding to bfloat16 where the processor does not do it.
+
+/// Rounds to the nearest bfloat16, ties to even; the result is the same number as f32.
+pub fn round_to_bf16(x: f32) -> f32 {
+    if x.is_nan() {
+        return x;
+    }
+    let bits = x.to_bits();
+    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_even() {
+        // A bfloat16 has 8 significant bits: at 256 the step is 2.
+        for (x, rounded) in [
+            (256.0, 256.0),
+            (257.0, 256.0),
+            (257.1, 258.0),
+            (259.0, 260.0),
+            (-257.1, -258.0),
+            (f32::MAX, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(round_to_bf16(x), rounded);
+        }
+        assert!(round_to_bf16(f32::NAN).is_nan());
+    }
+}

@@ -1,0 +1,138 @@
+//! Matrix products with what follows them: C = act(A B + bias).
+//!
+//! With AVX-512 the products are our own (`avx512`), in f32 or with inputs rounded to bfloat16;
+//! elsewhere they are those of the `gemm` crate (`portable`).
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod bfloat16;
+mod epilogue;
+mod matrix;
+mod packed;
+mod portable;
+mod share;
+#[cfg(test)]
+mod tests;
+
+pub use bfloat16::round_to_bf16;
+pub use epilogue::Epilogue;
+pub use matrix::MatrixRef;
+pub use packed::PackedRhs;
+
+use self::share::Target;
+use crate::isa::Isa;
+
+/// What the inputs of a product are rounded to; sums are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compute {
+    /// Inputs are taken as they are.
+    F32,
+    /// Inputs are rounded to bfloat16, to the nearest, ties to even. Twice as fast where the
+    /// processor multiplies bfloat16 pairs, which also takes subnormal inputs and products as 0.
+    Bf16,
+}
+
+/// The right factor of a product.
+#[derive(Clone, Copy, Debug)]
+pub enum Rhs<'a> {
+    /// As it lies in memory.
+    Plain(MatrixRef<'a>),
+    /// Packed before, for many products.
+    Packed(&'a PackedRhs),
+}
+
+impl Rhs<'_> {
+    /// The number of rows, the K of the product.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Plain(b) => b.rows,
+            Self::Packed(b) => b.rows(),
+        }
+    }
+
+    /// The number of columns, the N of the product.
+    pub fn cols(&self) -> usize {
+        match self {
+            Self::Plain(b) => b.cols,
+            Self::Packed(b) => b.cols(),
+        }
+    }
+}
+
+/// Multiplies two matrices.
+///
+/// C <- act(A B + bias), or C <- act(C + A B + bias) if the epilogue accumulates.
+///
+/// Shapes: A `[M, K]`, B `[K, N]`, bias `[N]`, C `[M, N]` with element (i, j) at
+/// `c[i * c_row_stride + j]`.
+///
+/// The work is shared among the threads of rayon's current pool if there is enough of it. Neither
+/// their number nor packing changes the result, not even in its last bit.
+///
+/// # Panics
+/// Shapes do not fit together, C is too short, rows of C overlap, the bias has not one value a
+/// column, or B was packed for another `compute`.
+pub fn matmul(
+    a: MatrixRef,
+    rhs: Rhs,
+    compute: Compute,
+    epilogue: &Epilogue,
+    c: &mut [f32],
+    c_row_stride: usize,
+) {
+    matmul_with(Isa::detect(), a, rhs, compute, epilogue, c, c_row_stride);
+}
+
+/// [`matmul`] with the given instructions. A packed B decides for itself.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "there is one way only"))]
+fn matmul_with(
+    isa: Isa,
+    a: MatrixRef,
+    rhs: Rhs,
+    compute: Compute,
+    epilogue: &Epilogue,
+    c: &mut [f32],
+    c_row_stride: usize,
+) {
+    let (rows, depth, cols) = (a.rows, a.cols, rhs.cols());
+    assert_eq!(depth, rhs.rows(), "A has {depth} columns, but B has {} rows", rhs.rows());
+    assert!(isa <= Isa::of_processor(), "the processor has no {isa:?}");
+    a.check("A");
+    match rhs {
+        Rhs::Plain(b) => b.check("B"),
+        Rhs::Packed(b) => assert_eq!(
+            b.compute(),
+            compute,
+            "B was packed for {:?}, but the product is to be in {compute:?}",
+            b.compute()
+        ),
+    }
+    if let Some(bias) = epilogue.bias {
+        assert_eq!(bias.len(), cols, "{} biases for {cols} columns", bias.len());
+    }
+    if rows == 0 || cols == 0 {
+        return;
+    }
+    assert!(c_row_stride >= cols || rows == 1, "rows of {cols} lie {c_row_stride} apart in C");
+    let needed = (rows - 1).checked_mul(c_row_stride).and_then(|last| last.checked_add(cols));
+    assert!(
+        needed.is_some_and(|needed| needed <= c.len()),
+        "C has {} elements, too few for {rows} rows of {cols}, {c_row_stride} apart",
+        c.len()
+    );
+
+    let target = Target::new(c, c_row_stride);
+    match rhs {
+        #[cfg(target_arch = "x86_64")]
+        Rhs::Plain(b) if isa >= Isa::Avx512 => {
+            let format = avx512::Format::of(compute, isa);
+            let columns = avx512::Columns::Plain(b);
+            // SAFETY: all of it was checked above.
+            unsafe { avx512::multiply(a, columns, format, epilogue, target) };
+        }
+        // SAFETY: as above.
+        Rhs::Plain(b) => unsafe { portable::multiply(a, b, compute, epilogue, target) },
+        // SAFETY: as above.
+        Rhs::Packed(b) => unsafe { b.multiply(a, epilogue, target) },
+    }
+}

@@ -1,0 +1,90 @@
+//! The vector instructions that the processor has.
+
+use std::sync::OnceLock;
+
+/// A set of vector instructions, from the least to the most.
+///
+/// The order follows what a set can do: `Isa::Portable < Isa::Avx512`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// What every processor of the architecture has; the only one outside x86-64.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+    /// The same with products of bfloat16 pairs.
+    Avx512Bf16,
+}
+
+impl Isa {
+    /// The set to use: what the processor has, lowered by the environment variable `STRIDE_ISA`.
+    ///
+    /// `STRIDE_ISA` is `portable`, `avx2`, `avx512` or `avx512bf16`. It never raises the set above
+    /// what the processor has, and any other value counts as not set. It is read once.
+    pub fn detect() -> Self {
+        static ISA: OnceLock<Isa> = OnceLock::new();
+        *ISA.get_or_init(|| {
+            let wanted = std::env::var("STRIDE_ISA").ok();
+            lower(Self::of_processor(), wanted.as_deref())
+        })
+    }
+
+    /// The set of the processor, whatever `STRIDE_ISA` says.
+    #[cfg(target_arch = "x86_64")]
+    pub fn of_processor() -> Self {
+        if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
+            Self::Portable
+        } else if !(is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl"))
+        {
+            Self::Avx2
+        } else if !is_x86_feature_detected!("avx512bf16") {
+            Self::Avx512
+        } else {
+            Self::Avx512Bf16
+        }
+    }
+
+    /// The set of the processor, whatever `STRIDE_ISA` says.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn of_processor() -> Self {
+        Self::Portable
+    }
+}
+
+/// The lesser of what the processor has and what was asked for.
+fn lower(processor: Isa, wanted: Option<&str>) -> Isa {
+    let wanted = match wanted {
+        Some("portable") => Isa::Portable,
+        Some("avx2") => Isa::Avx2,
+        Some("avx512") => Isa::Avx512,
+        _ => Isa::Avx512Bf16,
+    };
+    processor.min(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_lowers_and_never_raises() {
+        assert_eq!(lower(Isa::Avx512Bf16, Some("avx2")), Isa::Avx2);
+        assert_eq!(lower(Isa::Avx2, Some("avx512bf16")), Isa::Avx2);
+        assert_eq!(lower(Isa::Avx512, Some("portable")), Isa::Portable);
+    }
+
+    #[test]
+    fn an_unknown_value_counts_as_not_set() {
+        assert_eq!(lower(Isa::Avx512, Some("sse9")), Isa::Avx512);
+        assert_eq!(lower(Isa::Avx2, None), Isa::Avx2);
+    }
+
+    #[test]
+    fn the_set_is_one_that_the_processor_has() {
+        assert!(Isa::detect() <= Isa::of_processor());
+    }
+}
