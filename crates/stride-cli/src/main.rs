@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{Generate, Inspect, Plot, Train};
+use crate::commands::{Bench, Generate, Inspect, Plot, Train};
 use crate::usage::UsageError;
 
 /// Few-step text-to-image generation with shortcut models
@@ -28,6 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(Bench),
     Generate(Generate),
     Inspect(Inspect),
     Plot(Plot),
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     logging::init(matches!(command, Command::Train(_)));
     let result = match command {
+        Command::Bench(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Plot(command) => command.run(),

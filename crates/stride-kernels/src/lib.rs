@@ -15,5 +15,6 @@ pub mod isa;
 mod lanes;
 pub mod memory;
 pub mod norm_modulate;
+pub mod peak;
 mod vectorized;
 pub mod workers;

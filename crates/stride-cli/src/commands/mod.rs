@@ -1,10 +1,12 @@
 //! The subcommands.
 
+mod bench;
 mod generate;
 mod inspect;
 mod plot;
 mod train;
 
+pub(crate) use bench::Bench;
 pub(crate) use generate::Generate;
 pub(crate) use inspect::Inspect;
 pub(crate) use plot::Plot;

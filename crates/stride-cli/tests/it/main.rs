@@ -1,5 +1,6 @@
 //! The built program, run on a tiny model with random weights.
 
+mod bench;
 mod generate;
 mod inspect;
 mod model;

@@ -126,6 +126,11 @@ impl Pipeline {
     pub fn index(&self) -> &ModelIndex {
         &self.parts.index
     }
+
+    /// The networks with their configurations.
+    pub fn parts(&self) -> &PipelineParts {
+        &self.parts
+    }
 }
 
 /// Whether the parts fit each other.

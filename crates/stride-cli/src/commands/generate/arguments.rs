@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use stride::objective::BASE_STEPS;
 
@@ -59,9 +60,18 @@ pub(crate) struct Generate {
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum DeviceName {
+pub(crate) enum DeviceName {
     /// The processor.
     Flex,
+}
+
+impl DeviceName {
+    /// The device of this name.
+    pub(crate) fn device(self) -> Device {
+        match self {
+            Self::Flex => Device::flex(),
+        }
+    }
 }
 
 /// Number format of the computation.

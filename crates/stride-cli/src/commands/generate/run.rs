@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::bail;
-use burn::tensor::Device;
 use serde::Serialize;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{GenerateError, GenerateRequest, GeneratedImage, Pipeline};
 
-use super::arguments::{DeviceName, DtypeName, Generate};
+use super::arguments::{DtypeName, Generate};
 use super::parameters::Parameters;
 use super::progress::Progress;
 use super::targets::Targets;
@@ -43,9 +42,7 @@ impl Generate {
         let targets =
             Targets::new(self.output.as_deref(), self.strip.as_deref(), seed, self.count)?;
         targets.check()?;
-        let device = match self.device {
-            DeviceName::Flex => Device::flex(),
-        };
+        let device = self.device.device();
         let DtypeName::F32 = self.dtype;
         let stop = interrupt::stop_flag()?;
 
