@@ -54,6 +54,9 @@ pub struct DitTrainConfig {
     /// Steps of the exported model when none are asked for.
     #[serde(default = "default_steps")]
     pub default_steps: usize,
+    /// Guidance scale of the exported model when none is asked for.
+    #[serde(default = "default_cfg_scale")]
+    pub default_cfg_scale: f64,
 }
 
 fn default_name() -> String {
@@ -62,6 +65,10 @@ fn default_name() -> String {
 
 fn default_steps() -> usize {
     4
+}
+
+fn default_cfg_scale() -> f64 {
+    1.0
 }
 
 fn default_teacher() -> String {
@@ -77,6 +84,11 @@ impl DitTrainConfig {
             let known = ema_names.contains(&self.teacher.as_str());
             check(known, "dit.teacher", "the name of an entry of [[ema]]")?;
         }
+        check(
+            self.default_cfg_scale == 1.0 || self.guidance() == Guidance::AnyLevel,
+            "dit.default_cfg_scale",
+            "1, unless dit.objective.bootstrap_cond_dropout teaches the empty caption",
+        )?;
         let known = self.export.as_deref().is_none_or(|name| ema_names.contains(&name));
         check(known, "dit.export", "the name of an entry of [[ema]]")?;
         let width = self.text_encoder.pooled_size();
@@ -410,10 +422,13 @@ impl Trainee for DitTrainer {
         run_dir: &Path,
     ) -> Result<(), TrainError> {
         let TextToLatent { dit, text_encoder } = self.exported(state);
-        let DitTrainConfig { name, default_steps, .. } = &self.config;
+        let DitTrainConfig { name, default_steps, default_cfg_scale, .. } = &self.config;
         let guidance = self.config.guidance();
         let parts = PipelineParts {
-            index: ModelIndex::new(name, self.resolution, *default_steps, guidance),
+            index: ModelIndex {
+                default_cfg_scale: *default_cfg_scale,
+                ..ModelIndex::new(name, self.resolution, *default_steps, guidance)
+            },
             dit,
             text_config: self.config.text_encoder.clone(),
             text_encoder,

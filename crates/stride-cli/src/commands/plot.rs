@@ -121,7 +121,13 @@ where
         .x_label_area_size(32)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..last_step, range)?;
-    chart.configure_mesh().light_line_style(WHITE).x_desc("step").draw()?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_desc("step")
+        .x_label_formatter(&|step| format!("{step:.0}"))
+        .y_label_formatter(&|value| short(*value))
+        .draw()?;
     for (index, (name, curve)) in curves.iter().enumerate() {
         let color = Palette99::pick(index).to_rgba();
         chart
@@ -134,10 +140,17 @@ where
             .configure_series_labels()
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.2))
-            .position(SeriesLabelPosition::UpperRight)
+            .position(SeriesLabelPosition::LowerLeft)
             .draw()?;
     }
     Ok(())
+}
+
+/// A number of an axis with three digits at most, without zeros at the end.
+fn short(value: f64) -> String {
+    let digits = if value == 0.0 { 0.0 } else { 2.0 - value.abs().log10().floor() };
+    let scale = 10f64.powf(digits);
+    format!("{}", (value * scale).round() / scale)
 }
 
 /// Means over a moving window of a fortieth of the curve, so that noise does not hide the course.

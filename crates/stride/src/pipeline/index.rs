@@ -21,6 +21,9 @@ pub struct ModelIndex {
     pub resolution: usize,
     /// Steps when none are asked for, 1..=128.
     pub default_steps: usize,
+    /// Guidance scale when none is asked for; 1 is none.
+    #[serde(default = "no_guidance")]
+    pub default_cfg_scale: f64,
     /// Where guidance is sound.
     pub guidance: Guidance,
     /// Library and class of the component.
@@ -43,6 +46,10 @@ pub enum Guidance {
     AnyLevel,
 }
 
+fn no_guidance() -> f64 {
+    1.0
+}
+
 /// The only `_class_name` that is understood.
 pub(super) const CLASS_NAME: &str = "StridePipeline";
 
@@ -57,6 +64,7 @@ impl ModelIndex {
             description: String::new(),
             resolution,
             default_steps,
+            default_cfg_scale: no_guidance(),
             guidance,
             transformer: component("Dit"),
             text_encoder: component("ClipTextModel"),

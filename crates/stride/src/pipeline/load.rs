@@ -157,6 +157,13 @@ fn check(
     )?;
     StepPlan::new(index.default_steps)
         .map_err(|error| config_error(MODEL_INDEX, &format!("default_steps: {error}")))?;
+    if !index.default_cfg_scale.is_finite() || index.default_cfg_scale < 0.0 {
+        let problem = format!(
+            "default_cfg_scale: expected a number of at least 0, found {}",
+            index.default_cfg_scale
+        );
+        return Err(config_error(MODEL_INDEX, &problem));
+    }
     let number = |value: usize| value.to_string();
     // The transformer reads the pooled vector, the tokens, or both.
     let conditioning = dit.text_conditioning;

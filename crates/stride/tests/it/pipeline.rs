@@ -219,6 +219,11 @@ fn broken_folders_name_file_and_tensor() {
             "\"default_steps\": 0",
             "default_steps: the number of steps must be from 1",
         ),
+        (
+            "\"default_cfg_scale\": 1.0",
+            "\"default_cfg_scale\": -1.0",
+            "default_cfg_scale: expected a number of at least 0",
+        ),
         ("any_level", "some_level", "some_level"),
         ("\"name\"", "\"nom\"", "nom"),
     ] {

@@ -26,9 +26,9 @@ pub(crate) struct Generate {
     /// Number of images
     #[arg(long, alias = "batch-count", value_name = "N", default_value = "1", value_parser = parse_count)]
     pub(super) count: usize,
-    /// Strength of classifier-free guidance; 1 is none and half the work
-    #[arg(long, alias = "cfg_scale", value_name = "W", default_value = "1", value_parser = parse_cfg_scale)]
-    pub(super) cfg_scale: f64,
+    /// Strength of classifier-free guidance; 1 is none and half the work [default: the model's]
+    #[arg(long, alias = "cfg_scale", value_name = "W", value_parser = parse_cfg_scale)]
+    pub(super) cfg_scale: Option<f64>,
     /// What guidance leads away from, instead of the empty prompt
     #[arg(short, long, alias = "negative_prompt", value_name = "TEXT")]
     pub(super) negative_prompt: Option<String>,

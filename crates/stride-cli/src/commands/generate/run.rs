@@ -49,12 +49,13 @@ impl Generate {
         let Model { pipeline, hash } = model_folder::load(self.model.as_deref(), &device)?;
         let steps = self.steps.unwrap_or(pipeline.index().default_steps);
         self.check_strip_steps(Some(steps))?;
+        let cfg_scale = self.cfg_scale.unwrap_or(pipeline.index().default_cfg_scale);
         let loaded = Instant::now();
 
         warn_about(&pipeline, "prompt", &prompt)?;
         if let Some(negative_prompt) = &self.negative_prompt {
             warn_about(&pipeline, "negative prompt", negative_prompt)?;
-            if self.cfg_scale == 1.0 {
+            if cfg_scale == 1.0 {
                 tracing::warn!(
                     "the negative prompt has no effect at --cfg-scale 1; try --cfg-scale 2"
                 );
@@ -64,7 +65,7 @@ impl Generate {
             prompt,
             negative_prompt: self.negative_prompt.clone(),
             num_steps: steps,
-            cfg_scale: self.cfg_scale,
+            cfg_scale,
             seed,
             count: self.count,
         };
