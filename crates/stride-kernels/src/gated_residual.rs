@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
 
 /// `out = x + gate y`: `x`, `y` and the result are `[B, T, D]`, `gate` is `[B, D]`.
@@ -9,13 +10,12 @@ use crate::vectorized::vectorized;
 /// # Panics
 /// The lengths do not fit together.
 pub fn forward(width: usize, x: &[f32], y: &[f32], gate: &[f32], out: &mut [f32]) {
-    let sample = sample_len(width, x, y, gate);
-    assert_eq!(x.len(), out.len(), "gated_residual: lengths differ");
+    let sample = sample_len("gated_residual", width, x.len(), gate.len());
+    assert_eq!([x.len(); 2], [y.len(), out.len()], "gated_residual: lengths differ");
     if sample == 0 {
         return;
     }
-    // A picture alone is cut into stretches of tokens, so that all threads have work.
-    let stretch = if x.len() == sample { width * 16 } else { sample };
+    let stretch = stretch_len(width, x.len(), sample);
     out.par_chunks_mut(stretch)
         .zip(x.par_chunks(stretch).zip(y.par_chunks(stretch)))
         .enumerate()
@@ -31,7 +31,8 @@ pub fn forward(width: usize, x: &[f32], y: &[f32], gate: &[f32], out: &mut [f32]
 /// # Panics
 /// The lengths do not fit together.
 pub fn backward(width: usize, y: &[f32], gate: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let sample = sample_len(width, y, grad, gate);
+    let sample = sample_len("gated_residual", width, y.len(), gate.len());
+    assert_eq!(y.len(), grad.len(), "gated_residual: lengths differ");
     let (mut grad_y, mut grad_gate) = (vec![0.0; y.len()], vec![0.0; gate.len()]);
     if sample > 0 {
         grad_y
@@ -44,23 +45,6 @@ pub fn backward(width: usize, y: &[f32], gate: &[f32], grad: &[f32]) -> (Vec<f32
             });
     }
     (grad_y, grad_gate)
-}
-
-/// Numbers of one sample.
-fn sample_len(width: usize, x: &[f32], y: &[f32], gate: &[f32]) -> usize {
-    assert!(
-        width > 0 && gate.len().is_multiple_of(width),
-        "gated_residual: gates of width {width}"
-    );
-    let batch = gate.len() / width;
-    assert!(
-        x.len() == y.len()
-            && (x.is_empty() || (batch > 0 && x.len().is_multiple_of(batch * width))),
-        "gated_residual: {} and {} numbers for {batch} gates of width {width}",
-        x.len(),
-        y.len()
-    );
-    x.len() / batch.max(1)
 }
 
 vectorized! {

@@ -16,5 +16,6 @@ mod lanes;
 pub mod memory;
 pub mod norm_modulate;
 pub mod peak;
+mod samples;
 mod vectorized;
 pub mod workers;

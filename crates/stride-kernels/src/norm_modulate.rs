@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::lanes::{dot, sum};
+use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
 
 /// Added to the variance.
@@ -25,13 +26,12 @@ pub enum Norm {
 /// # Panics
 /// The lengths do not fit together.
 pub fn forward(norm: Norm, width: usize, x: &[f32], shift: &[f32], scale: &[f32], y: &mut [f32]) {
-    let sample = sample_len(width, x, scale);
+    let sample = sample_len("norm_modulate", width, x.len(), scale.len());
     assert_eq!((x.len(), shift.len()), (y.len(), scale.len()), "norm_modulate: lengths differ");
     if sample == 0 {
         return;
     }
-    // A picture alone is cut into stretches of tokens, so that all threads have work.
-    let stretch = if x.len() == sample { width * 16 } else { sample };
+    let stretch = stretch_len(width, x.len(), sample);
     y.par_chunks_mut(stretch).zip(x.par_chunks(stretch)).enumerate().for_each(|(i, (y, x))| {
         let row = i * stretch / sample;
         let vector = row * width..(row + 1) * width;
@@ -50,7 +50,7 @@ pub fn forward(norm: Norm, width: usize, x: &[f32], shift: &[f32], scale: &[f32]
 /// # Panics
 /// The lengths do not fit together.
 pub fn backward(norm: Norm, width: usize, x: &[f32], scale: &[f32], grad_y: &[f32]) -> Gradients {
-    let sample = sample_len(width, x, scale);
+    let sample = sample_len("norm_modulate", width, x.len(), scale.len());
     assert_eq!(x.len(), grad_y.len(), "norm_modulate: lengths differ");
     let mut grads = Gradients {
         x: vec![0.0; x.len()],
@@ -81,21 +81,6 @@ pub struct Gradients {
     pub shift: Vec<f32>,
     /// Of the scale, `[B, D]`.
     pub scale: Vec<f32>,
-}
-
-/// Numbers of one sample.
-fn sample_len(width: usize, x: &[f32], vectors: &[f32]) -> usize {
-    assert!(
-        width > 0 && vectors.len().is_multiple_of(width),
-        "norm_modulate: vectors of width {width}"
-    );
-    let batch = vectors.len() / width;
-    assert!(
-        x.is_empty() || (batch > 0 && x.len().is_multiple_of(batch * width)),
-        "norm_modulate: {} numbers for {batch} vectors of width {width}",
-        x.len()
-    );
-    x.len() / batch.max(1)
 }
 
 /// Mean (0 for the RMS norm) and the factor `1 / sqrt(mean square + 1e-6)` of one token.

@@ -5,6 +5,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Isa;
+
 /// Times the threads run; the best counts, since a peak that other work disturbs is no peak.
 const TRIALS: usize = 3;
 /// Multiply-adds in flight per thread. Two units with a latency of four cycles need eight; more
@@ -80,13 +83,12 @@ impl Kernel {
     /// The widest that this processor runs.
     fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
+        match Isa::of_processor() {
+            Isa::Avx512 | Isa::Avx512Bf16 => {
                 return Self { instructions: "avx512f", lanes: 16, run: x86::with_avx512 };
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self { instructions: "avx2+fma", lanes: 8, run: x86::with_avx2 };
-            }
+            Isa::Avx2 => return Self { instructions: "avx2+fma", lanes: 8, run: x86::with_avx2 },
+            Isa::Portable => {}
         }
         Self { instructions: "portable", lanes: PORTABLE_LANES, run: portable }
     }

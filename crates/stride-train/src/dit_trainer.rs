@@ -98,9 +98,7 @@ impl DitTrainConfig {
             &format!("{width}, the width of the text encoder's output"),
         )
     }
-}
 
-impl DitTrainConfig {
     /// Where the trained model knows the empty caption.
     fn guidance(&self) -> Guidance {
         match &self.objective {

@@ -52,22 +52,11 @@ pub fn self_attention(
 ) -> Tensor<3> {
     let width = qkv.dims()[2] / 3;
     let part = |i: usize| qkv.clone().narrow(2, i * width, width);
-    attend(part(0), part(1), part(2), None, heads, gains)
+    cross_attention(part(0), part(1), part(2), None, heads, gains)
 }
 
 /// See [`cross_attention`](super::cross_attention).
 pub fn cross_attention(
-    q: Tensor<3>,
-    k: Tensor<3>,
-    v: Tensor<3>,
-    key_bias: Option<Tensor<2>>,
-    heads: usize,
-    gains: Option<(Tensor<1>, Tensor<1>)>,
-) -> Tensor<3> {
-    attend(q, k, v, key_bias, heads, gains)
-}
-
-fn attend(
     q: Tensor<3>,
     k: Tensor<3>,
     v: Tensor<3>,
@@ -118,8 +107,8 @@ pub fn follow(average: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
     average * decay + value * (1.0 - decay)
 }
 
-/// Divides by the root mean square over the last axis.
-fn rms_normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+/// Divides by the root of the mean square over the last axis plus 1e-6.
+pub fn rms_normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let mean_square = x.clone().square().mean_dim(D - 1);
     x * (mean_square + EPSILON).sqrt().recip()
 }

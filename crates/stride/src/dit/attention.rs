@@ -3,11 +3,11 @@
 use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
+use stride_kernels::fused::plain::rms_normalize;
 use stride_kernels::fused::{cross_attention, self_attention};
 
 use super::DitConfig;
 use super::linear::{self, per_token};
-use super::norm::rms_normalize;
 use super::position::Rotary;
 
 /// Self-attention over the image tokens.

@@ -6,9 +6,6 @@ use stride_kernels::norm_modulate::Norm;
 
 use super::NormKind;
 
-/// Added to the variance or mean square before the square root, as in DiT.
-const EPSILON: f64 = 1e-6;
-
 /// Normalises the last axis of `x`, `[B, T, D]`.
 pub(super) fn normalize(x: Tensor<3>, kind: NormKind) -> Tensor<3> {
     let [b, _, d] = x.dims();
@@ -23,12 +20,6 @@ impl From<NormKind> for Norm {
             NormKind::RmsNorm => Self::Rms,
         }
     }
-}
-
-/// Divides by the root mean square of the last axis.
-pub(super) fn rms_normalize<const N: usize>(x: Tensor<N>) -> Tensor<N> {
-    let mean_square = x.clone().square().mean_dim(N - 1);
-    x * (mean_square + EPSILON).sqrt().recip()
 }
 
 #[cfg(test)]
