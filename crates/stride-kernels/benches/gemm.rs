@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use stride_kernels::gemm::{Compute, Epilogue, MatrixRef, PackedRhs, Rhs, matmul};
 use stride_kernels::isa::Isa;
+use stride_kernels::peak;
 
 /// How long each shape is measured.
 const TIME: Duration = Duration::from_millis(250);
@@ -63,8 +64,11 @@ fn main() {
     let processor_time = std::env::args().any(|argument| argument == "--processor-time");
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     println!("instructions: {:?}", Isa::detect());
-    #[cfg(target_arch = "x86_64")]
-    peak::print();
+    for compute in [Compute::F32, Compute::Bf16] {
+        let peak = peak::measure(compute, 1, TIME);
+        let speed = peak.flops_per_second / 1e9;
+        println!("peak of one core, {compute:?}: {speed:.0} GFLOP/s ({})", peak.instructions);
+    }
     let mut counts = vec![1, rayon::current_num_threads()];
     counts.dedup();
     print!("{:<22}{:>8}", "M x K x N", "threads");
@@ -186,75 +190,5 @@ fn gemm_crate(a: MatrixRef, b: MatrixRef, c: &mut [f32], threads: usize) {
             false,
             parallelism,
         );
-    }
-}
-
-/// What one core can do with its registers alone.
-#[cfg(target_arch = "x86_64")]
-mod peak {
-    use std::arch::x86_64::*;
-    use std::hint::black_box;
-    use std::time::Instant;
-
-    use stride_kernels::isa::Isa;
-
-    const ROUNDS: usize = 10_000;
-    const VECTORS: usize = 12;
-
-    pub(super) fn print() {
-        type Loop = unsafe fn() -> f32;
-        let loops: [(&str, Isa, Loop, usize); 2] = [
-            ("f32 FMA", Isa::Avx512, fused_f32, 32),
-            ("bf16 pairs", Isa::Avx512Bf16, pairs_bf16, 64),
-        ];
-        for (name, isa, run, flop) in loops {
-            if Isa::of_processor() < isa {
-                continue;
-            }
-            let best = (0..200)
-                .map(|_| {
-                    let start = Instant::now();
-                    // SAFETY: the processor has these instructions.
-                    black_box(unsafe { run() });
-                    start.elapsed().as_secs_f64()
-                })
-                .fold(f64::INFINITY, f64::min);
-            let speed = 1e-9 * (ROUNDS * VECTORS * flop) as f64 / best;
-            println!("peak of one core, {name}: {speed:.0} GFLOP/s");
-        }
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn fused_f32() -> f32 {
-        let (x, y) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.25)));
-        let mut sums = [y; VECTORS];
-        for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = _mm512_fmadd_ps(*sum, x, y);
-            }
-        }
-        sum_of(sums)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn pairs_bf16() -> f32 {
-        let half = _mm512_set1_ps(black_box(0.5));
-        let x = _mm512_cvtne2ps_pbh(half, half);
-        let mut sums = [half; VECTORS];
-        for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = _mm512_dpbf16_ps(*sum, x, x);
-            }
-        }
-        sum_of(sums)
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn sum_of(vectors: [__m512; VECTORS]) -> f32 {
-        let mut sum = _mm512_setzero_ps();
-        for vector in vectors {
-            sum = _mm512_add_ps(sum, vector);
-        }
-        _mm512_reduce_add_ps(sum)
     }
 }

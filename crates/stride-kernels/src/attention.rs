@@ -117,7 +117,13 @@ impl<'a> HeadsMut<'a> {
 ///
 /// # Panics
 /// The lengths do not fit the shape.
-pub fn forward(shape: Shape, inputs: &Inputs<'_>, out: &mut [f32], log_sum_exp: &mut [f32]) {
+pub fn forward(
+    shape: Shape,
+    compute: Compute,
+    inputs: &Inputs<'_>,
+    out: &mut [f32],
+    log_sum_exp: &mut [f32],
+) {
     let Shape { batch, heads, head_dim, queries, keys } = shape;
     shape.check(inputs);
     assert_eq!(out.len(), batch * queries * heads * head_dim, "attention: length of the output");
@@ -134,13 +140,14 @@ pub fn forward(shape: Shape, inputs: &Inputs<'_>, out: &mut [f32], log_sum_exp: 
         for (first, log_sum_exp) in (0..queries).step_by(TILE).zip(log_sum_exp.chunks_mut(TILE)) {
             let rows = log_sum_exp.len();
             shape.load_queries(inputs, sample, head, first, &mut tile.q[..rows * head_dim]);
-            tile.scores(shape, rows, &keys_here);
+            tile.scores(shape, compute, rows, &keys_here);
             let bias = inputs.key_bias.map(|bias| &bias[sample * keys..(sample + 1) * keys]);
             softmax_rows(keys, bias, &mut tile.scores[..rows * keys], log_sum_exp);
             let mixed = &mut tile.mixed[..rows * head_dim];
             product(
                 MatrixRef::row_major(&tile.scores[..rows * keys], rows, keys),
                 shape.values(inputs, sample, head),
+                compute,
                 false,
                 mixed,
             );
@@ -169,6 +176,7 @@ pub fn forward(shape: Shape, inputs: &Inputs<'_>, out: &mut [f32], log_sum_exp: 
 /// The lengths do not fit the shape.
 pub fn backward(
     shape: Shape,
+    compute: Compute,
     inputs: &Inputs<'_>,
     out: &[f32],
     log_sum_exp: &[f32],
@@ -196,7 +204,7 @@ pub fn backward(
             let rows = TILE.min(queries - first);
             let q = &mut tile.q[..rows * head_dim];
             shape.load_queries(inputs, sample, head, first, q);
-            tile.scores(shape, rows, &keys_here);
+            tile.scores(shape, compute, rows, &keys_here);
             let start = (sample * heads + head) * queries + first;
             let scores = &mut tile.scores[..rows * keys];
             exp_rows(keys, bias, scores, &log_sum_exp[start..start + rows]);
@@ -204,9 +212,9 @@ pub fn backward(
             let token = sample * queries + first;
             let grad_out = head_rows(grad_out, width, token, rows, head * head_dim, head_dim);
             let p = MatrixRef::row_major(scores, rows, keys);
-            product(p.transposed(), grad_out, true, &mut grad_values);
+            product(p.transposed(), grad_out, compute, true, &mut grad_values);
             let grad_scores = &mut grad_scores[..rows * keys];
-            product(grad_out, values.transposed(), false, grad_scores);
+            product(grad_out, values.transposed(), compute, false, grad_scores);
             let out = head_rows(out, width, token, rows, head * head_dim, head_dim);
             for (row, (p, grad)) in
                 scores.chunks_exact(keys).zip(grad_scores.chunks_exact_mut(keys)).enumerate()
@@ -219,11 +227,18 @@ pub fn backward(
             product(
                 grad_scores.transposed(),
                 MatrixRef::row_major(q, rows, head_dim),
+                compute,
                 true,
                 &mut grad_keys,
             );
             let mixed = &mut tile.mixed[..rows * head_dim];
-            product(grad_scores, MatrixRef::row_major(&keys_here, keys, head_dim), false, mixed);
+            product(
+                grad_scores,
+                MatrixRef::row_major(&keys_here, keys, head_dim),
+                compute,
+                false,
+                mixed,
+            );
             for (row, grad) in mixed.chunks_exact(head_dim).enumerate() {
                 let token = token + row;
                 // SAFETY: this task alone writes this head of this sample.
@@ -362,10 +377,11 @@ impl Tile {
     }
 
     /// Scores of the first `rows` queries, without bias.
-    fn scores(&mut self, shape: Shape, rows: usize, keys: &[f32]) {
+    fn scores(&mut self, shape: Shape, compute: Compute, rows: usize, keys: &[f32]) {
         product(
             MatrixRef::row_major(&self.q[..rows * shape.head_dim], rows, shape.head_dim),
             MatrixRef::row_major(keys, shape.keys, shape.head_dim).transposed(),
+            compute,
             false,
             &mut self.scores[..rows * shape.keys],
         );
@@ -373,9 +389,9 @@ impl Tile {
 }
 
 /// `c = a b`, or `c += a b`, dense.
-fn product(a: MatrixRef<'_>, b: MatrixRef<'_>, accumulate: bool, c: &mut [f32]) {
+fn product(a: MatrixRef<'_>, b: MatrixRef<'_>, compute: Compute, accumulate: bool, c: &mut [f32]) {
     let epilogue = Epilogue { accumulate, ..Epilogue::default() };
-    gemm::matmul(a, Rhs::Plain(b), Compute::F32, &epilogue, c, b.cols);
+    gemm::matmul(a, Rhs::Plain(b), compute, &epilogue, c, b.cols);
 }
 
 vectorized! {

@@ -5,6 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::gemm::Compute;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Isa;
 
@@ -23,26 +24,27 @@ const TERM: f32 = 1e-4;
 /// The measured peak of a machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Peak {
-    /// Floating-point operations a second over all threads in f32, two for a multiply-add.
+    /// Floating-point operations a second over all threads, two for a multiply-add.
     pub flops_per_second: f64,
     /// Threads that ran.
     pub threads: usize,
-    /// Which instructions they used: `avx512f`, `avx2+fma` or `portable`.
+    /// Which instructions they used: `avx512bf16`, `avx512f`, `avx2+fma` or `portable`.
     pub instructions: &'static str,
 }
 
-/// Measures the f32 peak of `threads` threads at once.
+/// Measures the peak of `threads` threads at once in products of f32 or of bfloat16 numbers.
 ///
 /// Every thread runs independent chains x <- x a + b over registers, without memory, for
 /// `duration`; the sum of their rates is the peak, and the best of three trials counts. No
 /// product of matrices can be faster. The widest instructions among AVX-512 and AVX2 with FMA
-/// that the processor has are used. Elsewhere plain Rust is, which the compiler vectorises for the
+/// that the processor has are used, and for bfloat16 those that multiply pairs of them, if there are
+/// any; if not, it is as fast as f32. Elsewhere plain Rust is, which the compiler vectorises for the
 /// target: on 64-bit ARM to fused multiply-adds of NEON, on old x86 to SSE2 products and sums.
 ///
 /// Processors slow down when they are hot or all cores are busy, so measure beside the work.
-pub fn measure(threads: usize, duration: Duration) -> Peak {
+pub fn measure(compute: Compute, threads: usize, duration: Duration) -> Peak {
     let threads = threads.max(1);
-    let kernel = Kernel::best();
+    let kernel = Kernel::best(compute);
     let trial = |_| all_threads(kernel, threads, duration);
     let flops_per_second = (0..TRIALS).map(trial).fold(0.0, f64::max);
     Peak { flops_per_second, threads, instructions: kernel.instructions }
@@ -72,7 +74,7 @@ fn all_threads(kernel: Kernel, threads: usize, duration: Duration) -> f64 {
 #[derive(Clone, Copy)]
 struct Kernel {
     instructions: &'static str,
-    /// Numbers in a register.
+    /// Multiply-adds of an instruction.
     lanes: usize,
     /// Runs this many passes over all chains, and returns the mean of where they end, so that none
     /// can be left out.
@@ -81,9 +83,14 @@ struct Kernel {
 
 impl Kernel {
     /// The widest that this processor runs.
-    fn best() -> Self {
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "f32 alone"))]
+    fn best(compute: Compute) -> Self {
         #[cfg(target_arch = "x86_64")]
         match Isa::of_processor() {
+            Isa::Avx512Bf16 if compute == Compute::Bf16 => {
+                let run = x86::with_avx512_bf16;
+                return Self { instructions: "avx512bf16", lanes: 32, run };
+            }
             Isa::Avx512 | Isa::Avx512Bf16 => {
                 return Self { instructions: "avx512f", lanes: 16, run: x86::with_avx512 };
             }
@@ -123,8 +130,8 @@ fn multiply_add(x: f32, factor: f32, term: f32) -> f32 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        _mm256_cvtss_f32, _mm256_fmadd_ps, _mm256_set1_ps, _mm512_cvtss_f32, _mm512_fmadd_ps,
-        _mm512_set1_ps,
+        _mm256_cvtss_f32, _mm256_fmadd_ps, _mm256_set1_ps, _mm512_cvtne2ps_pbh, _mm512_cvtss_f32,
+        _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_mask_mov_ps, _mm512_set1_ps,
     };
     use std::hint::black_box;
 
@@ -138,6 +145,29 @@ mod x86 {
     pub(super) fn with_avx2(passes: u64) -> f32 {
         // SAFETY: `Kernel::best` hands this function out only where the processor has AVX2 and FMA.
         unsafe { avx2(passes) }
+    }
+
+    pub(super) fn with_avx512_bf16(passes: u64) -> f32 {
+        // SAFETY: `Kernel::best` hands this function out only where the processor has AVX512-BF16.
+        unsafe { avx512_bf16(passes) }
+    }
+
+    /// x <- x + a a - a a, which stays 0.5.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn avx512_bf16(passes: u64) -> f32 {
+        let factor = _mm512_set1_ps(black_box(FACTOR));
+        let opposite = _mm512_set1_ps(black_box(-FACTOR));
+        // Each instruction adds the products of neighbours, here opposite ones.
+        let mixed = _mm512_mask_mov_ps(factor, 0xaaaa, opposite);
+        let (same, mixed) =
+            (_mm512_cvtne2ps_pbh(factor, factor), _mm512_cvtne2ps_pbh(mixed, mixed));
+        let mut chains = [_mm512_set1_ps(0.5); CHAINS];
+        for _ in 0..passes {
+            for x in &mut chains {
+                *x = _mm512_dpbf16_ps(*x, same, mixed);
+            }
+        }
+        chains.into_iter().map(|x| _mm512_cvtss_f32(x)).sum::<f32>() / CHAINS as f32
     }
 
     #[target_feature(enable = "avx512f")]
@@ -171,14 +201,14 @@ mod tests {
 
     #[test]
     fn a_processor_does_more_than_a_tenth_of_a_gigaflop() {
-        let peak = measure(2, Duration::from_millis(5));
+        let peak = measure(Compute::F32, 2, Duration::from_millis(5));
         assert_eq!(peak.threads, 2);
         assert!(peak.flops_per_second > 1e8 && peak.flops_per_second.is_finite(), "{peak:?}");
     }
 
     #[test]
     fn every_kernel_follows_the_same_chain() {
-        let wide = Kernel::best();
+        let wide = Kernel::best(Compute::F32);
         for passes in [1, 10, 100] {
             let expected = (0..passes).fold(0.5f32, |x, _| multiply_add(x, FACTOR, TERM));
             for end in [portable(passes), (wide.run)(passes)] {
@@ -186,6 +216,10 @@ mod tests {
                 println!("{passes} passes: error {error:e}");
                 assert!(error < 1e-5, "{passes} passes: {end} for {expected}");
             }
+        }
+        let pairs = Kernel::best(Compute::Bf16);
+        if pairs.instructions == "avx512bf16" {
+            assert_eq!((pairs.run)(100), 0.5);
         }
     }
 }

@@ -10,6 +10,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use stride::weights::{self, StoredDtype};
+use stride_kernels::fused::Precision;
+use stride_kernels::gemm::Compute;
 use stride_kernels::workers::{Workers, split_evenly};
 
 use crate::TrainError;
@@ -118,6 +120,9 @@ pub struct TrainState<M: Module> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopConfig {
+    /// What products of the training steps round their factors to, `"f32"` or `"bf16"`; weights,
+    /// gradients and moments are f32 either way, and reports are computed in f32.
+    pub compute_dtype: Compute,
     /// Length of the run.
     pub budget: Budget,
     /// Learning rate over the run.
@@ -281,6 +286,7 @@ pub fn train_loop<T: Trainee>(
             at.step
         ));
     }
+    let precision = Precision::training(config.compute_dtype);
     let workers = Workers::per_core()
         .map_err(|source| TrainError::Threads { problem: source.to_string() })?;
     let mut metrics = Metrics::open(run_dir, at.step)?;
@@ -298,7 +304,7 @@ pub fn train_loop<T: Trainee>(
             break true;
         }
         let lr_factor = config.schedule.factor(at.step, fraction);
-        averages.add(step(trainee, &mut state, &info, lr_factor, &workers)?);
+        averages.add(step(trainee, &mut state, &info, lr_factor, &precision, &workers)?);
         at.step += 1;
         at.optimizer_steps = state.optimizer.steps();
         at.elapsed_seconds = clock.seconds();
@@ -338,13 +344,15 @@ fn step<T: Trainee>(
     state: &mut TrainState<T::Model>,
     at: &StepInfo,
     lr_factor: f64,
+    precision: &Precision,
     workers: &Workers,
 ) -> Result<StepValues, TrainError> {
     let rows = trainee.batch_size();
     let shares = workers.run(split_evenly(rows, workers.count()), |range| {
         let share = range.len();
         let model = with_own_leaves(state.model());
-        let StepLoss { loss, parts } = trainee.loss(&model, state, at, range)?;
+        let StepLoss { loss, parts } =
+            precision.scope(|| trainee.loss(&model, state, at, range))?;
         let weighted = loss.clone().mul_scalar(share as f64 / rows as f64);
         let gradients = NamedGradients::of(&weighted, &model);
         let mean = loss.inner().into_data().iter::<f64>().sum();

@@ -10,25 +10,12 @@ use super::storage::{Dense, tensor};
 use crate::activation::{self, Activation};
 use crate::attention::{self, Heads, HeadsMut, Inputs, Shape};
 use crate::gated_residual;
-use crate::gemm::{self, Compute, Epilogue, MatrixRef, Rhs};
+use crate::gemm::Compute;
 use crate::norm_modulate::{self, Norm};
 
 /// The operations of [`fused`](super) on backend tensors.
 #[backend_extension(Autodiff, Flex)]
 pub(super) trait FusedOps: Backend {
-    /// `x weight + bias`.
-    fn linear(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-    /// An activation of `x weight + bias`.
-    fn linear_activate(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        activation: Activation,
-    ) -> FloatTensor<Self>;
     /// An activation.
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
     /// `norm(x) (1 + scale) + shift`.
@@ -45,13 +32,14 @@ pub(super) trait FusedOps: Backend {
         gate: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
     /// Attention within rows of queries, keys and values.
-    fn self_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+    fn self_attention(qkv: FloatTensor<Self>, heads: usize, compute: Compute) -> FloatTensor<Self>;
     /// The same with normalised queries and keys.
     fn normed_self_attention(
         qkv: FloatTensor<Self>,
         q_gain: FloatTensor<Self>,
         k_gain: FloatTensor<Self>,
         heads: usize,
+        compute: Compute,
     ) -> FloatTensor<Self>;
     /// Attention of queries to other tokens' keys and values.
     fn cross_attention(
@@ -60,6 +48,7 @@ pub(super) trait FusedOps: Backend {
         v: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
         heads: usize,
+        compute: Compute,
     ) -> FloatTensor<Self>;
     /// The same with normalised queries and keys.
     fn normed_cross_attention(
@@ -70,23 +59,11 @@ pub(super) trait FusedOps: Backend {
         k_gain: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
         heads: usize,
+        compute: Compute,
     ) -> FloatTensor<Self>;
 }
 
 impl FusedOps for Flex {
-    fn linear(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        linear([x, weight, bias]).0
-    }
-
-    fn linear_activate(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        activation: Activation,
-    ) -> FlexTensor {
-        product(&Dense::new(x), &Dense::new(weight), bias, Some(activation))
-    }
-
     fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
         activate([x], activation).0
     }
@@ -104,8 +81,8 @@ impl FusedOps for Flex {
         gated_residual([x, y, gate]).0
     }
 
-    fn self_attention(qkv: FlexTensor, heads: usize) -> FlexTensor {
-        self_attention(qkv, None, heads, |[qkv], _| [qkv]).0
+    fn self_attention(qkv: FlexTensor, heads: usize, compute: Compute) -> FlexTensor {
+        self_attention(qkv, None, heads, compute, |[qkv], _| [qkv]).0
     }
 
     fn normed_self_attention(
@@ -113,8 +90,9 @@ impl FusedOps for Flex {
         q_gain: FlexTensor,
         k_gain: FlexTensor,
         heads: usize,
+        compute: Compute,
     ) -> FlexTensor {
-        self_attention(qkv, Some([q_gain, k_gain]), heads, |[qkv], _| [qkv]).0
+        self_attention(qkv, Some([q_gain, k_gain]), heads, compute, |[qkv], _| [qkv]).0
     }
 
     fn cross_attention(
@@ -123,8 +101,9 @@ impl FusedOps for Flex {
         v: FlexTensor,
         key_bias: FlexTensor,
         heads: usize,
+        compute: Compute,
     ) -> FlexTensor {
-        cross_attention([q, k, v], None, key_bias, heads, |qkv, _| qkv).0
+        cross_attention([q, k, v], None, key_bias, heads, compute, |qkv, _| qkv).0
     }
 
     fn normed_cross_attention(
@@ -135,30 +114,13 @@ impl FusedOps for Flex {
         k_gain: FlexTensor,
         key_bias: FlexTensor,
         heads: usize,
+        compute: Compute,
     ) -> FlexTensor {
-        cross_attention([q, k, v], Some([q_gain, k_gain]), key_bias, heads, |qkv, _| qkv).0
+        cross_attention([q, k, v], Some([q_gain, k_gain]), key_bias, heads, compute, |qkv, _| qkv).0
     }
 }
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
-    fn linear(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        record::<C, 3>([x, weight, bias], linear)
-    }
-
-    fn linear_activate(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        // The gradient needs what goes into the activation, so it is kept.
-        Self::activate(Self::linear(x, weight, bias), activation)
-    }
-
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         record::<C, 1>([x], |x| activate(x, activation))
     }
@@ -180,8 +142,8 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         record::<C, 3>([x, y, gate], gated_residual)
     }
 
-    fn self_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-        record::<C, 1>([qkv], |[qkv]| self_attention(qkv, None, heads, |[qkv], _| [qkv]))
+    fn self_attention(qkv: FloatTensor<Self>, heads: usize, compute: Compute) -> FloatTensor<Self> {
+        record::<C, 1>([qkv], |[qkv]| self_attention(qkv, None, heads, compute, |[qkv], _| [qkv]))
     }
 
     fn normed_self_attention(
@@ -189,9 +151,10 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         q_gain: FloatTensor<Self>,
         k_gain: FloatTensor<Self>,
         heads: usize,
+        compute: Compute,
     ) -> FloatTensor<Self> {
         record::<C, 3>([qkv, q_gain, k_gain], |[qkv, q_gain, k_gain]| {
-            self_attention(qkv, Some([q_gain, k_gain]), heads, |[qkv], gains| {
+            self_attention(qkv, Some([q_gain, k_gain]), heads, compute, |[qkv], gains| {
                 let [q_gain, k_gain] = gains.expect("gains were given");
                 [qkv, q_gain, k_gain]
             })
@@ -204,9 +167,12 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         v: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
         heads: usize,
+        compute: Compute,
     ) -> FloatTensor<Self> {
         let key_bias = key_bias.into_primitive();
-        record::<C, 3>([q, k, v], |qkv| cross_attention(qkv, None, key_bias, heads, |qkv, _| qkv))
+        record::<C, 3>([q, k, v], |qkv| {
+            cross_attention(qkv, None, key_bias, heads, compute, |qkv, _| qkv)
+        })
     }
 
     fn normed_cross_attention(
@@ -217,69 +183,17 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         k_gain: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
         heads: usize,
+        compute: Compute,
     ) -> FloatTensor<Self> {
         let key_bias = key_bias.into_primitive();
         record::<C, 5>([q, k, v, q_gain, k_gain], |[q, k, v, q_gain, k_gain]| {
             let gains = Some([q_gain, k_gain]);
-            cross_attention([q, k, v], gains, key_bias, heads, |[q, k, v], gains| {
+            cross_attention([q, k, v], gains, key_bias, heads, compute, |[q, k, v], gains| {
                 let [q_gain, k_gain] = gains.expect("gains were given");
                 [q, k, v, q_gain, k_gain]
             })
         })
     }
-}
-
-/// `x weight + bias`, or an activation of it.
-fn product(
-    x: &Dense,
-    weight: &Dense,
-    bias: FlexTensor,
-    activation: Option<Activation>,
-) -> FlexTensor {
-    let bias = Dense::new(bias);
-    let ([rows, inner], [_, width]) = (x.dims(), weight.dims());
-    let mut y = vec![0.0; rows * width];
-    let epilogue = Epilogue { bias: Some(bias.values()), activation, ..Epilogue::default() };
-    gemm::matmul(
-        MatrixRef::row_major(x.values(), rows, inner),
-        Rhs::Plain(MatrixRef::row_major(weight.values(), inner, width)),
-        Compute::F32,
-        &epilogue,
-        &mut y,
-        width,
-    );
-    tensor(y, [rows, width])
-}
-
-fn linear([x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, BackwardPass<3>) {
-    let (x, weight) = (Dense::new(x), Dense::new(weight));
-    let ([rows, inner], [_, width]) = (x.dims(), weight.dims());
-    let y = product(&x, &weight, bias, None);
-    let backward = move |grad: FlexTensor| {
-        let grad = Dense::new(grad);
-        let grad_rows = MatrixRef::row_major(grad.values(), rows, width);
-        let product = |a: MatrixRef<'_>, b: MatrixRef<'_>| {
-            let mut c = vec![0.0; a.rows * b.cols];
-            gemm::matmul(a, Rhs::Plain(b), Compute::F32, &Epilogue::default(), &mut c, b.cols);
-            c
-        };
-        let weight = MatrixRef::row_major(weight.values(), inner, width);
-        let grad_x = product(grad_rows, weight.transposed());
-        let x = MatrixRef::row_major(x.values(), rows, inner);
-        let grad_weight = product(x.transposed(), grad_rows);
-        let mut grad_bias = vec![0.0; width];
-        for row in grad.values().chunks_exact(width.max(1)) {
-            for (sum, value) in grad_bias.iter_mut().zip(row) {
-                *sum += value;
-            }
-        }
-        [
-            tensor(grad_x, [rows, inner]),
-            tensor(grad_weight, [inner, width]),
-            tensor(grad_bias, [width]),
-        ]
-    };
-    (y, BackwardPass::new(backward))
 }
 
 fn activate([x]: [FlexTensor; 1], function: Activation) -> (FlexTensor, BackwardPass<1>) {
@@ -329,6 +243,7 @@ fn self_attention<const N: usize>(
     qkv: FlexTensor,
     gains: Option<[FlexTensor; 2]>,
     heads: usize,
+    compute: Compute,
     order: fn([FlexTensor; 1], Option<[FlexTensor; 2]>) -> [FlexTensor; N],
 ) -> (FlexTensor, BackwardPass<N>) {
     let qkv = Dense::new(qkv);
@@ -336,7 +251,7 @@ fn self_attention<const N: usize>(
     let [batch, tokens, triple] = qkv.dims();
     let width = triple / 3;
     let shape = Shape { batch, heads, head_dim: width / heads, queries: tokens, keys: tokens };
-    let (out, log_sum_exp) = attend(shape, &self_inputs(&qkv, &gains, width));
+    let (out, log_sum_exp) = attend(shape, compute, &self_inputs(&qkv, &gains, width));
     let output = tensor(out, [batch, tokens, width]);
     let out = Dense::new(output.clone());
     let backward = move |grad: FlexTensor| {
@@ -344,6 +259,7 @@ fn self_attention<const N: usize>(
         let mut grad_qkv = vec![0.0; qkv.values().len()];
         let grad_gains = attention::backward(
             shape,
+            compute,
             &self_inputs(&qkv, &gains, width),
             out.values(),
             &log_sum_exp,
@@ -372,6 +288,7 @@ fn cross_attention<const N: usize>(
     gains: Option<[FlexTensor; 2]>,
     key_bias: FlexTensor,
     heads: usize,
+    compute: Compute,
     order: fn([FlexTensor; 3], Option<[FlexTensor; 2]>) -> [FlexTensor; N],
 ) -> (FlexTensor, BackwardPass<N>) {
     let qkv = qkv.map(Dense::new);
@@ -379,7 +296,7 @@ fn cross_attention<const N: usize>(
     let key_bias = Dense::new(key_bias);
     let ([batch, queries, width], [_, keys, _]) = (qkv[0].dims(), qkv[1].dims());
     let shape = Shape { batch, heads, head_dim: width / heads, queries, keys };
-    let (out, log_sum_exp) = attend(shape, &cross_inputs(&qkv, &gains, &key_bias, width));
+    let (out, log_sum_exp) = attend(shape, compute, &cross_inputs(&qkv, &gains, &key_bias, width));
     let output = tensor(out, [batch, queries, width]);
     let out = Dense::new(output.clone());
     let backward = move |grad: FlexTensor| {
@@ -388,6 +305,7 @@ fn cross_attention<const N: usize>(
         let [mut q, mut k, mut v] = qkv.each_ref().map(zeros);
         let grad_gains = attention::backward(
             shape,
+            compute,
             &cross_inputs(&qkv, &gains, &key_bias, width),
             out.values(),
             &log_sum_exp,
@@ -425,10 +343,10 @@ fn gain_tensors(grads: Option<[Vec<f32>; 2]>) -> Option<[FlexTensor; 2]> {
 }
 
 /// The output and the logarithms of the softmax's denominators.
-fn attend(shape: Shape, inputs: &Inputs<'_>) -> (Vec<f32>, Vec<f32>) {
+fn attend(shape: Shape, compute: Compute, inputs: &Inputs<'_>) -> (Vec<f32>, Vec<f32>) {
     let Shape { batch, heads, head_dim, queries, .. } = shape;
     let mut out = vec![0.0; batch * queries * heads * head_dim];
     let mut log_sum_exp = vec![0.0; batch * heads * queries];
-    attention::forward(shape, inputs, &mut out, &mut log_sum_exp);
+    attention::forward(shape, compute, inputs, &mut out, &mut log_sum_exp);
     (out, log_sum_exp)
 }

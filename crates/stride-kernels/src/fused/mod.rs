@@ -4,48 +4,39 @@
 //! every other device and type it is composed of the library's operations ([`plain`]).
 
 use burn::backend::{Dispatch, DispatchDevice};
+use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::norm_modulate::Norm;
 use extension::FusedOps;
+pub use precision::Precision;
 use update::UpdateOps;
 
 mod extension;
+mod linear;
 pub mod plain;
+mod precision;
 mod record;
 mod storage;
 mod update;
 
-/// `y = x weight + bias`: `x` is `[R, K]`, `weight` `[K, N]`, `bias` `[N]`, the result `[R, N]`.
-pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    if !is_fused(&x) {
-        return plain::linear(x, weight, bias);
-    }
-    Tensor::from_dispatch(Dispatch::linear(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-    ))
+/// `y = x weight + bias` of a layer over the last axis of `x`: `[.., K]` to `[.., N]`.
+///
+/// Whatever stands before the last axis goes through as the rows of one matrix: with a batch axis
+/// the library's backward pass would make one gradient of the weight a sample and add them up.
+pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    of_rows(x, |rows| linear::on_rows(layer, rows, None))
 }
 
 /// [`linear`] followed by an activation, in one pass where no gradient is wanted.
-pub fn linear_activate(
-    x: Tensor<2>,
-    weight: Tensor<2>,
-    bias: Tensor<1>,
+pub fn linear_activate<const D: usize>(
+    layer: &Linear,
+    x: Tensor<D>,
     activation: Activation,
-) -> Tensor<2> {
-    if !is_fused(&x) {
-        return plain::activate(plain::linear(x, weight, bias), activation);
-    }
-    Tensor::from_dispatch(Dispatch::linear_activate(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        activation,
-    ))
+) -> Tensor<D> {
+    of_rows(x, |rows| linear::on_rows(layer, rows, Some(activation)))
 }
 
 /// The activation of every number of `x`.
@@ -96,11 +87,12 @@ pub fn self_attention(
     if !is_fused(&qkv) {
         return plain::self_attention(qkv, heads, gains);
     }
-    let qkv = qkv.into_dispatch();
+    let (qkv, compute) = (qkv.into_dispatch(), precision::compute());
     Tensor::from_dispatch(match gains {
-        None => Dispatch::self_attention(qkv, heads),
+        None => Dispatch::self_attention(qkv, heads, compute),
         Some((q, k)) => {
-            Dispatch::normed_self_attention(qkv, q.into_dispatch(), k.into_dispatch(), heads)
+            let (q, k) = (q.into_dispatch(), k.into_dispatch());
+            Dispatch::normed_self_attention(qkv, q, k, heads, compute)
         }
     })
 }
@@ -123,9 +115,9 @@ pub fn cross_attention(
     let [batch, keys, _] = k.dims();
     let key_bias = key_bias.unwrap_or_else(|| Tensor::zeros([batch, keys], &q.device()));
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
-    let key_bias = key_bias.into_dispatch();
+    let (key_bias, compute) = (key_bias.into_dispatch(), precision::compute());
     Tensor::from_dispatch(match gains {
-        None => Dispatch::cross_attention(q, k, v, key_bias, heads),
+        None => Dispatch::cross_attention(q, k, v, key_bias, heads, compute),
         Some((q_gain, k_gain)) => Dispatch::normed_cross_attention(
             q,
             k,
@@ -134,6 +126,7 @@ pub fn cross_attention(
             k_gain.into_dispatch(),
             key_bias,
             heads,
+            compute,
         ),
     })
 }
@@ -173,6 +166,16 @@ pub fn follow(average: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
         value.into_dispatch(),
         decay as f32,
     ))
+}
+
+/// `[.., K]` to `[.., N]` by a function of rows, `[R, K]` to `[R, N]`.
+fn of_rows<const D: usize>(x: Tensor<D>, f: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<D> {
+    let mut dims = x.dims();
+    let width = dims[D - 1];
+    let rows: usize = dims[..D - 1].iter().product();
+    let y = f(x.reshape([rows, width]));
+    dims[D - 1] = y.dims()[1];
+    y.reshape(dims)
 }
 
 /// Whether the kernels of this crate serve a tensor.

@@ -1,9 +1,11 @@
 //! Every fused operation against the plain one: outputs and gradients in f32 against f64, and the
 //! plain gradients against differences.
 
+use burn::module::{Param, ParamId};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::*;
+use crate::gemm::Compute;
 
 /// Numbers in [-1.5, 1.5] that look random.
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
@@ -80,22 +82,39 @@ fn check(name: &str, lengths: &[usize], operation: &dyn Fn(&[Tensor<1>]) -> Tens
     }
 }
 
+/// A layer of a flat weight and a bias.
+fn layer(parts: &[Tensor<1>], dims: [usize; 2]) -> Linear {
+    Linear {
+        weight: Param::initialized(ParamId::new(), parts[0].clone().reshape(dims)),
+        bias: parts.get(1).map(|bias| Param::initialized(ParamId::new(), bias.clone())),
+    }
+}
+
 #[test]
 fn linear_agrees() {
     for [rows, inner, width] in [[1, 3, 5], [70, 40, 96], [33, 130, 17]] {
         check("linear", &[rows * inner, inner * width, width], &|x| {
-            let (input, weight) =
-                (x[0].clone().reshape([rows, inner]), x[1].clone().reshape([inner, width]));
-            linear(input, weight, x[2].clone()).reshape([-1])
+            let input = x[0].clone().reshape([rows, inner]);
+            linear(&layer(&x[1..], [inner, width]), input).reshape([-1])
         });
     }
+}
+
+#[test]
+fn a_layer_without_a_bias_and_any_number_of_axes_before_the_last() {
+    check("linear of a batch", &[2 * 3 * 4, 4 * 5], &|x| {
+        let input = x[0].clone().reshape([2, 3, 4]);
+        let y = linear(&layer(&x[1..], [4, 5]), input);
+        assert_eq!(y.dims(), [2, 3, 5]);
+        y.reshape([-1])
+    });
 }
 
 #[test]
 fn a_transposed_view_is_read_as_what_it_is() {
     check("linear of a view", &[6 * 4, 6 * 5, 5], &|x| {
         let input = x[0].clone().reshape([6, 4]).transpose();
-        linear(input, x[1].clone().reshape([6, 5]), x[2].clone()).reshape([-1])
+        linear(&layer(&x[1..], [6, 5]), input).reshape([-1])
     });
 }
 
@@ -109,8 +128,8 @@ fn activations_agree() {
 #[test]
 fn an_activation_on_the_way_out_is_the_same() {
     let operation = |x: &[Tensor<1>]| {
-        let (input, weight) = (x[0].clone().reshape([20, 9]), x[1].clone().reshape([9, 50]));
-        linear_activate(input, weight, x[2].clone(), Activation::GeluTanh).reshape([-1])
+        let input = x[0].clone().reshape([20, 9]);
+        linear_activate(&layer(&x[1..], [9, 50]), input, Activation::GeluTanh).reshape([-1])
     };
     check("linear and activation", &[20 * 9, 9 * 50, 50], &operation);
     let values = [numbers(20 * 9, 0), numbers(9 * 50, 1), numbers(50, 2)];
@@ -174,6 +193,81 @@ fn cross_attention_agrees() {
             cross_attention(tokens(0, t), tokens(1, l), tokens(2, l), Some(bias), heads, gains)
                 .reshape([-1])
         });
+    }
+}
+
+/// Outputs and gradients in f32 and in bf16, each flat.
+fn in_both_precisions(
+    lengths: &[usize],
+    operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>,
+) -> [Vec<f64>; 2] {
+    let values: Vec<_> = lengths.iter().enumerate().map(|(i, &n)| numbers(n, i)).collect();
+    [Compute::F32, Compute::Bf16].map(|compute| {
+        // Only the forward pass is inside; the backward pass keeps to its precision.
+        let inside = |x: &[Tensor<1>]| Precision::training(compute).scope(|| operation(x));
+        let (out, grads) = run(&values, DType::F32, &inside);
+        [vec![out], grads].concat().concat()
+    })
+}
+
+#[test]
+fn bf16_rounds_what_is_multiplied_forwards_and_backwards() {
+    let [t, heads, head_dim] = [70, 2, 16];
+    let d = heads * head_dim;
+    let products: [(&str, Vec<usize>, Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>); 2] = [
+        (
+            "linear",
+            vec![60 * 40, 40 * 96, 96],
+            Box::new(|x| {
+                linear(&layer(&x[1..], [40, 96]), x[0].clone().reshape([60, 40])).reshape([-1])
+            }),
+        ),
+        (
+            "attention",
+            vec![t * 3 * d],
+            Box::new(move |x| {
+                self_attention(x[0].clone().reshape([1, t, 3 * d]), heads, None).reshape([-1])
+            }),
+        ),
+    ];
+    for (name, lengths, operation) in products {
+        let [full, half] = in_both_precisions(&lengths, &operation);
+        assert_ne!(full, half, "{name}: nothing was rounded");
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let difference: Vec<f64> = full.iter().zip(&half).map(|(x, y)| x - y).collect();
+        let error = norm(&difference) / norm(&full);
+        assert!(error < 1e-2, "{name}: relative error {error:.1e}");
+    }
+}
+
+#[test]
+fn the_precision_before_is_back_after_a_scope() {
+    let half = Precision::training(Compute::Bf16);
+    let inside = || Precision::inference(Compute::F32).scope(precision::compute);
+    assert_eq!(half.scope(|| (inside(), precision::compute())), (Compute::F32, Compute::Bf16));
+    let panicked = std::panic::catch_unwind(|| half.scope(|| panic!("on purpose")));
+    assert!(panicked.is_err());
+    assert_eq!(precision::compute(), Compute::F32);
+}
+
+#[test]
+fn packed_weights_give_the_same_numbers_and_are_kept() {
+    let device = Device::flex();
+    for compute in [Compute::F32, Compute::Bf16] {
+        let parts = inputs(&[numbers(40 * 96, 1), numbers(96, 2)], DType::F32, &device);
+        let first = layer(&parts, [40, 96]);
+        let input = Tensor::<1>::from_floats(numbers(60 * 40, 0).as_slice(), &device);
+        let run = |precision: &Precision, layer: &Linear| {
+            to_f64(precision.scope(|| linear(layer, input.clone().reshape([60, 40]))).reshape([-1]))
+        };
+        let keeping = Precision::inference(compute);
+        let expected = run(&Precision::training(compute), &first);
+        assert_eq!(run(&keeping, &first), expected);
+        // The same identity with another weight shows that the packed one is used.
+        let mut other = layer(&[parts[0].clone() * 2.0, parts[1].clone()], [40, 96]);
+        other.weight.id = first.weight.id;
+        assert_eq!(run(&keeping, &other), expected);
+        assert_ne!(run(&Precision::inference(compute), &other), expected);
     }
 }
 

@@ -14,6 +14,8 @@ mod share;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 pub use bfloat16::round_to_bf16;
 pub use epilogue::Epilogue;
 pub use matrix::MatrixRef;
@@ -23,9 +25,11 @@ use self::share::Target;
 use crate::isa::Isa;
 
 /// What the inputs of a product are rounded to; sums are always f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compute {
     /// Inputs are taken as they are.
+    #[default]
     F32,
     /// Inputs are rounded to bfloat16, to the nearest, ties to even. Twice as fast where the
     /// processor multiplies bfloat16 pairs, which also takes subnormal inputs and products as 0.

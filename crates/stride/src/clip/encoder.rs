@@ -113,12 +113,12 @@ impl ClipAttention {
         let [rows, width] = x.dims();
         let shape = [rows / length, length, self.num_heads, width / self.num_heads];
         let heads = |x: Tensor<2>| x.reshape(shape).swap_dims(1, 2);
-        let q = heads(apply(&self.q_proj, x.clone()));
-        let k = heads(apply(&self.k_proj, x.clone()));
-        let v = heads(apply(&self.v_proj, x));
+        let q = heads(fused::linear(&self.q_proj, x.clone()));
+        let k = heads(fused::linear(&self.k_proj, x.clone()));
+        let v = heads(fused::linear(&self.v_proj, x));
         let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
         let mixed = attention(q, k, v, None, None, options);
-        apply(&self.out_proj, mixed.swap_dims(1, 2).reshape([rows, width]))
+        fused::linear(&self.out_proj, mixed.swap_dims(1, 2).reshape([rows, width]))
     }
 }
 
@@ -136,23 +136,11 @@ impl ClipMlp {
     /// `fc2(activation(fc1(x)))`; `[B L, D]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let x = match self.activation {
-            HiddenAct::QuickGelu => {
-                let (weight, bias) = (self.fc1.weight.val(), bias(&self.fc1));
-                fused::linear_activate(x, weight, bias, Activation::QuickGelu)
-            }
-            HiddenAct::Gelu => gelu(apply(&self.fc1, x)),
+            HiddenAct::QuickGelu => fused::linear_activate(&self.fc1, x, Activation::QuickGelu),
+            HiddenAct::Gelu => gelu(fused::linear(&self.fc1, x)),
         };
-        apply(&self.fc2, x)
+        fused::linear(&self.fc2, x)
     }
-}
-
-/// `x weight + bias` on rows.
-fn apply(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
-    fused::linear(x, layer.weight.val(), bias(layer))
-}
-
-fn bias(layer: &Linear) -> Tensor<1> {
-    layer.bias.as_ref().expect("all layers of the encoder have a bias").val()
 }
 
 /// Products whose result is added to the residual stream start smaller, the more layers add to it.

@@ -4,6 +4,7 @@ use burn::module::{Initializer, Module};
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Int, IntDType, Tensor};
 use safetensors::SafeTensors;
+use stride_kernels::fused;
 
 use super::config::{ClipConfigError, ClipTextConfig};
 use super::encoder::ClipEncoder;
@@ -112,7 +113,7 @@ impl ClipTextModel {
     pub fn forward(&self, token_ids: Tensor<2, Int>) -> TextContext {
         let mut context = self.text_model.forward(token_ids);
         if let Some(projection) = &self.text_projection {
-            context.pooled = projection.forward(context.pooled);
+            context.pooled = fused::linear(projection, context.pooled);
         }
         context
     }

@@ -4,10 +4,10 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use stride_kernels::fused::plain::rms_normalize;
-use stride_kernels::fused::{cross_attention, self_attention};
+use stride_kernels::fused::{self, cross_attention, self_attention};
 
 use super::DitConfig;
-use super::linear::{self, per_token};
+use super::linear;
 use super::position::Rotary;
 
 /// Self-attention over the image tokens.
@@ -35,12 +35,12 @@ impl SelfAttention {
 
     /// `[B, T, D]` to `[B, T, D]`.
     pub(super) fn forward(&self, x: Tensor<3>, rotary: Option<&Rotary>) -> Tensor<3> {
-        let qkv = per_token(&self.qkv, x); // [B, T, 3 D]
+        let qkv = fused::linear(&self.qkv, x); // [B, T, 3 D]
         let mixed = match rotary {
             None => self_attention(qkv, self.num_heads, gains(&self.q_norm, &self.k_norm)),
             Some(rotary) => self.rotated(qkv, rotary),
         };
-        per_token(&self.proj, mixed)
+        fused::linear(&self.proj, mixed)
     }
 
     /// Attention with queries and keys turned by their position: `[B, T, 3 D]` to `[B, T, D]`.
@@ -94,11 +94,11 @@ impl CrossAttention {
 
     /// `x` `[B, T, D]`, `context` `[B, L, E]`, `bias` `[B, L]` added to the scores.
     pub(super) fn forward(&self, x: Tensor<3>, context: Tensor<3>, bias: Tensor<2>) -> Tensor<3> {
-        let q = per_token(&self.to_q, x);
-        let k = per_token(&self.to_k, context.clone());
-        let v = per_token(&self.to_v, context);
+        let q = fused::linear(&self.to_q, x);
+        let k = fused::linear(&self.to_k, context.clone());
+        let v = fused::linear(&self.to_v, context);
         let gains = gains(&self.q_norm, &self.k_norm);
-        per_token(&self.to_out, cross_attention(q, k, v, Some(bias), self.num_heads, gains))
+        fused::linear(&self.to_out, cross_attention(q, k, v, Some(bias), self.num_heads, gains))
     }
 }
 

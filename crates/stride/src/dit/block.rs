@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
-use stride_kernels::fused::{gated_residual, norm_modulate};
+use stride_kernels::fused::{self, gated_residual, norm_modulate};
 
 use super::attention::{CrossAttention, SelfAttention};
 use super::norm::normalize;
@@ -53,7 +53,7 @@ impl DitBlock {
         rotary: Option<&Rotary>,
     ) -> Tensor<3> {
         let [b, _, d] = x.dims();
-        let vectors = self.modulation.forward(condition).reshape([b, 6, d]);
+        let vectors = fused::linear(&self.modulation, condition).reshape([b, 6, d]);
         let vector = |i: usize| vectors.clone().narrow(1, i, 1); // [B, 1, D]
 
         let h = norm_modulate(x.clone(), self.norm.into(), vector(0), vector(1));

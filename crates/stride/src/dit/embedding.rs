@@ -2,7 +2,9 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, TensorData, activation::silu};
+use burn::tensor::{Device, Tensor, TensorData};
+use stride_kernels::activation::Activation;
+use stride_kernels::fused;
 
 use super::linear;
 
@@ -31,8 +33,8 @@ impl ScalarEmbedder {
     }
 
     pub(super) fn forward(&self, value: Tensor<1>) -> Tensor<2> {
-        let hidden = self.linear_1.forward(sinusoid(value));
-        self.linear_2.forward(silu(hidden))
+        let hidden = fused::linear_activate(&self.linear_1, sinusoid(value), Activation::Silu);
+        fused::linear(&self.linear_2, hidden)
     }
 }
 

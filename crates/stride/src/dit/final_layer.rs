@@ -3,10 +3,9 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
-use stride_kernels::fused::norm_modulate;
+use stride_kernels::fused::{self, norm_modulate};
 
-use super::linear::{self, per_token};
-use super::{DitConfig, NormKind};
+use super::{DitConfig, NormKind, linear};
 
 /// Normalise, modulate, project D to the p p C numbers of a patch; all zero at the start.
 #[derive(Module, Debug)]
@@ -30,8 +29,8 @@ impl FinalLayer {
     /// `x` `[B, T, D]`, `condition` `[B, D]` (after SiLU), to `[B, T, p p C]`.
     pub(super) fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
         let [b, _, d] = x.dims();
-        let vectors = self.modulation.forward(condition).reshape([b, 2, d]);
+        let vectors = fused::linear(&self.modulation, condition).reshape([b, 2, d]);
         let vector = |i: usize| vectors.clone().narrow(1, i, 1); // [B, 1, D]
-        per_token(&self.linear, norm_modulate(x, self.norm.into(), vector(0), vector(1)))
+        fused::linear(&self.linear, norm_modulate(x, self.norm.into(), vector(0), vector(1)))
     }
 }

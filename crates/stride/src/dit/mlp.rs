@@ -4,10 +4,9 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use stride_kernels::activation::Activation;
-use stride_kernels::fused::activate;
+use stride_kernels::fused;
 
-use super::linear::{self, per_token, per_token_activated};
-use super::{DitConfig, MlpKind};
+use super::{DitConfig, MlpKind, linear};
 
 /// D to the hidden width and back; with SwiGLU, `fc1` yields gate and value side by side.
 #[derive(Module, Debug)]
@@ -31,13 +30,13 @@ impl Mlp {
     /// `[B, T, D]` to `[B, T, D]`.
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = if self.gated {
-            let hidden = per_token(&self.fc1, x);
+            let hidden = fused::linear(&self.fc1, x);
             let width = hidden.dims()[2] / 2;
-            let gate = activate(hidden.clone().narrow(2, 0, width), Activation::Silu);
+            let gate = fused::activate(hidden.clone().narrow(2, 0, width), Activation::Silu);
             gate * hidden.narrow(2, width, width)
         } else {
-            per_token_activated(&self.fc1, x, Activation::GeluTanh)
+            fused::linear_activate(&self.fc1, x, Activation::GeluTanh)
         };
-        per_token(&self.fc2, hidden)
+        fused::linear(&self.fc2, hidden)
     }
 }

@@ -4,6 +4,8 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation::silu};
 
+use stride_kernels::fused;
+
 use super::block::DitBlock;
 use super::embedding::ScalarEmbedder;
 use super::final_layer::FinalLayer;
@@ -81,7 +83,7 @@ impl Dit {
         let mut condition = self.t_embedder.forward(t * self.config.time_scale)
             + self.step_embedder.forward(log2_steps);
         if let Some(projection) = &self.pooled_projection {
-            condition = condition + projection.forward(context.pooled.clone());
+            condition = condition + fused::linear(projection, context.pooled.clone());
         }
         let condition = silu(condition); // [B, D]
 

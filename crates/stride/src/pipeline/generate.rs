@@ -84,6 +84,14 @@ impl Pipeline {
         request: &GenerateRequest,
         observer: &mut dyn FnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<GeneratedImage>, GenerateError> {
+        self.precision.scope(|| self.draw(request, observer))
+    }
+
+    fn draw(
+        &self,
+        request: &GenerateRequest,
+        observer: &mut dyn FnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Vec<GeneratedImage>, GenerateError> {
         let plan = StepPlan::new(request.num_steps)?;
         let guided = self.check_guidance(request, &plan)?;
         let context = self.encode_text(&request.prompt)?;

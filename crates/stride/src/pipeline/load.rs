@@ -3,6 +3,8 @@
 use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stride_kernels::fused::Precision;
+use stride_kernels::gemm::Compute;
 
 use super::files::{
     MODEL_INDEX, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG,
@@ -23,6 +25,7 @@ pub struct Pipeline {
     pub(super) tokenizer: ClipTokenizer,
     pub(super) parts: PipelineParts,
     pub(super) device: Device,
+    pub(super) precision: Precision,
 }
 
 /// The trained parts of a pipeline with their configurations.
@@ -100,7 +103,19 @@ impl Pipeline {
         let tokenizer = tokenizer.with_max_length(max_length).map_err(|error| {
             config_error(TEXT_ENCODER_CONFIG, &format!("max_position_embeddings: {error}"))
         })?;
-        Ok(Self { tokenizer, parts, device: device.clone() })
+        let precision = Precision::inference(Compute::F32);
+        Ok(Self { tokenizer, parts, device: device.clone(), precision })
+    }
+
+    /// The same pipeline with products in `compute`.
+    #[must_use]
+    pub fn with_compute(self, compute: Compute) -> Self {
+        Self { precision: Precision::inference(compute), ..self }
+    }
+
+    /// What the networks are computed in; whoever runs [`parts`](Self::parts) alone does it inside.
+    pub fn precision(&self) -> &Precision {
+        &self.precision
     }
 
     /// The files of a model folder, with weights stored as `dtype`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::presets::Preset;
-use crate::commands::generate::DeviceName;
+use crate::commands::generate::{DeviceName, DtypeName};
 
 /// Measure how fast this machine runs each part of a model
 ///
@@ -32,6 +32,9 @@ pub(crate) struct Bench {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     pub(super) device: DeviceName,
+    /// What products round their factors to
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    pub(super) dtype: DtypeName,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,

@@ -23,7 +23,8 @@ pub(super) fn text(subject: &Subject, recorder: &mut Recorder) -> Result<()> {
     draw_weights(&parts.text_encoder);
     let captions = subject.captions(1, &subject.device);
     recorder.row("text", text_flops(subject), || {
-        Ok(parts.text_encoder.forward(captions.clone()).pooled.into_data())
+        let encode = || parts.text_encoder.forward(captions.clone());
+        Ok(subject.pipeline.precision().scope(encode).pooled.into_data())
     })
 }
 
@@ -38,7 +39,10 @@ pub(super) fn denoise(subject: &Subject, recorder: &mut Recorder) -> Result<()> 
         // The second of four steps.
         let (t, log2_steps, step_size) = (column(0.25), column(2.0), 0.25);
         recorder.row(&format!("denoise_b{batch}"), batch as f64 * dit_flops(subject), || {
-            let velocity = dit.forward(x.clone(), t.clone(), log2_steps.clone(), &context);
+            let velocity = subject
+                .pipeline
+                .precision()
+                .scope(|| dit.forward(x.clone(), t.clone(), log2_steps.clone(), &context));
             Ok((x.clone() + velocity * step_size).into_data())
         })?;
     }
@@ -64,7 +68,8 @@ fn decode_with(
     draw_weights(autoencoder);
     let latents = random(latent_shape(subject, 1), &subject.device);
     let counted = flops::decoder(config, subject.pipeline.index().resolution);
-    recorder.row(name, counted, || Ok(autoencoder.decode(latents.clone()).into_data()))
+    let decode = || autoencoder.decode(latents.clone()).into_data();
+    recorder.row(name, counted, || Ok(subject.pipeline.precision().scope(decode)))
 }
 
 /// A sentence to a picture in memory, for several step counts, without guidance.

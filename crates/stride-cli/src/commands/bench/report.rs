@@ -18,7 +18,7 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cpu: Option<String>,
     pub(super) device: String,
-    pub(super) dtype: &'static str,
+    pub(super) dtype: String,
     pub(super) threads: usize,
     /// Tokens of the caption.
     pub(super) caption_length: usize,
@@ -107,7 +107,7 @@ impl Report {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{} on {}, {} {}, {} threads, f32 peak {:.0} GFLOP/s ({}), stride {}\n",
+            "{} on {}, {} {}, {} threads, peak {:.0} GFLOP/s ({}), stride {}\n",
             self.model,
             self.cpu.as_deref().unwrap_or("an unknown processor"),
             self.device,

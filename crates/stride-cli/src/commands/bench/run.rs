@@ -22,7 +22,7 @@ impl Bench {
         let subject = Subject::load(&self)?;
         let threads = thread::available_parallelism().map_or(1, usize::from);
         tracing::info!("measuring the peak of {threads} threads");
-        let peak = peak::measure(threads, Duration::from_secs_f64(PEAK_SECONDS));
+        let peak = peak::measure(subject.compute(), threads, Duration::from_secs_f64(PEAK_SECONDS));
 
         let limits = Limits { reps: self.reps, time: Duration::from_secs_f64(self.seconds) };
         let mut recorder = Recorder::new(limits, peak);
@@ -40,12 +40,13 @@ impl Bench {
         }
 
         let device = self.device.to_possible_value();
+        let dtype = self.dtype.to_possible_value();
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
             model: subject.name.clone(),
             cpu: machine::cpu_name(),
             device: device.map_or_else(String::new, |value| value.get_name().to_owned()),
-            dtype: "f32",
+            dtype: dtype.map_or_else(String::new, |value| value.get_name().to_owned()),
             threads,
             caption_length: subject.caption_length(),
             peak_gflop_per_s: peak.flops_per_second / 1e9,

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use stride::pipeline::{Guidance, ModelIndex, Pipeline, PipelineParts};
 use stride::tokenizer::{ClipTokenizer, Tokens, Vocabulary};
 use stride::vae::{Autoencoder, AutoencoderConfig};
+use stride_kernels::gemm::Compute;
 
 use super::arguments::Bench;
 use super::presets::{Preset, RESOLUTION};
@@ -29,19 +30,20 @@ pub(super) struct Subject {
 impl Subject {
     /// What the arguments name.
     pub(super) fn load(arguments: &Bench) -> Result<Self> {
-        let device = arguments.device.device();
+        let (device, compute) = (arguments.device.device(), arguments.dtype.compute());
         match arguments.preset {
-            Some(preset) => Self::of_preset(preset, device),
+            Some(preset) => Self::of_preset(preset, device, compute),
             None => {
                 let model = model_folder::load(arguments.model.as_deref(), &device)
                     .context("no model to measure (--preset dit-s2 needs none)")?;
                 let name = model.pipeline.index().name.clone();
-                Self::new(name, model.pipeline, None, device)
+                let pipeline = model.pipeline.with_compute(compute);
+                Self::new(name, pipeline, None, device)
             }
         }
     }
 
-    fn of_preset(preset: Preset, device: Device) -> Result<Self> {
+    fn of_preset(preset: Preset, device: Device, compute: Compute) -> Result<Self> {
         let (text_config, vae_config) = (preset.text_encoder(), preset.autoencoder());
         let parts = PipelineParts {
             index: ModelIndex::new(preset.name(), RESOLUTION, 4, Guidance::AnyLevel),
@@ -52,7 +54,7 @@ impl Subject {
             vae: vae_config.init(&device)?,
             vae_config,
         };
-        let pipeline = Pipeline::from_parts(parts, &device)?;
+        let pipeline = Pipeline::from_parts(parts, &device)?.with_compute(compute);
         let tiny = preset.tiny_autoencoder();
         let autoencoder = tiny.init(&device)?;
         Self::new(preset.name().to_owned(), pipeline, Some((tiny, autoencoder)), device)
@@ -69,6 +71,10 @@ impl Subject {
         let length = tokenizer.max_length().min(positions);
         let tokens = tokenizer.with_max_length(length)?.encode(PROMPT)?;
         Ok(Self { name, pipeline, tiny, device, tokens })
+    }
+
+    pub(super) fn compute(&self) -> Compute {
+        self.pipeline.precision().compute()
     }
 
     pub(super) fn parts(&self) -> &PipelineParts {

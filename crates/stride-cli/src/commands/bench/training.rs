@@ -6,6 +6,7 @@ use stride::noise::{keyed_rng, purpose};
 use stride::objective::{
     LevelAllocation, ObjectiveConfig, Row, RowKind, ShortcutConfig, plan_rows, training_targets,
 };
+use stride_kernels::fused::Precision;
 use stride_kernels::workers::{Workers, split_evenly};
 use stride_train::{
     EmaConfig, EmaDecay, NamedGradients, OptimizerConfig, TextToLatent, TrainState, with_own_leaves,
@@ -52,6 +53,7 @@ pub(super) fn training(subject: &Subject, recorder: &mut Recorder) -> Result<()>
 struct TrainingStep {
     state: TrainState<TextToLatent>,
     objective: ObjectiveConfig,
+    precision: Precision,
     workers: Workers,
     shares: Vec<Share>,
 }
@@ -88,7 +90,8 @@ impl TrainingStep {
             .map(|rows| Share::new(rows, subject, &autodiff))
             .collect();
         let state = TrainState::new(model, OptimizerConfig::default(), &[average]);
-        Ok(Self { state, objective, workers, shares })
+        let precision = Precision::training(subject.compute());
+        Ok(Self { state, objective, precision, workers, shares })
     }
 
     fn num_bootstrap(&self) -> usize {
@@ -99,7 +102,9 @@ impl TrainingStep {
         let start = Instant::now();
         let (state, objective) = (&self.state, &self.objective);
         let shares = self.shares.iter().collect();
-        let results = self.workers.run(shares, |share: &Share| share.gradients(state, objective));
+        let results = self.workers.run(shares, |share: &Share| {
+            self.precision.scope(|| share.gradients(state, objective))
+        });
         let joined = Instant::now();
         let mut phases = [0.0; ROWS.len()];
         let mut gradients = NamedGradients::default();

@@ -12,8 +12,9 @@ use anyhow::bail;
 use serde::Serialize;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{GenerateError, GenerateRequest, GeneratedImage, Pipeline};
+use stride_kernels::gemm::Compute;
 
-use super::arguments::{DtypeName, Generate};
+use super::arguments::Generate;
 use super::parameters::Parameters;
 use super::progress::Progress;
 use super::targets::Targets;
@@ -43,10 +44,10 @@ impl Generate {
             Targets::new(self.output.as_deref(), self.strip.as_deref(), seed, self.count)?;
         targets.check()?;
         let device = self.device.device();
-        let DtypeName::F32 = self.dtype;
         let stop = interrupt::stop_flag()?;
 
         let Model { pipeline, hash } = model_folder::load(self.model.as_deref(), &device)?;
+        let pipeline = pipeline.with_compute(self.dtype.compute());
         let steps = self.steps.unwrap_or(pipeline.index().default_steps);
         self.check_strip_steps(Some(steps))?;
         let cfg_scale = self.cfg_scale.unwrap_or(pipeline.index().default_cfg_scale);
@@ -201,6 +202,7 @@ struct Settings<'a> {
     cfg_scale: f64,
     width: usize,
     height: usize,
+    dtype: Compute,
     model: &'a str,
     model_hash: &'a str,
     version: &'static str,
@@ -249,6 +251,7 @@ impl Record<'_> {
             cfg_scale: self.request.cfg_scale,
             width: side,
             height: side,
+            dtype: self.pipeline.precision().compute(),
             model: &self.pipeline.index().name,
             model_hash: self.hash,
             version: env!("CARGO_PKG_VERSION"),
