@@ -80,7 +80,6 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
 fn product(x: &Dense, weight: &Dense, bias: FlexTensor, how: &Product) -> FlexTensor {
     let bias = Dense::new(bias);
     let ([rows, inner], [_, width]) = (x.dims(), weight.dims());
-    let mut y = vec![0.0; rows * width];
     let epilogue =
         Epilogue { bias: Some(bias.values()), activation: how.activation, ..Epilogue::default() };
     let rhs = match &how.packed {
@@ -88,8 +87,7 @@ fn product(x: &Dense, weight: &Dense, bias: FlexTensor, how: &Product) -> FlexTe
         None => Rhs::Plain(MatrixRef::row_major(weight.values(), inner, width)),
     };
     let x = MatrixRef::row_major(x.values(), rows, inner);
-    gemm::matmul(x, rhs, how.compute, &epilogue, &mut y, width);
-    tensor(y, [rows, width])
+    tensor(gemm::product(x, rhs, how.compute, &epilogue), [rows, width])
 }
 
 fn with_backward(
@@ -103,9 +101,7 @@ fn with_backward(
         let grad = Dense::new(grad);
         let grad_rows = MatrixRef::row_major(grad.values(), rows, width);
         let product = |a: MatrixRef<'_>, b: MatrixRef<'_>| {
-            let mut c = vec![0.0; a.rows * b.cols];
-            gemm::matmul(a, Rhs::Plain(b), how.compute, &Epilogue::default(), &mut c, b.cols);
-            c
+            gemm::product(a, Rhs::Plain(b), how.compute, &Epilogue::default())
         };
         let weight = MatrixRef::row_major(weight.values(), inner, width);
         let grad_x = product(grad_rows, weight.transposed());

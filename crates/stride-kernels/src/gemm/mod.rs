@@ -14,6 +14,8 @@ mod share;
 #[cfg(test)]
 mod tests;
 
+use std::mem::MaybeUninit;
+
 use serde::{Deserialize, Serialize};
 
 pub use bfloat16::round_to_bf16;
@@ -84,10 +86,35 @@ pub fn matmul(
     c: &mut [f32],
     c_row_stride: usize,
 ) {
+    let c = slice_of_written(c);
     matmul_with(Isa::detect(), a, rhs, compute, epilogue, c, c_row_stride);
 }
 
-/// [`matmul`] with the given instructions. A packed B decides for itself.
+/// [`matmul`] into a vector of its own, `[M, N]` without gaps.
+///
+/// # Panics
+/// As [`matmul`], or if the epilogue accumulates.
+pub fn product(a: MatrixRef, rhs: Rhs, compute: Compute, epilogue: &Epilogue) -> Vec<f32> {
+    assert!(!epilogue.accumulate, "there is nothing yet to accumulate on");
+    let cols = rhs.cols();
+    let count = a.rows * cols;
+    // Zeroing first would cost as much as a pass of its own.
+    let mut c = Vec::with_capacity(count);
+    let room = &mut c.spare_capacity_mut()[..count];
+    matmul_with(Isa::detect(), a, rhs, compute, epilogue, room, cols);
+    // SAFETY: without accumulation every element of C is written.
+    unsafe { c.set_len(count) };
+    c
+}
+
+/// Numbers as a place for numbers.
+fn slice_of_written(c: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: the layout is the same, and products write nothing but numbers.
+    unsafe { std::slice::from_raw_parts_mut(c.as_mut_ptr().cast(), c.len()) }
+}
+
+/// [`matmul`] with the given instructions, which reads C only where it accumulates. A packed B
+/// decides for itself.
 #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "there is one way only"))]
 fn matmul_with(
     isa: Isa,
@@ -95,7 +122,7 @@ fn matmul_with(
     rhs: Rhs,
     compute: Compute,
     epilogue: &Epilogue,
-    c: &mut [f32],
+    c: &mut [MaybeUninit<f32>],
     c_row_stride: usize,
 ) {
     let (rows, depth, cols) = (a.rows, a.cols, rhs.cols());

@@ -1,6 +1,7 @@
 //! What threads share when they work on one product.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
@@ -23,8 +24,8 @@ unsafe impl Sync for Target<'_> {}
 
 impl<'a> Target<'a> {
     /// A target whose element (i, j) is `data[i * row_stride + j]`.
-    pub(super) fn new(data: &'a mut [f32], row_stride: usize) -> Self {
-        Self { first: data.as_mut_ptr(), row_stride, data: PhantomData }
+    pub(super) fn new(data: &'a mut [MaybeUninit<f32>], row_stride: usize) -> Self {
+        Self { first: data.as_mut_ptr().cast(), row_stride, data: PhantomData }
     }
 
     /// Element (i, j).

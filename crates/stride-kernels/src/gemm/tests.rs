@@ -2,7 +2,10 @@
 
 use rayon::ThreadPoolBuilder;
 
-use super::{Compute, Epilogue, MatrixRef, PackedRhs, Rhs, matmul, matmul_with, round_to_bf16};
+use super::{
+    Compute, Epilogue, MatrixRef, PackedRhs, Rhs, matmul, matmul_with, product, round_to_bf16,
+    slice_of_written,
+};
 use crate::activation::Activation;
 use crate::isa::Isa;
 
@@ -112,7 +115,8 @@ fn multiply(
     let cols = rhs.cols();
     let mut spread: Vec<f32> =
         c.chunks(cols).flat_map(|row| row.iter().copied().chain([7.0; GAP])).collect();
-    matmul_with(isa, a, rhs, compute, epilogue, &mut spread, cols + GAP);
+    let c = slice_of_written(&mut spread);
+    matmul_with(isa, a, rhs, compute, epilogue, c, cols + GAP);
     for row in spread.chunks(cols + GAP) {
         assert_eq!(row[cols..], [7.0; GAP], "a gap of C was written");
     }
@@ -245,6 +249,24 @@ fn not_a_number_stays_one() {
             let lost = values.iter().any(|value| value.is_nan() != (row == 3));
             assert!(!lost, "row {row} with {isa:?} in {compute:?}");
         }
+    }
+}
+
+#[test]
+fn what_stood_in_c_does_not_matter() {
+    for [rows, depth, cols] in [[20, 0, 50], [33, 70, 65], [1, 900, 3]] {
+        let (a, b) = (numbers(rows * depth, 0), numbers(depth * cols, 1));
+        let a = MatrixRef::row_major(&a, rows, depth);
+        let b = Rhs::Plain(MatrixRef::row_major(&b, depth, cols));
+        let epilogue = Epilogue::default();
+        for (isa, compute) in isas().into_iter().flat_map(|isa| COMPUTES.map(|c| (isa, c))) {
+            let on =
+                |stood: f32| multiply(isa, a, b, compute, &epilogue, &vec![stood; rows * cols]);
+            assert_eq!(on(f32::NAN), on(0.0), "{rows} x {depth} x {cols} with {isa:?}");
+        }
+        let mut c = vec![0.0; rows * cols];
+        matmul(a, b, Compute::F32, &epilogue, &mut c, cols);
+        assert_eq!(product(a, b, Compute::F32, &epilogue), c);
     }
 }
 

@@ -14,13 +14,16 @@ const MAX_PERIOD: f64 = 10_000.0;
 /// MAE's and DiT's `get_2d_sincos_pos_embed` (facebookresearch/DiT, `models.py`).
 pub fn sincos_2d(side: usize, dim: usize, device: &Device) -> Tensor<3> {
     let quarter = dim / 4;
-    let code = |position: usize| {
-        let angle = move |i: usize| position as f64 / MAX_PERIOD.powf(i as f64 / quarter as f64);
-        (0..quarter).map(move |i| angle(i).sin()).chain((0..quarter).map(move |i| angle(i).cos()))
+    let code = |position: usize| -> Vec<f32> {
+        let angle = |i: usize| position as f64 / MAX_PERIOD.powf(i as f64 / quarter as f64);
+        let part = |f: fn(f64) -> f64| (0..quarter).map(move |i| f(angle(i)) as f32);
+        part(f64::sin).chain(part(f64::cos)).collect()
     };
+    // A position's code stands in many tokens, and takes long to compute.
+    let codes: Vec<_> = (0..side).map(code).collect();
     let values: Vec<f32> = (0..side * side)
-        .flat_map(|token| code(token % side).chain(code(token / side)))
-        .map(|value| value as f32)
+        .flat_map(|token| codes[token % side].iter().chain(&codes[token / side]))
+        .copied()
         .collect();
     Tensor::from_data(TensorData::new(values, [1, side * side, dim]), device)
 }
@@ -44,16 +47,16 @@ impl Rotary {
     /// Rotary position embedding (Su et al. 2021, arXiv 2104.09864), its axial form for images.
     pub(super) fn new(side: usize, head_dim: usize, device: &Device) -> Self {
         let quarter = head_dim / 4;
-        let angles = (0..side * side).flat_map(|token| {
-            (0..head_dim).map(move |i| {
-                let pair = i % (2 * quarter);
-                let position = if pair < quarter { token % side } else { token / side };
-                position as f64 / MAX_PERIOD.powf((pair % quarter) as f64 / quarter as f64)
-            })
-        });
-        let angles: Vec<f64> = angles.collect();
         let table = |f: fn(f64) -> f64| {
-            let values: Vec<f32> = angles.iter().map(|&angle| f(angle) as f32).collect();
+            let value = |position: usize, i: usize| {
+                f(position as f64 / MAX_PERIOD.powf(i as f64 / quarter as f64)) as f32
+            };
+            let of = |position: usize| (0..quarter).map(|i| value(position, i)).collect::<Vec<_>>();
+            // A position's angles stand in many tokens, and take long to compute.
+            let codes: Vec<_> = (0..side).map(of).collect();
+            let token = |token: usize| codes[token % side].iter().chain(&codes[token / side]);
+            let values: Vec<f32> =
+                (0..side * side).flat_map(|i| token(i).chain(token(i))).copied().collect();
             Tensor::from_data(TensorData::new(values, [1, 1, side * side, head_dim]), device)
         };
         Self { cos: table(f64::cos), sin: table(f64::sin) }
