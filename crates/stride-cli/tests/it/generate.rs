@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stride::image::{PngMetadata, read_png_metadata};
 
 use crate::model::{SIDE, TRANSFORMER_WEIGHTS, edit_json, in_model, workplace};
@@ -91,6 +91,21 @@ fn json_holds_files_settings_and_times() {
     for part in ["load", "generate", "write", "total"] {
         assert!(found["timings_ms"][part].as_f64().is_some_and(|time| time >= 0.0), "{part}");
     }
+}
+
+#[test]
+fn bf16_is_recorded_and_changes_the_picture_a_little() {
+    let place = workplace();
+    let draw = |dtype, file| {
+        let arguments = ["a man", "--seed", "1", "--dtype", dtype, "-o", file];
+        generate(place.path(), &arguments).expect(0);
+        let json: Value =
+            serde_json::from_str(&metadata(&place.path().join(file)).json.expect("is there"))
+                .expect("is JSON");
+        assert_eq!(json["dtype"], dtype);
+        fs::read(place.path().join(file)).expect("is there")
+    };
+    assert_ne!(draw("f32", "full.png"), draw("bf16", "half.png"));
 }
 
 #[test]

@@ -13,6 +13,13 @@ use crate::gated_residual;
 use crate::gemm::Compute;
 use crate::norm_modulate::{self, Norm};
 
+/// How attention is computed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attention {
+    pub(super) heads: usize,
+    pub(super) compute: Compute,
+}
+
 /// The operations of [`fused`](super) on backend tensors.
 #[backend_extension(Autodiff, Flex)]
 pub(super) trait FusedOps: Backend {
@@ -32,14 +39,13 @@ pub(super) trait FusedOps: Backend {
         gate: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
     /// Attention within rows of queries, keys and values.
-    fn self_attention(qkv: FloatTensor<Self>, heads: usize, compute: Compute) -> FloatTensor<Self>;
+    fn self_attention(qkv: FloatTensor<Self>, how: Attention) -> FloatTensor<Self>;
     /// The same with normalised queries and keys.
     fn normed_self_attention(
         qkv: FloatTensor<Self>,
         q_gain: FloatTensor<Self>,
         k_gain: FloatTensor<Self>,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FloatTensor<Self>;
     /// Attention of queries to other tokens' keys and values.
     fn cross_attention(
@@ -47,8 +53,7 @@ pub(super) trait FusedOps: Backend {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FloatTensor<Self>;
     /// The same with normalised queries and keys.
     fn normed_cross_attention(
@@ -58,8 +63,7 @@ pub(super) trait FusedOps: Backend {
         q_gain: FloatTensor<Self>,
         k_gain: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FloatTensor<Self>;
 }
 
@@ -81,18 +85,17 @@ impl FusedOps for Flex {
         gated_residual([x, y, gate]).0
     }
 
-    fn self_attention(qkv: FlexTensor, heads: usize, compute: Compute) -> FlexTensor {
-        self_attention(qkv, None, heads, compute, |[qkv], _| [qkv]).0
+    fn self_attention(qkv: FlexTensor, how: Attention) -> FlexTensor {
+        self_attention(qkv, None, how, |[qkv], _| [qkv]).0
     }
 
     fn normed_self_attention(
         qkv: FlexTensor,
         q_gain: FlexTensor,
         k_gain: FlexTensor,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FlexTensor {
-        self_attention(qkv, Some([q_gain, k_gain]), heads, compute, |[qkv], _| [qkv]).0
+        self_attention(qkv, Some([q_gain, k_gain]), how, |[qkv], _| [qkv]).0
     }
 
     fn cross_attention(
@@ -100,10 +103,9 @@ impl FusedOps for Flex {
         k: FlexTensor,
         v: FlexTensor,
         key_bias: FlexTensor,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FlexTensor {
-        cross_attention([q, k, v], None, key_bias, heads, compute, |qkv, _| qkv).0
+        cross_attention([q, k, v], None, key_bias, how, |qkv, _| qkv).0
     }
 
     fn normed_cross_attention(
@@ -113,10 +115,9 @@ impl FusedOps for Flex {
         q_gain: FlexTensor,
         k_gain: FlexTensor,
         key_bias: FlexTensor,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FlexTensor {
-        cross_attention([q, k, v], Some([q_gain, k_gain]), key_bias, heads, compute, |qkv, _| qkv).0
+        cross_attention([q, k, v], Some([q_gain, k_gain]), key_bias, how, |qkv, _| qkv).0
     }
 }
 
@@ -142,19 +143,18 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         record::<C, 3>([x, y, gate], gated_residual)
     }
 
-    fn self_attention(qkv: FloatTensor<Self>, heads: usize, compute: Compute) -> FloatTensor<Self> {
-        record::<C, 1>([qkv], |[qkv]| self_attention(qkv, None, heads, compute, |[qkv], _| [qkv]))
+    fn self_attention(qkv: FloatTensor<Self>, how: Attention) -> FloatTensor<Self> {
+        record::<C, 1>([qkv], |[qkv]| self_attention(qkv, None, how, |[qkv], _| [qkv]))
     }
 
     fn normed_self_attention(
         qkv: FloatTensor<Self>,
         q_gain: FloatTensor<Self>,
         k_gain: FloatTensor<Self>,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FloatTensor<Self> {
         record::<C, 3>([qkv, q_gain, k_gain], |[qkv, q_gain, k_gain]| {
-            self_attention(qkv, Some([q_gain, k_gain]), heads, compute, |[qkv], gains| {
+            self_attention(qkv, Some([q_gain, k_gain]), how, |[qkv], gains| {
                 let [q_gain, k_gain] = gains.expect("gains were given");
                 [qkv, q_gain, k_gain]
             })
@@ -166,13 +166,10 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FloatTensor<Self> {
         let key_bias = key_bias.into_primitive();
-        record::<C, 3>([q, k, v], |qkv| {
-            cross_attention(qkv, None, key_bias, heads, compute, |qkv, _| qkv)
-        })
+        record::<C, 3>([q, k, v], |qkv| cross_attention(qkv, None, key_bias, how, |qkv, _| qkv))
     }
 
     fn normed_cross_attention(
@@ -182,13 +179,12 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         q_gain: FloatTensor<Self>,
         k_gain: FloatTensor<Self>,
         key_bias: FloatTensor<Self>,
-        heads: usize,
-        compute: Compute,
+        how: Attention,
     ) -> FloatTensor<Self> {
         let key_bias = key_bias.into_primitive();
         record::<C, 5>([q, k, v, q_gain, k_gain], |[q, k, v, q_gain, k_gain]| {
             let gains = Some([q_gain, k_gain]);
-            cross_attention([q, k, v], gains, key_bias, heads, compute, |[q, k, v], gains| {
+            cross_attention([q, k, v], gains, key_bias, how, |[q, k, v], gains| {
                 let [q_gain, k_gain] = gains.expect("gains were given");
                 [q, k, v, q_gain, k_gain]
             })
@@ -242,14 +238,13 @@ fn gated_residual([x, y, gate]: [FlexTensor; 3]) -> (FlexTensor, BackwardPass<3>
 fn self_attention<const N: usize>(
     qkv: FlexTensor,
     gains: Option<[FlexTensor; 2]>,
-    heads: usize,
-    compute: Compute,
+    how: Attention,
     order: fn([FlexTensor; 1], Option<[FlexTensor; 2]>) -> [FlexTensor; N],
 ) -> (FlexTensor, BackwardPass<N>) {
     let qkv = Dense::new(qkv);
     let gains = gains.map(|gains| gains.map(Dense::new));
     let [batch, tokens, triple] = qkv.dims();
-    let width = triple / 3;
+    let (width, Attention { heads, compute }) = (triple / 3, how);
     let shape = Shape { batch, heads, head_dim: width / heads, queries: tokens, keys: tokens };
     let (out, log_sum_exp) = attend(shape, compute, &self_inputs(&qkv, &gains, width));
     let output = tensor(out, [batch, tokens, width]);
@@ -287,14 +282,14 @@ fn cross_attention<const N: usize>(
     qkv: [FlexTensor; 3],
     gains: Option<[FlexTensor; 2]>,
     key_bias: FlexTensor,
-    heads: usize,
-    compute: Compute,
+    how: Attention,
     order: fn([FlexTensor; 3], Option<[FlexTensor; 2]>) -> [FlexTensor; N],
 ) -> (FlexTensor, BackwardPass<N>) {
     let qkv = qkv.map(Dense::new);
     let gains = gains.map(|gains| gains.map(Dense::new));
     let key_bias = Dense::new(key_bias);
     let ([batch, queries, width], [_, keys, _]) = (qkv[0].dims(), qkv[1].dims());
+    let Attention { heads, compute } = how;
     let shape = Shape { batch, heads, head_dim: width / heads, queries, keys };
     let (out, log_sum_exp) = attend(shape, compute, &cross_inputs(&qkv, &gains, &key_bias, width));
     let output = tensor(out, [batch, queries, width]);

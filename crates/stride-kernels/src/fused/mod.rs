@@ -10,7 +10,7 @@ use burn::tensor::{DType, Tensor};
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::norm_modulate::Norm;
-use extension::FusedOps;
+use extension::{Attention, FusedOps};
 pub use precision::Precision;
 use update::UpdateOps;
 
@@ -87,12 +87,12 @@ pub fn self_attention(
     if !is_fused(&qkv) {
         return plain::self_attention(qkv, heads, gains);
     }
-    let (qkv, compute) = (qkv.into_dispatch(), precision::compute());
+    let (qkv, how) = (qkv.into_dispatch(), Attention { heads, compute: precision::compute() });
     Tensor::from_dispatch(match gains {
-        None => Dispatch::self_attention(qkv, heads, compute),
+        None => Dispatch::self_attention(qkv, how),
         Some((q, k)) => {
             let (q, k) = (q.into_dispatch(), k.into_dispatch());
-            Dispatch::normed_self_attention(qkv, q, k, heads, compute)
+            Dispatch::normed_self_attention(qkv, q, k, how)
         }
     })
 }
@@ -115,9 +115,10 @@ pub fn cross_attention(
     let [batch, keys, _] = k.dims();
     let key_bias = key_bias.unwrap_or_else(|| Tensor::zeros([batch, keys], &q.device()));
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
-    let (key_bias, compute) = (key_bias.into_dispatch(), precision::compute());
+    let (key_bias, how) =
+        (key_bias.into_dispatch(), Attention { heads, compute: precision::compute() });
     Tensor::from_dispatch(match gains {
-        None => Dispatch::cross_attention(q, k, v, key_bias, heads, compute),
+        None => Dispatch::cross_attention(q, k, v, key_bias, how),
         Some((q_gain, k_gain)) => Dispatch::normed_cross_attention(
             q,
             k,
@@ -125,8 +126,7 @@ pub fn cross_attention(
             q_gain.into_dispatch(),
             k_gain.into_dispatch(),
             key_bias,
-            heads,
-            compute,
+            how,
         ),
     })
 }

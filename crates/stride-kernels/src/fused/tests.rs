@@ -214,7 +214,8 @@ fn in_both_precisions(
 fn bf16_rounds_what_is_multiplied_forwards_and_backwards() {
     let [t, heads, head_dim] = [70, 2, 16];
     let d = heads * head_dim;
-    let products: [(&str, Vec<usize>, Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>); 2] = [
+    type Operation = Box<dyn Fn(&[Tensor<1>]) -> Tensor<1>>;
+    let products: [(&str, Vec<usize>, Operation); 2] = [
         (
             "linear",
             vec![60 * 40, 40 * 96, 96],

@@ -9,6 +9,8 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use stride::noise::{fill_normal, keyed_rng, purpose};
+use stride_kernels::fused;
+use stride_kernels::gemm::Compute;
 use stride_train::{
     Budget, EmaConfig, EmaDecay, LoopConfig, LrSchedule, OptimizerConfig, OutputConfig, Progress,
     ProgressUpdate, Resume, RunSummary, StepInfo, StepLoss, Surroundings, TrainError, TrainState,
@@ -47,7 +49,7 @@ impl Trainee for Doubling {
         }
         let device = Device::flex().autodiff();
         let x = Tensor::<2>::from_data(TensorData::new(values, [rows.len(), 4]), &device);
-        let y = model.second.forward(model.first.forward(x.clone()).tanh());
+        let y = fused::linear(&model.second, fused::linear(&model.first, x.clone()).tanh());
         let loss = y.sub(x.mul_scalar(2.0)).square().mean();
         Ok(StepLoss { loss, parts: Vec::new() })
     }
@@ -101,7 +103,18 @@ fn state(seed: u64) -> TrainState<Network> {
 }
 
 fn train(run_dir: &Path, stop_after: u64, resume: Option<&Resume>, seed: u64) -> RunSummary {
+    train_in(Compute::F32, run_dir, stop_after, resume, seed)
+}
+
+fn train_in(
+    compute_dtype: Compute,
+    run_dir: &Path,
+    stop_after: u64,
+    resume: Option<&Resume>,
+    seed: u64,
+) -> RunSummary {
     let config = LoopConfig {
+        compute_dtype,
         budget: Budget { max_steps: Some(STEPS), max_seconds: None },
         output: OutputConfig { metrics_every_steps: 1, ..OutputConfig::default() },
         schedule: LrSchedule { warmup_steps: 2, decay_fraction: 0.4 },
@@ -116,6 +129,26 @@ fn train(run_dir: &Path, stop_after: u64, resume: Option<&Resume>, seed: u64) ->
         stop: &stop,
     };
     train_loop(&mut Doubling, state(seed), around).expect("trains")
+}
+
+/// The losses in a run's metrics.
+fn losses(run_dir: &Path) -> Vec<f64> {
+    let text = fs::read_to_string(run_dir.join("metrics.jsonl")).expect("written");
+    let lines = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON"));
+    lines.filter_map(|line| line["loss"].as_f64()).collect()
+}
+
+#[test]
+fn training_in_bf16_follows_training_in_f32_at_a_distance() {
+    let [full, half] = [Compute::F32, Compute::Bf16].map(|compute| {
+        let run = tempfile::tempdir().expect("folder");
+        train_in(compute, run.path(), u64::MAX, None, 1);
+        losses(run.path())
+    });
+    assert_ne!(full, half);
+    for (full, half) in full.iter().zip(&half) {
+        assert!((full - half).abs() < 2e-2 * full, "{full} in f32, {half} in bf16");
+    }
 }
 
 #[test]
@@ -138,12 +171,6 @@ fn a_resumed_run_is_the_uninterrupted_one() {
         let read = |dir: &Path| fs::read(dir.join("checkpoint-000020").join(file)).expect("saved");
         assert!(read(whole.path()) == read(parts.path()), "{file} differs");
     }
-    let losses = |dir: &Path| -> Vec<f64> {
-        let text = fs::read_to_string(dir.join("metrics.jsonl")).expect("written");
-        let lines =
-            text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON"));
-        lines.filter_map(|line| line["loss"].as_f64()).collect()
-    };
     let (whole, parts) = (losses(whole.path()), losses(parts.path()));
     assert_eq!(whole.len() as u64, STEPS);
     assert_eq!(whole, parts);

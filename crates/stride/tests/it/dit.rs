@@ -7,6 +7,8 @@ use stride::context::TextContext;
 use stride::dit::{Dit, DitConfig, MlpKind, NormKind, TextConditioning};
 use stride::objective::{ObjectiveConfig, Row, RowKind, ShortcutConfig, training_targets};
 use stride::weights;
+use stride_kernels::fused::Precision;
+use stride_kernels::gemm::Compute;
 
 /// A fixture with the name it has in errors.
 struct Fixture(&'static str, &'static [u8]);
@@ -59,6 +61,33 @@ fn check_forward(fixture: &Fixture, config: &DitConfig) {
 fn reference_forward_agrees_with_pytorch() {
     let bytes = include_bytes!("../fixtures/dit_reference.safetensors");
     check_forward(&Fixture("dit_reference", bytes), &reference_config());
+}
+
+#[test]
+fn bf16_stays_close_to_f32_forwards_and_backwards() {
+    let bytes = include_bytes!("../fixtures/dit_reference.safetensors");
+    let fixture = Fixture("dit_reference", bytes);
+    let device = Device::flex().autodiff();
+    let run = |compute| {
+        let model = fixture.model(&reference_config(), &device);
+        let x_t = fixture.tensor::<4>("x_t", &device).require_grad();
+        let velocity = Precision::training(compute).scope(|| {
+            let (t, log2_steps) =
+                (fixture.tensor("t", &device), fixture.tensor("log2_steps", &device));
+            model.forward(x_t.clone(), t, log2_steps, &fixture.context(&device))
+        });
+        let gradients = velocity.clone().square().sum().backward();
+        [velocity.inner(), x_t.grad(&gradients).expect("tracked")]
+    };
+    let (full, half) = (run(Compute::F32), run(Compute::Bf16));
+    // A gradient has gone through twice as many products.
+    for (what, bound, place) in [("velocity", 2e-2, 0), ("gradient", 5e-2, 1)] {
+        let (full, half) = (&full[place], &half[place]);
+        let norm = |x: Tensor<4>| x.square().sum().sqrt().into_scalar::<f32>();
+        let error = norm(half.clone() - full.clone()) / norm(full.clone());
+        println!("{what}: relative error {error:.1e}");
+        assert!(error > 0.0 && error < bound, "{what}: relative error {error:.1e}");
+    }
 }
 
 #[test]

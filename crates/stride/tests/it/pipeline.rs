@@ -13,6 +13,7 @@ use stride::pipeline::{
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride::vae::{AutoencoderConfig, AutoencoderTinyConfig};
 use stride::weights::StoredDtype;
+use stride_kernels::gemm::Compute;
 
 /// A model whose gates are open, so that prompt, steps and seed all show.
 fn pipeline(guidance: Guidance) -> Pipeline {
@@ -119,6 +120,19 @@ fn prompt_steps_and_guidance_all_matter() {
     let negative =
         GenerateRequest { negative_prompt: Some("red hair".to_owned()), ..guided.clone() };
     assert_ne!(one(&guided), one(&negative));
+}
+
+#[test]
+fn bf16_draws_nearly_the_same_picture() {
+    let request = GenerateRequest { num_steps: 1, ..request("a man with glasses") };
+    let pipeline = pipeline(Guidance::AnyLevel);
+    let full = draw(&pipeline, &request);
+    let half = draw(&pipeline.with_compute(Compute::Bf16), &request);
+    let pixels = &full[0].image.pixels;
+    let differences = pixels.iter().zip(&half[0].image.pixels).map(|(a, b)| a.abs_diff(*b));
+    let mean = differences.map(f64::from).sum::<f64>() / pixels.len() as f64;
+    println!("mean difference of a pixel: {mean:.2} of 255");
+    assert!(mean > 0.0 && mean < 2.0, "mean difference of a pixel: {mean} of 255");
 }
 
 #[test]
