@@ -14,6 +14,7 @@ use super::record::{BackwardPass, record};
 use super::storage::{Dense, tensor};
 use super::{is_fused, plain, precision};
 use crate::activation::Activation;
+use crate::column_sums::column_sums;
 use crate::gemm::{self, Compute, Epilogue, MatrixRef, PackedRhs, Rhs};
 
 /// A layer, and an activation where there is one, on rows: `[R, K]` to `[R, N]`.
@@ -107,16 +108,10 @@ fn with_backward(
         let grad_x = product(grad_rows, weight.transposed());
         let x = MatrixRef::row_major(x.values(), rows, inner);
         let grad_weight = product(x.transposed(), grad_rows);
-        let mut grad_bias = vec![0.0; width];
-        for row in grad.values().chunks_exact(width.max(1)) {
-            for (sum, value) in grad_bias.iter_mut().zip(row) {
-                *sum += value;
-            }
-        }
         [
             tensor(grad_x, [rows, inner]),
             tensor(grad_weight, [inner, width]),
-            tensor(grad_bias, [width]),
+            tensor(column_sums(grad.values(), width), [width]),
         ]
     };
     (y, BackwardPass::new(backward))

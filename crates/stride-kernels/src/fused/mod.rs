@@ -10,11 +10,15 @@ use burn::tensor::{DType, Tensor};
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::norm_modulate::Norm;
+pub use convolution::{Around, conv2d};
 use extension::{Attention, FusedOps};
+pub use group_norm::group_norm;
 pub use precision::Precision;
 use update::UpdateOps;
 
+mod convolution;
 mod extension;
+mod group_norm;
 mod linear;
 pub mod plain;
 mod precision;
@@ -190,5 +194,7 @@ fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
     is_flex && x.dtype() == DType::F32
 }
 
+#[cfg(test)]
+mod picture_tests;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,12 @@
 //! The fused operations composed of the library's: what the kernels are tested against, and what
 //! runs on every device but Flex.
 
+use burn::nn::GroupNorm;
+use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{sigmoid, silu, softmax};
+use burn::tensor::activation::{relu, sigmoid, silu, softmax};
 
+use super::Around;
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::norm_modulate::Norm;
@@ -27,7 +30,31 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
         }
         Activation::Silu => silu(x),
         Activation::QuickGelu => x.clone() * sigmoid(x * 1.702),
+        Activation::Relu => relu(x),
     }
+}
+
+/// See [`conv2d`](super::conv2d).
+pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Around) -> Tensor<4> {
+    let Around { upsample, residual, activation } = around;
+    let [b, h, w, c] = x.dims();
+    let repeated = x.reshape([b, h, 1, w, 1, c]).expand([b, h, upsample, w, upsample, c]);
+    let x = repeated.reshape([b, h * upsample, w * upsample, c]);
+    let y = layer.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]);
+    let y = match residual {
+        Some(residual) => y + residual,
+        None => y,
+    };
+    match activation {
+        Some(activation) => activate(y, activation),
+        None => y,
+    }
+}
+
+/// See [`group_norm`](super::group_norm).
+pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, with_silu: bool) -> Tensor<4> {
+    let y = layer.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]);
+    if with_silu { silu(y) } else { y }
 }
 
 /// See [`norm_modulate`](super::norm_modulate).

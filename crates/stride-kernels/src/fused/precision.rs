@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::Flex;
-use burn::module::ParamId;
+use burn::module::{Param, ParamId};
 use burn::nn::Linear;
+use burn::nn::conv::Conv2d;
+use burn::tensor::Tensor;
 
 use super::storage::Dense;
+use crate::convolution::Geometry;
 use crate::gemm::{Compute, MatrixRef, PackedRhs};
 
 /// What products are computed in, and the weights packed for them.
@@ -72,17 +75,30 @@ pub(super) fn compute() -> Compute {
 /// The weight of a layer packed for products, where this thread keeps packed weights and the
 /// layer lies on the CPU outside of automatic differentiation.
 pub(super) fn packed(layer: &Linear) -> Option<Arc<PackedRhs>> {
+    packed_by(&layer.weight, |weight, compute| {
+        let [rows, cols] = weight.dims();
+        PackedRhs::new(MatrixRef::row_major(weight.values(), rows, cols), compute)
+    })
+}
+
+/// The same for a convolution of this geometry.
+pub(super) fn packed_kernel(layer: &Conv2d, geometry: &Geometry) -> Option<Arc<PackedRhs>> {
+    packed_by(&layer.weight, |weight, compute| geometry.pack(weight.values(), compute))
+}
+
+fn packed_by<const D: usize>(
+    weight: &Param<Tensor<D>>,
+    pack: impl FnOnce(&Dense, Compute) -> PackedRhs,
+) -> Option<Arc<PackedRhs>> {
     let (compute, packed) = CURRENT
         .with_borrow(|current| Some((current.compute, current.packed.as_ref().map(Arc::clone)?)))?;
     // Whoever panicked while packing has inserted nothing.
     let mut packed = packed.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(rhs) = packed.get(&layer.weight.id) {
+    if let Some(rhs) = packed.get(&weight.id) {
         return Some(Arc::clone(rhs));
     }
-    let weight = layer.weight.val().try_into_primitive::<Flex>().ok()?;
-    let weight = Dense::new(weight);
-    let [rows, cols] = weight.dims();
-    let rhs = Arc::new(PackedRhs::new(MatrixRef::row_major(weight.values(), rows, cols), compute));
-    packed.insert(layer.weight.id, Arc::clone(&rhs));
+    let values = Dense::new(weight.val().try_into_primitive::<Flex>().ok()?);
+    let rhs = Arc::new(pack(&values, compute));
+    packed.insert(weight.id, Arc::clone(&rhs));
     Some(rhs)
 }

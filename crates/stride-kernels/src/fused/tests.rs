@@ -8,12 +8,12 @@ use super::*;
 use crate::gemm::Compute;
 
 /// Numbers in [-1.5, 1.5] that look random.
-fn numbers(count: usize, seed: usize) -> Vec<f32> {
+pub(super) fn numbers(count: usize, seed: usize) -> Vec<f32> {
     let number = |i: usize| ((i + 1) * 7919 + seed * 104_729) % 3001;
     (0..count).map(|i| number(i) as f32 / 1000.0 - 1.5).collect()
 }
 
-fn inputs(values: &[Vec<f32>], dtype: DType, device: &Device) -> Vec<Tensor<1>> {
+pub(super) fn inputs(values: &[Vec<f32>], dtype: DType, device: &Device) -> Vec<Tensor<1>> {
     let input = |values: &Vec<f32>| {
         let data = TensorData::new(values.clone(), [values.len()]);
         Tensor::<1>::from_data(data, (device, dtype))
@@ -21,7 +21,7 @@ fn inputs(values: &[Vec<f32>], dtype: DType, device: &Device) -> Vec<Tensor<1>> 
     values.iter().map(input).collect()
 }
 
-fn to_f64(tensor: Tensor<1>) -> Vec<f64> {
+pub(super) fn to_f64(tensor: Tensor<1>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
@@ -58,7 +58,7 @@ fn shifted(
     out.iter().zip(numbers(out.len(), 99)).map(|(out, w)| out * f64::from(w)).sum()
 }
 
-fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+pub(super) fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let size = expected.iter().fold(0.1, |size: f64, x| size.max(x.abs()));
     let error = found.iter().zip(expected).fold(0.0, |e: f64, (x, y)| e.max((x - y).abs())) / size;
@@ -66,7 +66,7 @@ fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
 }
 
 /// Checks an operation on inputs of these lengths.
-fn check(name: &str, lengths: &[usize], operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>) {
+pub(super) fn check(name: &str, lengths: &[usize], operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>) {
     let values: Vec<_> = lengths.iter().enumerate().map(|(i, &n)| numbers(n, i)).collect();
     let (fused, fused_grads) = run(&values, DType::F32, operation);
     let (plain, plain_grads) = run(&values, DType::F64, operation);
@@ -120,7 +120,9 @@ fn a_transposed_view_is_read_as_what_it_is() {
 
 #[test]
 fn activations_agree() {
-    for activation in [Activation::GeluTanh, Activation::Silu, Activation::QuickGelu] {
+    for activation in
+        [Activation::GeluTanh, Activation::Silu, Activation::QuickGelu, Activation::Relu]
+    {
         check(&format!("{activation:?}"), &[100], &|x| activate(x[0].clone() * 3.0, activation));
     }
 }

@@ -9,6 +9,7 @@ mod bfloat16;
 mod epilogue;
 mod matrix;
 mod packed;
+mod patches;
 mod portable;
 mod share;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use bfloat16::round_to_bf16;
 pub use epilogue::Epilogue;
 pub use matrix::MatrixRef;
 pub use packed::PackedRhs;
+pub use patches::{Patches, Taps};
 
 use self::share::Target;
 use crate::isa::Isa;
@@ -107,6 +109,94 @@ pub fn product(a: MatrixRef, rhs: Rhs, compute: Compute, epilogue: &Epilogue) ->
     c
 }
 
+/// The product of the neighbourhoods of positions with one matrix `[C, N]` a tap: a convolution.
+///
+/// `on` holds what the epilogue accumulates on, `[P, N]`, and nothing if it does not.
+///
+/// # Panics
+/// The matrix was packed of other parts than the taps and channels of the patches; the bias has not
+/// one value a column; `on` does not fit.
+pub fn patches_product(
+    patches: &Patches,
+    rhs: &PackedRhs,
+    epilogue: &Epilogue,
+    on: Option<Vec<f32>>,
+) -> Vec<f32> {
+    let (taps, channels) = (patches.taps(), patches.channels());
+    let (positions, cols) = (patches.positions(), rhs.cols());
+    assert_eq!((rhs.parts(), rhs.rows()), (taps, taps * channels), "B does not fit the patches");
+    assert_eq!(epilogue.accumulate, on.is_some(), "what is accumulated on is missing or not used");
+    if let Some(bias) = epilogue.bias {
+        assert_eq!(bias.len(), cols, "{} biases for {cols} columns", bias.len());
+    }
+    let count = positions * cols;
+    let mut c = on.unwrap_or_else(|| Vec::with_capacity(count));
+    assert!(c.is_empty() || c.len() == count, "{} numbers for {positions} x {cols}", c.len());
+    if c.is_empty() {
+        c.reserve_exact(count);
+    }
+    if count > 0 {
+        // SAFETY: the vector has room for them, and a place for numbers may hold none yet.
+        let room = unsafe { std::slice::from_raw_parts_mut(c.as_mut_ptr().cast(), count) };
+        // SAFETY: all of it was checked above; taps see nothing outside of their pictures.
+        unsafe { rhs.multiply_patches(patches, epilogue, Target::new(room, cols)) };
+    }
+    // SAFETY: every element was there before or has been written.
+    unsafe { c.set_len(count) };
+    c
+}
+
+/// The product of the transpose of neighbourhoods with a matrix `[P, N]`: the gradient of a
+/// convolution's weight, one matrix `[C, N]` a tap.
+///
+/// # Panics
+/// The matrix does not have a row a position.
+pub fn patches_transposed_product(patches: &Patches, b: MatrixRef, compute: Compute) -> Vec<f32> {
+    patches_transposed_product_with(Isa::detect(), patches, b, compute)
+}
+
+fn patches_transposed_product_with(
+    isa: Isa,
+    patches: &Patches,
+    b: MatrixRef,
+    compute: Compute,
+) -> Vec<f32> {
+    let (taps, channels, positions) = (patches.taps(), patches.channels(), patches.positions());
+    assert_eq!(b.rows, positions, "{} rows for {positions} positions", b.rows);
+    b.check("B");
+    let (cols, epilogue) = (b.cols, Epilogue::default());
+    if taps * channels * cols == 0 {
+        return Vec::new();
+    }
+    #[cfg(target_arch = "x86_64")]
+    if isa >= Isa::Avx512 {
+        let padded = avx512::padded_channels(patches);
+        let mut c = vec![0.0; taps * padded * cols];
+        let target = Target::new(slice_of_written(&mut c), cols);
+        let (format, columns) = (avx512::Format::of(compute, isa), avx512::Columns::Plain(b));
+        let rows = avx512::Rows::PatchesTransposed(patches);
+        // SAFETY: all of it was checked above; taps see nothing outside of their pictures.
+        unsafe { avx512::multiply(rows, columns, format, &epilogue, target) };
+        for tap in 1..taps {
+            let from = tap * padded * cols;
+            c.copy_within(from..from + channels * cols, tap * channels * cols);
+        }
+        c.truncate(taps * channels * cols);
+        return c;
+    }
+    let mut c = vec![0.0; taps * channels * cols];
+    for first in (0..positions).step_by(packed::UNFOLDED_POSITIONS) {
+        let some = first..(first + packed::UNFOLDED_POSITIONS).min(positions);
+        let unfolded = patches.unfold(some.clone());
+        let a = MatrixRef::row_major(&unfolded, some.len(), taps * channels).transposed();
+        let data = &b.data[first * b.row_stride..];
+        let b = Rhs::Plain(MatrixRef { data, rows: some.len(), ..b });
+        let epilogue = Epilogue { accumulate: true, ..epilogue };
+        matmul_with(isa, a, b, compute, &epilogue, slice_of_written(&mut c), cols);
+    }
+    c
+}
+
 /// Numbers as a place for numbers.
 fn slice_of_written(c: &mut [f32]) -> &mut [MaybeUninit<f32>] {
     // SAFETY: the layout is the same, and products write nothing but numbers.
@@ -131,12 +221,15 @@ fn matmul_with(
     a.check("A");
     match rhs {
         Rhs::Plain(b) => b.check("B"),
-        Rhs::Packed(b) => assert_eq!(
-            b.compute(),
-            compute,
-            "B was packed for {:?}, but the product is to be in {compute:?}",
-            b.compute()
-        ),
+        Rhs::Packed(b) => {
+            assert_eq!(
+                b.compute(),
+                compute,
+                "B was packed for {:?}, but the product is to be in {compute:?}",
+                b.compute()
+            );
+            assert_eq!(b.parts(), 1, "B was packed for patches");
+        }
     }
     if let Some(bias) = epilogue.bias {
         assert_eq!(bias.len(), cols, "{} biases for {cols} columns", bias.len());
@@ -159,7 +252,7 @@ fn matmul_with(
             let format = avx512::Format::of(compute, isa);
             let columns = avx512::Columns::Plain(b);
             // SAFETY: all of it was checked above.
-            unsafe { avx512::multiply(a, columns, format, epilogue, target) };
+            unsafe { avx512::multiply(avx512::Rows::Matrix(a), columns, format, epilogue, target) };
         }
         // SAFETY: as above.
         Rhs::Plain(b) => unsafe { portable::multiply(a, b, compute, epilogue, target) },

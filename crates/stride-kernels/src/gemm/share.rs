@@ -28,6 +28,11 @@ impl<'a> Target<'a> {
         Self { first: data.as_mut_ptr().cast(), row_stride, data: PhantomData }
     }
 
+    /// The target from a row on.
+    pub(super) fn rows_from(self, row: usize) -> Self {
+        Self { first: self.at(row, 0), ..self }
+    }
+
     /// Element (i, j).
     pub(super) fn at(&self, row: usize, col: usize) -> *mut f32 {
         self.first.wrapping_add(row * self.row_stride + col)

@@ -91,9 +91,10 @@ fn exact(
                 size += f64::from(other.abs());
             }
             if let Some(activation) = epilogue.activation {
-                let (a, b) = activation.sigmoid_cubic();
-                let (a, b) = (f64::from(a), f64::from(b));
-                sum /= 1.0 + (-sum * (a + b * sum * sum)).exp();
+                sum = match activation.sigmoid_cubic().map(|(a, b)| (f64::from(a), f64::from(b))) {
+                    Some((a, b)) => sum / (1.0 + (-sum * (a + b * sum * sum)).exp()),
+                    None => sum.max(0.0),
+                };
             }
             results.push((sum, size));
         }
@@ -155,7 +156,7 @@ fn check(
                  {epilogue:?}: error {error:e}"
             );
             largest = largest.max(error);
-            let packed = PackedRhs::with_isa(isa, b, compute);
+            let packed = PackedRhs::with_isa(isa, &[b], compute);
             let packed = multiply(isa, a, Rhs::Packed(&packed), compute, epilogue, &c);
             // The portable product reads a packed matrix row by row, maybe in another order.
             if isa >= Isa::Avx512 {
@@ -197,7 +198,8 @@ fn every_layout_is_right() {
 #[test]
 fn every_epilogue_is_right() {
     let bias = numbers(100, 4);
-    let activations = [Activation::GeluTanh, Activation::Silu, Activation::QuickGelu];
+    let activations =
+        [Activation::GeluTanh, Activation::Silu, Activation::QuickGelu, Activation::Relu];
     for accumulate in [false, true] {
         for bias in [None, Some(&bias[..])] {
             for activation in activations.into_iter().map(Some).chain([None]) {

@@ -7,8 +7,10 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
+use stride_kernels::fused::{Around, conv2d};
 
 use super::kl_blocks::{Decoder, Encoder, conv1};
+use super::resample::{channels_first, channels_last};
 use super::{AutoencoderConfigError, AutoencoderKlConfig, DiagonalGaussian};
 use crate::weights::{self, WeightsError};
 
@@ -61,11 +63,12 @@ impl AutoencoderKl {
     /// The posterior of a picture's latents before scaling, for pictures `[B, 3, H, W]` in
     /// [-1, 1].
     pub fn posterior(&self, pixels: Tensor<4>) -> DiagonalGaussian {
-        let moments = self.encoder.forward(pixels);
-        DiagonalGaussian::from_moments(match &self.quant_conv {
-            Some(conv) => conv.forward(moments),
+        let moments = self.encoder.forward(channels_last(pixels));
+        let moments = match &self.quant_conv {
+            Some(conv) => conv2d(conv, moments, Around::default()),
             None => moments,
-        })
+        };
+        DiagonalGaussian::from_moments(channels_first(moments))
     }
 
     /// Scales latents of the posterior to what the transformer sees.
@@ -80,11 +83,11 @@ impl AutoencoderKl {
 
     /// Scaled latents `[B, C, h, w]` to pixels `[B, 3, H, W]`, about [-1, 1] but not clamped.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        let z = latents / self.config.scaling_factor + self.config.shift_factor;
-        self.decoder.forward(match &self.post_quant_conv {
-            Some(conv) => conv.forward(z),
+        let z = channels_last(latents / self.config.scaling_factor + self.config.shift_factor);
+        channels_first(self.decoder.forward(match &self.post_quant_conv {
+            Some(conv) => conv2d(conv, z, Around::default()),
             None => z,
-        })
+        }))
     }
 
     /// The configuration it was made with.

@@ -1,16 +1,12 @@
-//! The parts of the variational autoencoder.
+//! The parts of the variational autoencoder; pictures are `[B, H, W, C]` here.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{
-    Device, Tensor,
-    activation::{silu, softmax},
-};
+use burn::tensor::{Device, Tensor};
+use stride_kernels::fused::{self, Around, conv2d, cross_attention, group_norm};
 
 use super::AutoencoderKlConfig;
-use super::conv::conv2d;
-use super::resample::upsample_nearest;
 
 /// Added to the variance in every group norm.
 const EPSILON: f64 = 1e-6;
@@ -43,10 +39,10 @@ impl Encoder {
     }
 
     pub(super) fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let x = conv2d(&self.conv_in, pixels);
+        let x = conv2d(&self.conv_in, pixels, Around::default());
         let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x));
         let x = self.mid_block.forward(x);
-        conv2d(&self.conv_out, silu(self.conv_norm_out.forward(x)))
+        conv2d(&self.conv_out, group_norm(&self.conv_norm_out, x, true), Around::default())
     }
 }
 
@@ -78,9 +74,9 @@ impl Decoder {
     }
 
     pub(super) fn forward(&self, z: Tensor<4>) -> Tensor<4> {
-        let x = self.mid_block.forward(conv2d(&self.conv_in, z));
+        let x = self.mid_block.forward(conv2d(&self.conv_in, z, Around::default()));
         let x = self.up_blocks.iter().fold(x, |x, block| block.forward(x));
-        conv2d(&self.conv_out, silu(self.conv_norm_out.forward(x)))
+        conv2d(&self.conv_out, group_norm(&self.conv_norm_out, x, true), Around::default())
     }
 }
 
@@ -135,7 +131,8 @@ impl UpBlock {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.resnets.iter().fold(x, |x, block| block.forward(x));
-        self.upsamplers.iter().fold(x, |x, layer| conv2d(&layer.conv, upsample_nearest(x, 2)))
+        let twice = Around { upsample: 2, ..Around::default() };
+        self.upsamplers.iter().fold(x, |x, layer| conv2d(&layer.conv, x, twice.clone()))
     }
 }
 
@@ -154,12 +151,12 @@ impl Downsample {
     fn new(width: usize, device: &Device) -> Self {
         let conv = Conv2dConfig::new([width, width], [3, 3])
             .with_stride([2, 2])
-            .with_padding(PaddingConfig2d::Explicit(0, 0, 0, 0));
+            .with_padding(PaddingConfig2d::Explicit(0, 0, 1, 1));
         Self { conv: conv.init(device) }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        conv2d(&self.conv, x.pad((0, 1, 0, 1), 0.0))
+        conv2d(&self.conv, x, Around::default())
     }
 }
 
@@ -208,12 +205,14 @@ impl ResnetBlock {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let h = conv2d(&self.conv1, silu(self.norm1.forward(x.clone())));
-        let h = conv2d(&self.conv2, silu(self.norm2.forward(h)));
-        match &self.conv_shortcut {
-            Some(conv) => conv2d(conv, x) + h,
-            None => x + h,
-        }
+        let h = group_norm(&self.norm1, x.clone(), true);
+        let h = conv2d(&self.conv1, h, Around::default());
+        let h = group_norm(&self.norm2, h, true);
+        let residual = Some(match &self.conv_shortcut {
+            Some(conv) => conv2d(conv, x, Around::default()),
+            None => x,
+        });
+        conv2d(&self.conv2, h, Around { residual, ..Around::default() })
     }
 }
 
@@ -240,13 +239,13 @@ impl Attention {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, c, h, w] = x.dims();
-        let tokens = self.group_norm.forward(x.clone()).reshape([b, c, h * w]).swap_dims(1, 2);
-        let q = self.to_q.forward(tokens.clone()) * (c as f64).powf(-0.5);
-        let scores = q.matmul(self.to_k.forward(tokens.clone()).swap_dims(1, 2)); // [B, hw, hw]
-        let attended = softmax(scores, 2).matmul(self.to_v.forward(tokens));
-        let out = self.to_out.iter().fold(attended, |y, layer| layer.forward(y));
-        x + out.swap_dims(1, 2).reshape([b, c, h, w])
+        let [b, h, w, c] = x.dims();
+        let tokens = group_norm(&self.group_norm, x.clone(), false).reshape([b, h * w, c]);
+        let of_tokens = |layer: &Linear| fused::linear(layer, tokens.clone());
+        let (q, k, v) = (of_tokens(&self.to_q), of_tokens(&self.to_k), of_tokens(&self.to_v));
+        let attended = cross_attention(q, k, v, None, 1, None); // [B, hw, C]
+        let out = self.to_out.iter().fold(attended, |y, layer| fused::linear(layer, y));
+        x + out.reshape([b, h, w, c])
     }
 }
 

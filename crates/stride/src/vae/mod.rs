@@ -1,7 +1,6 @@
 //! Autoencoders: pictures to latents and back.
 
 mod autoencoder;
-mod conv;
 mod kl;
 mod kl_blocks;
 mod kl_config;

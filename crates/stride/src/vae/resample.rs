@@ -1,6 +1,16 @@
-//! Moving between resolutions without weights.
+//! Moving numbers between positions and channels, without weights.
 
 use burn::tensor::Tensor;
+
+/// `[B, C, H, W]`, as pictures and latents are outside, to `[B, H, W, C]`, as layers take them.
+pub(super) fn channels_last(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 2, 3, 1])
+}
+
+/// Undoes [`channels_last`].
+pub(super) fn channels_first(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 3, 1, 2])
+}
 
 /// Repeats every position `factor` x `factor` times: `[B, C, H, W]` to `[B, C, fH, fW]`.
 pub(super) fn upsample_nearest(x: Tensor<4>, factor: usize) -> Tensor<4> {

@@ -3,10 +3,14 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d, Relu};
-use burn::tensor::{Device, Tensor, TensorData, activation::relu};
+use burn::tensor::{Device, Tensor, TensorData};
+use stride_kernels::activation::Activation;
+use stride_kernels::fused::{self, Around, conv2d};
 
-use super::conv::conv2d;
-use super::resample::{downsample_mean, pixel_shuffle, pixel_unshuffle, upsample_nearest};
+use super::resample::{
+    channels_first, channels_last, downsample_mean, pixel_shuffle, pixel_unshuffle,
+    upsample_nearest,
+};
 use super::{AutoencoderConfigError, AutoencoderTinyConfig};
 
 /// Latents beyond this magnitude are squeezed before decoding.
@@ -78,12 +82,13 @@ impl AutoencoderTiny {
     /// `[B, 3, H, W]` in [-1, 1] to latents `[B, C, h, w]`.
     pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
         let pixels = (pixels + 1.0) * 0.5;
-        let mut z = self
-            .encoder
-            .forward(pixel_unshuffle(pixels.clone(), self.config.encoder_pixel_shuffle));
+        let squares = pixel_unshuffle(pixels.clone(), self.config.encoder_pixel_shuffle);
+        let mut z = self.encoder.forward(channels_last(squares));
         if let Some(color) = &self.encoder_color {
-            z = z + color.forward(downsample_mean(pixels, self.config.downsampling_factor()));
+            let means = downsample_mean(pixels, self.config.downsampling_factor());
+            z = z + conv2d(color, channels_last(means), Around::default());
         }
+        let z = channels_first(z);
         let z = (z - self.config.shift_factor) * self.config.scaling_factor;
         match self.channel_statistics(&z.device()) {
             (Some(mean), Some(std)) => (z - mean) / std,
@@ -102,14 +107,13 @@ impl AutoencoderTiny {
             (None, None) => latents,
         };
         let z = z / self.config.scaling_factor + self.config.shift_factor;
-        let squeezed = (z / LATENT_MAGNITUDE).tanh() * LATENT_MAGNITUDE;
-        let mut pixels = pixel_shuffle(
-            self.decoder.forward(squeezed.clone()),
-            self.config.decoder_pixel_shuffle,
-        );
+        let squeezed = channels_last((z / LATENT_MAGNITUDE).tanh() * LATENT_MAGNITUDE);
+        let squares = channels_first(self.decoder.forward(squeezed.clone()));
+        let mut pixels = pixel_shuffle(squares, self.config.decoder_pixel_shuffle);
         if let Some(color) = &self.decoder_color {
             let factor = self.config.downsampling_factor();
-            pixels = pixels + upsample_nearest(color.forward(squeezed), factor);
+            let means = channels_first(conv2d(color, squeezed, Around::default()));
+            pixels = pixels + upsample_nearest(means, factor);
         }
         pixels * 2.0 - 1.0
     }
@@ -175,19 +179,20 @@ impl Stack {
         Self { layers }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.layers.iter().fold(x, |x, layer| layer.forward(x))
-    }
-}
-
-impl Layer {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Conv(conv) => conv2d(conv, x),
-            Self::Block(block) => block.forward(x),
-            Self::Relu(_) => relu(x),
-            Self::Upsample(_) => upsample_nearest(x, 2),
+    /// Pictures are `[B, H, W, C]`.
+    fn forward(&self, mut x: Tensor<4>) -> Tensor<4> {
+        let mut upsample = 1;
+        for layer in &self.layers {
+            x = match layer {
+                Layer::Conv(conv) => conv2d(conv, x, Around { upsample, ..Around::default() }),
+                Layer::Block(block) => block.forward(x),
+                Layer::Relu(_) => fused::activate(x, Activation::Relu),
+                Layer::Upsample(_) => x,
+            };
+            // The convolution that follows repeats what it reads.
+            upsample = if matches!(layer, Layer::Upsample(_)) { 2 } else { 1 };
         }
+        x
     }
 }
 
@@ -199,7 +204,16 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        relu(self.conv.iter().fold(x.clone(), |x, layer| layer.forward(x)) + x)
+        let convs = self.conv.iter().filter_map(|layer| match layer {
+            Layer::Conv(conv) => Some(conv),
+            _ => None,
+        });
+        let last = convs.clone().count() - 1;
+        convs.enumerate().fold(x.clone(), |h, (i, conv)| {
+            let residual = (i == last).then(|| x.clone());
+            let activation = Some(Activation::Relu);
+            conv2d(conv, h, Around { residual, activation, ..Around::default() })
+        })
     }
 }
 

@@ -13,8 +13,7 @@ use crate::activation::Activation;
 /// The tile may be written, and the processor has AVX-512.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn activate(activation: Activation, tile: &Tile) {
-    let (a, b) = activation.sigmoid_cubic();
-    let (a, b) = (_mm512_set1_ps(a), _mm512_set1_ps(b));
+    let of = activation.sigmoid_cubic().map(|(a, b)| (_mm512_set1_ps(a), _mm512_set1_ps(b)));
     for row in 0..tile.rows {
         for col in (0..tile.cols).step_by(LANES) {
             let at = tile.c.wrapping_add(row * tile.c_row_stride + col);
@@ -22,10 +21,17 @@ pub(super) unsafe fn activate(activation: Activation, tile: &Tile) {
             // SAFETY: the mask keeps to the elements of the tile.
             unsafe {
                 let x = _mm512_maskz_loadu_ps(mask, at);
-                let slope = _mm512_fmadd_ps(_mm512_mul_ps(b, x), x, a);
-                let divisor = exp(_mm512_mul_ps(x, _mm512_sub_ps(_mm512_setzero_ps(), slope)));
-                let divisor = _mm512_add_ps(_mm512_set1_ps(1.0), divisor);
-                _mm512_mask_storeu_ps(at, mask, _mm512_div_ps(x, divisor));
+                let y = match of {
+                    Some((a, b)) => {
+                        let slope = _mm512_fmadd_ps(_mm512_mul_ps(b, x), x, a);
+                        let opposite = _mm512_sub_ps(_mm512_setzero_ps(), slope);
+                        let power = exp(_mm512_mul_ps(x, opposite));
+                        _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0), power))
+                    }
+                    // The order of the arguments lets NaN through.
+                    None => _mm512_max_ps(_mm512_setzero_ps(), x),
+                };
+                _mm512_mask_storeu_ps(at, mask, y);
             }
         }
     }

@@ -10,15 +10,17 @@ mod activate;
 mod buffer;
 mod panels;
 mod rectangles;
+mod rows;
 mod tile;
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use self::buffer::Buffer;
-use self::panels::Source;
 pub(super) use self::panels::{Format, Panels};
+use self::panels::{Place, Source};
 use self::rectangles::Rectangles;
+pub(super) use self::rows::{Rows, padded_channels};
 use self::tile::Tile;
 use super::share::{Target, for_each, threads_for};
 use super::{Epilogue, MatrixRef};
@@ -55,9 +57,8 @@ impl Columns<'_> {
     }
 }
 
-/// K cut into nearly equal stretches, in units.
-fn stretches(depth: usize, format: Format) -> impl Iterator<Item = Range<usize>> + Clone {
-    let units = depth.div_ceil(format.depth());
+/// The units of K cut into nearly equal stretches.
+fn stretches(units: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     // With nothing to sum over there is still the epilogue, so there is always a stretch.
     let count = units.div_ceil(MOST_UNITS).max(1);
     (0..count).map(move |i| i * units / count..(i + 1) * units / count)
@@ -85,14 +86,14 @@ thread_local! {
 /// The processor does what `format` needs, in which B is packed if it is. The elements of A and B
 /// lie in their slices; their shapes fit, and the target and the bias have room for the result.
 pub(super) unsafe fn multiply(
-    a: MatrixRef,
+    a: Rows,
     b: Columns,
     format: Format,
     epilogue: &Epilogue,
     target: Target,
 ) {
-    let (rows, cols) = (a.rows, b.count());
-    let threads = threads_for(rows, a.cols, cols);
+    let (rows, cols) = (a.count(), b.count());
+    let threads = threads_for(rows, a.units(format) * format.depth(), cols);
     let b_cost = if matches!(b, Columns::Plain(_)) { PACK_COST } else { 0.0 };
     let rectangles = Rectangles::new((rows, LANES, PACK_COST), (cols, TILE_COLS, b_cost), threads);
     let product = Product { a, b, format, epilogue, target };
@@ -105,7 +106,7 @@ pub(super) unsafe fn multiply(
 
 /// A product that keeps what [`multiply`] asks for, which everything below relies on.
 struct Product<'a> {
-    a: MatrixRef<'a>,
+    a: Rows<'a>,
     b: Columns<'a>,
     format: Format,
     epilogue: &'a Epilogue<'a>,
@@ -121,9 +122,25 @@ impl Product<'_> {
         a_buffer: &mut Buffer,
         b_buffer: &mut Buffer,
     ) {
-        let stretches = stretches(self.a.cols, self.format);
+        let stretches = stretches(self.a.units(self.format));
         let bands = bands(&rows);
         let panels = cols.start / TILE_COLS..cols.end.div_ceil(TILE_COLS);
+        let cols_of = |panel: usize| panel * TILE_COLS..((panel + 1) * TILE_COLS).min(cols.end);
+        let b = match self.b {
+            Columns::Plain(b) => b,
+            Columns::Packed(b) => {
+                for (band, stretch) in
+                    bands.flat_map(|band| stretches.clone().map(move |s| (band.clone(), s)))
+                {
+                    let a = self.pack_band(&band, &stretch, a_buffer);
+                    for panel in panels.clone() {
+                        let packed = b.panel(panel, &stretch);
+                        self.multiply_panel(&band, &cols_of(panel), &stretch, a, packed);
+                    }
+                }
+                return;
+            }
+        };
         // Panels of B that more than one band of A uses stay packed, each in its slot.
         let one_band = bands.len() == 1;
         let group = if one_band { panels.len() } else { MOST_PANELS };
@@ -133,24 +150,16 @@ impl Product<'_> {
                 for band in bands.clone() {
                     let a = self.pack_band(&band, &stretch, a_buffer);
                     for panel in group.clone() {
-                        let cols = panel * TILE_COLS..((panel + 1) * TILE_COLS).min(cols.end);
-                        let b = match self.b {
-                            Columns::Packed(panels) => panels.panel(panel, &stretch),
-                            Columns::Plain(b) => {
-                                let slot = if one_band { 0 } else { panel - first_panel };
-                                let offset = slot * stretch.len() * TILE_COLS;
-                                let end = offset + stretch.len() * TILE_COLS;
-                                let packed = b_buffer.reserve(end).wrapping_add(offset);
-                                if band.start == rows.start {
-                                    // SAFETY: the slot has room for a panel.
-                                    unsafe {
-                                        pack_columns(b, &cols, &stretch, self.format, packed);
-                                    }
-                                }
-                                packed.cast_const()
-                            }
-                        };
-                        self.multiply_panel(&band, &cols, &stretch, a, b);
+                        let cols = cols_of(panel);
+                        let slot = if one_band { 0 } else { panel - first_panel };
+                        let offset = slot * stretch.len() * TILE_COLS;
+                        let end = offset + stretch.len() * TILE_COLS;
+                        let packed = b_buffer.reserve(end).wrapping_add(offset);
+                        if band.start == rows.start {
+                            // SAFETY: the slot has room for a panel.
+                            unsafe { pack_columns(b, &cols, &stretch, self.format, packed) };
+                        }
+                        self.multiply_panel(&band, &cols, &stretch, a, packed);
                     }
                 }
             }
@@ -164,23 +173,8 @@ impl Product<'_> {
         stretch: &Range<usize>,
         into: &mut Buffer,
     ) -> *const u32 {
-        let depth = depth_of(stretch, self.a.cols, self.format);
-        let packed = into.reserve(band.len().next_multiple_of(LANES) * stretch.len());
-        let source = Source {
-            first: self
-                .a
-                .data
-                .as_ptr()
-                .wrapping_add(band.start * self.a.row_stride + depth.start * self.a.col_stride),
-            lane_stride: self.a.row_stride,
-            depth_stride: self.a.col_stride,
-            lanes: band.len(),
-            depth: depth.len(),
-        };
-        // SAFETY: the elements lie in A, the buffer has room for them, and the processor does what
-        // the format needs.
-        unsafe { panels::pack::<TILE_ROWS>(self.format, &source, packed) };
-        packed
+        // SAFETY: A keeps what the product keeps.
+        unsafe { self.a.pack(band, stretch, self.format, into) }
     }
 
     /// Adds a stretch of the sums of one panel of columns, and finishes them after the last.
@@ -193,7 +187,7 @@ impl Product<'_> {
         b: *const u32,
     ) {
         let is_first = stretch.start == 0;
-        let is_last = stretch.end == self.a.cols.div_ceil(self.format.depth());
+        let is_last = stretch.end == self.a.units(self.format);
         let bias = self.epilogue.bias.filter(|_| is_last).map(|bias| &bias[cols.clone()]);
         for row in band.clone().step_by(TILE_ROWS) {
             let tile = Tile {
@@ -219,11 +213,6 @@ impl Product<'_> {
     }
 }
 
-/// The part of K that a stretch of units holds.
-fn depth_of(stretch: &Range<usize>, depth: usize, format: Format) -> Range<usize> {
-    stretch.start * format.depth()..(stretch.end * format.depth()).min(depth)
-}
-
 /// Packs a stretch of K of some columns of B into panels.
 ///
 /// # Safety
@@ -236,14 +225,14 @@ unsafe fn pack_columns(
     format: Format,
     packed: *mut u32,
 ) {
-    let depth = depth_of(stretch, b.rows, format);
-    let source = Source {
+    let depth = format.depths(stretch, 0, b.rows);
+    let place = Place::Strided {
         first: b.data.as_ptr().wrapping_add(cols.start * b.col_stride + depth.start * b.row_stride),
         lane_stride: b.col_stride,
         depth_stride: b.row_stride,
-        lanes: cols.len(),
-        depth: depth.len(),
     };
+    let source =
+        Source { place, lanes: cols.len(), depth: depth.len(), panel_units: stretch.len() };
     // SAFETY: what is asked of the caller is what this asks.
     unsafe { panels::pack::<TILE_COLS>(format, &source, packed) };
 }

@@ -6,9 +6,10 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use super::super::share::{for_each, threads_for};
 use super::super::{Compute, MatrixRef};
 use super::buffer::Buffer;
-use super::{LANES, TILE_COLS, pack_columns, stretches};
+use super::{LANES, PACK_COST, TILE_COLS, stretches};
 use crate::isa::Isa;
 
 /// What a unit holds.
@@ -39,6 +40,39 @@ impl Format {
             Self::Bf16Pair => 2,
         }
     }
+
+    /// The k that units hold, counted from unit `first` on, of `depth` there.
+    pub(super) fn depths(self, units: &Range<usize>, first: usize, depth: usize) -> Range<usize> {
+        let at = |unit: usize| ((unit - first) * self.depth()).min(depth);
+        at(units.start)..at(units.end)
+    }
+}
+
+/// The parts of K, each of `part_units` units, that a stretch touches, with the units of the stretch
+/// that lie in each.
+pub(super) fn parts_of(
+    stretch: &Range<usize>,
+    part_units: usize,
+) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
+    let (start, end) = (stretch.start, stretch.end);
+    let first = start.checked_div(part_units).unwrap_or(0);
+    let last = if part_units == 0 { first } else { end.div_ceil(part_units) };
+    (first..last)
+        .map(move |part| (part, start.max(part * part_units)..end.min((part + 1) * part_units)))
+}
+
+/// Memory that several threads write to, each elsewhere.
+struct Room(*mut u32);
+
+// SAFETY: it is only a place; who writes to it promises that no one else uses those units.
+unsafe impl Send for Room {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Room {}
+
+impl Room {
+    fn at(&self, unit: usize) -> *mut u32 {
+        self.0.wrapping_add(unit)
+    }
 }
 
 /// A whole matrix B in panels: stretch by stretch, and panel by panel inside a stretch.
@@ -50,19 +84,49 @@ pub(in super::super) struct Panels {
 }
 
 impl Panels {
-    /// Packs B.
+    /// Packs matrices of equal shape on top of each other, each from a unit of its own on.
     ///
     /// # Safety
-    /// The elements of B lie in its slice, and the processor does what the format needs.
-    pub(in super::super) unsafe fn new(b: MatrixRef, format: Format) -> Self {
-        let mut panels = Self { units: Buffer::new(), cols: b.cols, format };
-        let width = b.cols.next_multiple_of(TILE_COLS);
-        let first = panels.units.reserve(b.rows.div_ceil(format.depth()) * width);
-        for stretch in stretches(b.rows, format) {
-            let packed = first.wrapping_add(stretch.start * width);
-            // SAFETY: there is room for every stretch of every panel.
-            unsafe { pack_columns(b, &(0..b.cols), &stretch, format, packed) };
-        }
+    /// The elements of the matrices lie in their slices, and the processor does what the format
+    /// needs.
+    pub(in super::super) unsafe fn new(parts: &[MatrixRef], format: Format) -> Self {
+        let (depth, cols) = parts.first().map_or((0, 0), |part| (part.rows, part.cols));
+        let mut panels = Self { units: Buffer::new(), cols, format };
+        let part_units = depth.div_ceil(format.depth());
+        let units = parts.len() * part_units;
+        let width = cols.next_multiple_of(TILE_COLS);
+        let room = Room(panels.units.reserve(units * width));
+        let stretches: Vec<_> = stretches(units).collect();
+        let panels_across = width / TILE_COLS;
+        let work = |index: usize| {
+            let (stretch, panel) = (&stretches[index / panels_across], index % panels_across);
+            let first = panel * TILE_COLS;
+            let packed = room.at(stretch.start * width + first * stretch.len());
+            for (part, units) in parts_of(stretch, part_units) {
+                let part_depth = format.depths(&units, part_units * part, depth);
+                let part = parts[part];
+                let place = Place::Strided {
+                    first: part
+                        .data
+                        .as_ptr()
+                        .wrapping_add(part_depth.start * part.row_stride + first * part.col_stride),
+                    lane_stride: part.col_stride,
+                    depth_stride: part.row_stride,
+                };
+                let source = Source {
+                    place,
+                    lanes: TILE_COLS.min(cols - first),
+                    depth: part_depth.len(),
+                    panel_units: stretch.len(),
+                };
+                let packed = packed.wrapping_add((units.start - stretch.start) * TILE_COLS);
+                // SAFETY: there is room for every stretch of every panel, and the caller promises
+                // the rest.
+                unsafe { pack::<TILE_COLS>(format, &source, packed) };
+            }
+        };
+        let threads = threads_for(PACK_COST as usize, units, width);
+        for_each(stretches.len() * panels_across, threads, work);
         panels
     }
 
@@ -82,13 +146,23 @@ impl Panels {
     }
 }
 
-/// What is packed: element k of lane l lies at `first[l * lane_stride + k * depth_stride]`.
-pub(super) struct Source {
-    pub(super) first: *const f32,
-    pub(super) lane_stride: usize,
-    pub(super) depth_stride: usize,
+/// What is packed.
+pub(super) struct Source<'a> {
+    pub(super) place: Place<'a>,
     pub(super) lanes: usize,
     pub(super) depth: usize,
+    /// Units of K of the panels; there may be more than the source has.
+    pub(super) panel_units: usize,
+}
+
+/// Where element k of lane l lies.
+pub(super) enum Place<'a> {
+    /// At `first[l * lane_stride + k * depth_stride]`.
+    Strided { first: *const f32, lane_stride: usize, depth_stride: usize },
+    /// At `[l][k]`.
+    Lanes(&'a [*const f32]),
+    /// At `[k][l]`.
+    Depths(&'a [*const f32]),
 }
 
 /// Packs into panels of `WIDTH` lanes, 8 or a multiple of 16, one after the other.
@@ -118,9 +192,10 @@ macro_rules! packing {
         #[target_feature(enable = $features)]
         unsafe fn $name<const WIDTH: usize>(source: &Source, out: *mut u32) {
             let units = source.depth.div_ceil($depth);
-            if source.depth_stride == 1 {
+            let panel_units = source.panel_units;
+            if source.follows_depth() {
                 for lane in (0..source.lanes).step_by(LANES) {
-                    let out = out.wrapping_add(vector_offset::<WIDTH>(lane, units));
+                    let out = out.wrapping_add(vector_offset::<WIDTH>(lane, panel_units));
                     for unit in (0..units).step_by(LANES) {
                         let depth = unit * $depth;
                         let left = source.depth - depth;
@@ -130,9 +205,8 @@ macro_rules! packing {
                         for l in 0..LANES {
                             // A missing lane repeats the last, which may be read.
                             let at = source.at((lane + l).min(source.lanes - 1), depth);
-                            _mm_prefetch::<_MM_HINT_T0>(
-                                at.wrapping_add(LANES * source.lane_stride).cast(),
-                            );
+                            let next = (lane + LANES + l).min(source.lanes - 1);
+                            _mm_prefetch::<_MM_HINT_T0>(source.at(next, depth).cast());
                             // SAFETY: the masks keep to the depth of the source.
                             block[l] = unsafe {
                                 let low = _mm512_maskz_loadu_ps(mask, at);
@@ -150,11 +224,11 @@ macro_rules! packing {
                         unsafe {
                             if units - unit >= LANES {
                                 for u in 0..LANES {
-                                    store::<WIDTH>(out, units, unit + u, block[u]);
+                                    store::<WIDTH>(out, panel_units, unit + u, block[u]);
                                 }
                             } else {
                                 for u in 0..units - unit {
-                                    store::<WIDTH>(out, units, unit + u, block[u]);
+                                    store::<WIDTH>(out, panel_units, unit + u, block[u]);
                                 }
                             }
                         }
@@ -165,7 +239,7 @@ macro_rules! packing {
                 let group = if WIDTH < LANES { 4 * LANES } else { WIDTH };
                 for first in (0..source.lanes).step_by(group) {
                     let lanes = group.min(source.lanes - first);
-                    let out = out.wrapping_add(first * units);
+                    let out = out.wrapping_add(first * panel_units);
                     for unit in 0..units {
                         let depth = unit * $depth;
                         let next = if $depth == 2 && depth + 1 < source.depth { 1 } else { 0 };
@@ -173,7 +247,8 @@ macro_rules! packing {
                             if v * LANES >= lanes {
                                 break;
                             }
-                            let out = out.wrapping_add(vector_offset::<WIDTH>(v * LANES, units));
+                            let out =
+                                out.wrapping_add(vector_offset::<WIDTH>(v * LANES, panel_units));
                             // SAFETY: these lanes and k are ones of the source, and the caller has
                             // given room.
                             unsafe {
@@ -183,7 +258,7 @@ macro_rules! packing {
                                     (2, _) => source.load(first + v * LANES, depth + 1),
                                     _ => low,
                                 };
-                                store::<WIDTH>(out, units, unit, $across(low, high));
+                                store::<WIDTH>(out, panel_units, unit, $across(low, high));
                             }
                         }
                     }
@@ -195,7 +270,7 @@ macro_rules! packing {
 
 /// Where the first unit of 16 lanes from `lane` on lies.
 #[inline]
-fn vector_offset<const WIDTH: usize>(lane: usize, units: usize) -> usize {
+pub(super) fn vector_offset<const WIDTH: usize>(lane: usize, units: usize) -> usize {
     lane / WIDTH * WIDTH * units + lane % WIDTH
 }
 
@@ -203,10 +278,27 @@ packing!(pack_f32, "avx512f,avx512bw,avx512dq,avx512vl", depth: 1, keep, keep);
 packing!(pack_rounded, "avx512f,avx512bw,avx512dq,avx512vl", depth: 1, round, round);
 packing!(pack_bf16, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", depth: 2, pair_across, pair_along);
 
-impl Source {
+impl Source<'_> {
+    /// Whether the numbers of a lane follow each other in memory.
+    fn follows_depth(&self) -> bool {
+        matches!(self.place, Place::Strided { depth_stride: 1, .. } | Place::Lanes(_))
+    }
+
+    /// Whether the numbers of a k follow each other in memory.
+    fn follows_lanes(&self) -> bool {
+        matches!(self.place, Place::Strided { lane_stride: 1, .. } | Place::Depths(_))
+    }
+
     /// Element k of a lane.
+    #[inline(always)]
     fn at(&self, lane: usize, depth: usize) -> *const f32 {
-        self.first.wrapping_add(lane * self.lane_stride + depth * self.depth_stride)
+        match self.place {
+            Place::Strided { first, lane_stride, depth_stride } => {
+                first.wrapping_add(lane * lane_stride + depth * depth_stride)
+            }
+            Place::Lanes(lanes) => lanes[lane].wrapping_add(depth),
+            Place::Depths(depths) => depths[depth].wrapping_add(lane),
+        }
     }
 
     /// The numbers of up to 16 lanes at one k; 0 for those that are missing.
@@ -216,16 +308,16 @@ impl Source {
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn load(&self, lane: usize, depth: usize) -> __m512 {
-        let at = self.at(lane, depth);
         let lanes = LANES.min(self.lanes - lane);
-        if self.lane_stride == 1 {
+        if self.follows_lanes() {
+            let at = self.at(lane, depth);
             // SAFETY: the mask keeps to the lanes of the source.
             return unsafe { _mm512_maskz_loadu_ps(first_lanes(lanes), at) };
         }
         let mut numbers = [0.0; LANES];
         for (l, number) in numbers.iter_mut().enumerate().take(lanes) {
             // SAFETY: this is an element of the source.
-            *number = unsafe { at.wrapping_add(l * self.lane_stride).read() };
+            *number = unsafe { self.at(lane + l, depth).read() };
         }
         // SAFETY: the array has 16 numbers.
         unsafe { _mm512_loadu_ps(numbers.as_ptr()) }

@@ -1,0 +1,77 @@
+//! Group norms of pictures whose channels lie together.
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::nn::GroupNorm;
+use burn::tensor::Tensor;
+
+use super::record::{BackwardPass, record};
+use super::storage::{Dense, tensor};
+use super::{is_fused, plain};
+use crate::group_norm::{self, Geometry};
+
+/// A group norm of pictures `[B, H, W, C]`, and SiLU of it with `silu`.
+///
+/// See [`group_norm`](crate::group_norm) for the equation.
+pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, silu: bool) -> Tensor<4> {
+    let (Some(gain), Some(bias), true) = (&layer.gamma, &layer.beta, is_fused(&x)) else {
+        return plain::group_norm(layer, x, silu);
+    };
+    let [batch, _, _, channels] = x.dims();
+    let (groups, epsilon) = (layer.num_groups, layer.epsilon);
+    let geometry = Geometry { batch, channels, groups, epsilon, silu };
+    let (gain, bias) = (gain.val().into_dispatch(), bias.val().into_dispatch());
+    Tensor::from_dispatch(Dispatch::group_norm(x.into_dispatch(), gain, bias, geometry))
+}
+
+/// Group norms on backend tensors.
+#[backend_extension(Autodiff, Flex)]
+pub(super) trait GroupNormOps: Backend {
+    /// A group norm.
+    fn group_norm(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> FloatTensor<Self>;
+}
+
+impl GroupNormOps for Flex {
+    fn group_norm(
+        x: FlexTensor,
+        gain: FlexTensor,
+        bias: FlexTensor,
+        geometry: Geometry,
+    ) -> FlexTensor {
+        with_backward([x, gain, bias], geometry).0
+    }
+}
+
+impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
+    fn group_norm(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> FloatTensor<Self> {
+        record::<C, 3>([x, gain, bias], |inputs| with_backward(inputs, geometry))
+    }
+}
+
+fn with_backward(inputs: [FlexTensor; 3], geometry: Geometry) -> (FlexTensor, BackwardPass<3>) {
+    let [x, gain, bias] = inputs.map(Dense::new);
+    let dims: [usize; 4] = x.dims();
+    let mut y = vec![0.0; x.values().len()];
+    let statistics =
+        group_norm::forward(&geometry, x.values(), gain.values(), bias.values(), &mut y);
+    let backward = move |grad: FlexTensor| {
+        let grad = Dense::new(grad);
+        let (values, gain, bias) = (x.values(), gain.values(), bias.values());
+        let grads = group_norm::backward(&geometry, values, gain, bias, &statistics, grad.values());
+        let channels = [geometry.channels];
+        [tensor(grads.x, dims), tensor(grads.gain, channels), tensor(grads.bias, channels)]
+    };
+    (tensor(y, dims), BackwardPass::new(backward))
+}
