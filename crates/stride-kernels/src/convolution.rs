@@ -99,12 +99,12 @@ impl Geometry {
 }
 
 /// What follows a convolution.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct After<'a> {
     /// Added, one number for each of O.
     pub bias: Option<&'a [f32]>,
     /// Added, `[B, H', W', O]`.
-    pub residual: Option<Vec<f32>>,
+    pub residual: Option<&'a [f32]>,
     /// Applied last.
     pub activation: Option<Activation>,
 }
@@ -120,7 +120,7 @@ pub struct After<'a> {
 /// The lengths do not fit the geometry, or the weight was packed for another.
 pub fn forward(geometry: &Geometry, x: &[f32], weight: &PackedRhs, after: After<'_>) -> Vec<f32> {
     let After { bias, residual, activation } = after;
-    let epilogue = Epilogue { accumulate: residual.is_some(), bias, activation };
+    let epilogue = Epilogue { accumulate: false, bias, activation };
     gemm::patches_product(&geometry.patches(x), weight, &epilogue, residual)
 }
 

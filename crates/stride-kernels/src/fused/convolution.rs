@@ -124,8 +124,8 @@ impl ConvolutionOps for Flex {
         residual: FlexTensor,
         how: Convolution,
     ) -> FlexTensor {
-        let residual = Dense::new(residual).values().to_vec();
-        convolve(&Dense::new(x), &Dense::new(weight), bias, Some(residual), &how)
+        let residual = Dense::new(residual);
+        convolve(&Dense::new(x), &Dense::new(weight), bias, Some(residual.values()), &how)
     }
 }
 
@@ -169,7 +169,7 @@ fn convolve(
     x: &Dense,
     weight: &Dense,
     bias: FlexTensor,
-    residual: Option<Vec<f32>>,
+    residual: Option<&[f32]>,
     how: &Convolution,
 ) -> FlexTensor {
     let Convolution { geometry, compute, packed, activation } = how;

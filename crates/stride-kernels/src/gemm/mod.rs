@@ -99,51 +99,47 @@ pub fn matmul(
 pub fn product(a: MatrixRef, rhs: Rhs, compute: Compute, epilogue: &Epilogue) -> Vec<f32> {
     assert!(!epilogue.accumulate, "there is nothing yet to accumulate on");
     let cols = rhs.cols();
-    let count = a.rows * cols;
-    // Zeroing first would cost as much as a pass of its own.
+    written(a.rows * cols, |room| {
+        matmul_with(Isa::detect(), a, rhs, compute, epilogue, room, cols);
+    })
+}
+
+/// A vector of numbers that a product writes; zeroing it first would cost a pass of its own.
+fn written(count: usize, product: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
     let mut c = Vec::with_capacity(count);
-    let room = &mut c.spare_capacity_mut()[..count];
-    matmul_with(Isa::detect(), a, rhs, compute, epilogue, room, cols);
-    // SAFETY: without accumulation every element of C is written.
+    if count > 0 {
+        product(&mut c.spare_capacity_mut()[..count]);
+    }
+    // SAFETY: products that do not accumulate write every element of C.
     unsafe { c.set_len(count) };
     c
 }
 
-/// The product of the neighbourhoods of positions with one matrix `[C, N]` a tap: a convolution.
-///
-/// `on` holds what the epilogue accumulates on, `[P, N]`, and nothing if it does not.
+/// The product of the neighbourhoods of positions with one matrix `[C, N]` a tap, a convolution,
+/// plus a residual `[P, N]`; bias and activation follow.
 ///
 /// # Panics
 /// The matrix was packed of other parts than the taps and channels of the patches; the bias has not
-/// one value a column; `on` does not fit.
+/// one value a column; the residual has another length; or the epilogue accumulates.
 pub fn patches_product(
     patches: &Patches,
     rhs: &PackedRhs,
     epilogue: &Epilogue,
-    on: Option<Vec<f32>>,
+    residual: Option<&[f32]>,
 ) -> Vec<f32> {
     let (taps, channels) = (patches.taps(), patches.channels());
     let (positions, cols) = (patches.positions(), rhs.cols());
     assert_eq!((rhs.parts(), rhs.rows()), (taps, taps * channels), "B does not fit the patches");
-    assert_eq!(epilogue.accumulate, on.is_some(), "what is accumulated on is missing or not used");
+    assert!(!epilogue.accumulate, "there is nothing yet to accumulate on");
     if let Some(bias) = epilogue.bias {
         assert_eq!(bias.len(), cols, "{} biases for {cols} columns", bias.len());
     }
     let count = positions * cols;
-    let mut c = on.unwrap_or_else(|| Vec::with_capacity(count));
-    assert!(c.is_empty() || c.len() == count, "{} numbers for {positions} x {cols}", c.len());
-    if c.is_empty() {
-        c.reserve_exact(count);
-    }
-    if count > 0 {
-        // SAFETY: the vector has room for them, and a place for numbers may hold none yet.
-        let room = unsafe { std::slice::from_raw_parts_mut(c.as_mut_ptr().cast(), count) };
+    assert!(residual.is_none_or(|residual| residual.len() == count), "length of the residual");
+    written(count, |room| {
         // SAFETY: all of it was checked above; taps see nothing outside of their pictures.
-        unsafe { rhs.multiply_patches(patches, epilogue, Target::new(room, cols)) };
-    }
-    // SAFETY: every element was there before or has been written.
-    unsafe { c.set_len(count) };
-    c
+        unsafe { rhs.multiply_patches(patches, epilogue, residual, Target::new(room, cols)) };
+    })
 }
 
 /// The product of the transpose of neighbourhoods with a matrix `[P, N]`: the gradient of a

@@ -117,15 +117,14 @@ impl PackedRhs {
         &self,
         patches: &Patches,
         epilogue: &Epilogue,
+        residual: Option<&[f32]>,
         target: Target,
     ) {
         match &self.storage {
             #[cfg(target_arch = "x86_64")]
             Storage::Panels(panels) => {
-                let rows = avx512::Rows::Patches(patches);
-                let columns = avx512::Columns::Packed(panels);
                 // SAFETY: the processor was checked before packing, the rest by the caller.
-                unsafe { avx512::multiply(rows, columns, panels.format(), epilogue, target) };
+                unsafe { avx512::multiply_patches(patches, panels, epilogue, residual, target) };
             }
             Storage::Rows(data) => {
                 let b = MatrixRef::row_major(data, self.rows, self.cols);
@@ -135,8 +134,15 @@ impl PackedRhs {
                     let unfolded = patches.unfold(some.clone());
                     let a = MatrixRef::row_major(&unfolded, some.len(), self.rows);
                     let target = target.rows_from(first);
+                    if let Some(residual) = residual {
+                        let residual = &residual[first * self.cols..][..some.len() * self.cols];
+                        // SAFETY: the caller has given room for as many numbers, without gaps.
+                        unsafe { target.fill(residual) };
+                    }
+                    let accumulate = residual.is_some();
+                    let epilogue = Epilogue { accumulate, ..*epilogue };
                     // SAFETY: the copies hold all of A and B; the caller has checked the rest.
-                    unsafe { portable::multiply(a, b, self.compute, epilogue, target) };
+                    unsafe { portable::multiply(a, b, self.compute, &epilogue, target) };
                 }
             }
         }

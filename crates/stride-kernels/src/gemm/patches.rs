@@ -83,12 +83,30 @@ impl<'a> Patches<'a> {
         self.channels
     }
 
+    /// The pictures.
+    pub(super) fn data(&self) -> &[f32] {
+        self.data
+    }
+
     /// What a tap sees from each of some positions, one after the other.
     pub(super) fn seen(
         &self,
         tap: usize,
         positions: Range<usize>,
     ) -> impl Iterator<Item = &[f32]> + '_ {
+        self.pixels(tap, positions).map(|pixel| {
+            pixel.map_or(&self.outside[..], |pixel| {
+                &self.data[pixel * self.channels..][..self.channels]
+            })
+        })
+    }
+
+    /// The pixel that a tap sees from each of some positions, counted over all pictures.
+    pub(super) fn pixels(
+        &self,
+        tap: usize,
+        positions: Range<usize>,
+    ) -> impl Iterator<Item = Option<usize>> + '_ {
         let taps_across = self.across.count();
         let (tap_down, tap_across) = (tap / taps_across, tap % taps_across);
         let (height, width) = (self.down.positions, self.across.positions);
@@ -97,10 +115,8 @@ impl<'a> Patches<'a> {
         let mut x = positions.start % width;
         positions.map(move |_| {
             let place = self.down.source(tap_down, y).zip(self.across.source(tap_across, x));
-            let seen = place.map_or(&self.outside[..], |(row, column)| {
-                let pixel = (picture * self.size[0] + row) * self.size[1] + column;
-                &self.data[pixel * self.channels..][..self.channels]
-            });
+            let pixel =
+                place.map(|(row, column)| (picture * self.size[0] + row) * self.size[1] + column);
             x += 1;
             if x == width {
                 (x, y) = (0, y + 1);
@@ -108,7 +124,7 @@ impl<'a> Patches<'a> {
             if y == height {
                 (y, picture) = (0, picture + 1);
             }
-            seen
+            pixel
         })
     }
 

@@ -33,6 +33,15 @@ impl<'a> Target<'a> {
         Self { first: self.at(row, 0), ..self }
     }
 
+    /// Writes numbers from the first element on.
+    ///
+    /// # Safety
+    /// There is room for them, and nothing else uses it.
+    pub(super) unsafe fn fill(&self, numbers: &[f32]) {
+        // SAFETY: what is asked of the caller; numbers of a target lie in no other slice.
+        unsafe { self.first.copy_from_nonoverlapping(numbers.as_ptr(), numbers.len()) };
+    }
+
     /// Element (i, j).
     pub(super) fn at(&self, row: usize, col: usize) -> *mut f32 {
         self.first.wrapping_add(row * self.row_stride + col)

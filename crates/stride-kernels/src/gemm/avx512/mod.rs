@@ -8,6 +8,7 @@
 
 mod activate;
 mod buffer;
+mod in_place;
 mod panels;
 mod rectangles;
 mod rows;
@@ -17,11 +18,12 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use self::buffer::Buffer;
+pub(super) use self::in_place::multiply_patches;
 pub(super) use self::panels::{Format, Panels};
 use self::panels::{Place, Source};
 use self::rectangles::Rectangles;
 pub(super) use self::rows::{Rows, padded_channels};
-use self::tile::Tile;
+use self::tile::{Factor, Tile};
 use super::share::{Target, for_each, threads_for};
 use super::{Epilogue, MatrixRef};
 
@@ -190,15 +192,16 @@ impl Product<'_> {
         let is_last = stretch.end == self.a.units(self.format);
         let bias = self.epilogue.bias.filter(|_| is_last).map(|bias| &bias[cols.clone()]);
         for row in band.clone().step_by(TILE_ROWS) {
+            let c = self.target.at(row, cols.start);
+            let panel = a.wrapping_add((row - band.start) * stretch.len());
             let tile = Tile {
-                units: stretch.len(),
-                a: a.wrapping_add((row - band.start) * stretch.len()),
+                a: Factor::Panel { units: stretch.len(), panel },
                 b,
-                c: self.target.at(row, cols.start),
+                c,
                 c_row_stride: self.target.row_stride(),
                 rows: TILE_ROWS.min(band.end - row),
                 cols: cols.len(),
-                add: self.epilogue.accumulate || !is_first,
+                add: (self.epilogue.accumulate || !is_first).then_some(c.cast_const()),
                 bias,
             };
             // SAFETY: both panels are packed for this stretch, these elements of C are this

@@ -268,6 +268,50 @@ macro_rules! packing {
     };
 }
 
+/// Rounds rows of `width` numbers to rows of units, each row from a unit of its own on.
+///
+/// # Safety
+/// The processor does what the format needs.
+pub(super) unsafe fn round_rows(format: Format, width: usize, rows: &[f32], units: &mut [u32]) {
+    // SAFETY: what is asked of the caller is what these ask.
+    unsafe {
+        match format {
+            Format::F32 => round_rows_by_keep(width, rows, units),
+            Format::Rounded => round_rows_by_round(width, rows, units),
+            Format::Bf16Pair => round_rows_by_pair(width, rows, units),
+        }
+    }
+}
+
+/// Defines [`round_rows`] for a format.
+macro_rules! rounding {
+    ($name:ident, $features:literal, depth: $depth:literal, $along:ident) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $name(width: usize, rows: &[f32], units: &mut [u32]) {
+            let row_units = width.div_ceil($depth).max(1);
+            for (row, units) in rows.chunks_exact(width.max(1)).zip(units.chunks_mut(row_units)) {
+                let units = units.chunks_mut(LANES);
+                for (numbers, units) in row.chunks($depth * LANES).zip(units) {
+                    let (low, high) = numbers.split_at(LANES.min(numbers.len()));
+                    // SAFETY: the masks keep to the numbers and to the units.
+                    unsafe {
+                        let load = |from: &[f32]| {
+                            _mm512_maskz_loadu_ps(first_lanes(from.len()), from.as_ptr())
+                        };
+                        let rounded = $along(load(low), load(high));
+                        let mask = first_lanes(units.len());
+                        _mm512_mask_storeu_epi32(units.as_mut_ptr().cast(), mask, rounded);
+                    }
+                }
+            }
+        }
+    };
+}
+
+rounding!(round_rows_by_keep, "avx512f", depth: 1, keep);
+rounding!(round_rows_by_round, "avx512f", depth: 1, round);
+rounding!(round_rows_by_pair, "avx512f,avx512bw,avx512bf16", depth: 2, pair_along);
+
 /// Where the first unit of 16 lanes from `lane` on lies.
 #[inline]
 pub(super) fn vector_offset<const WIDTH: usize>(lane: usize, units: usize) -> usize {

@@ -12,9 +12,7 @@ use super::{LANES, TILE_ROWS};
 pub(in super::super) enum Rows<'a> {
     /// A matrix in memory.
     Matrix(MatrixRef<'a>),
-    /// The neighbourhoods of positions.
-    Patches(&'a Patches<'a>),
-    /// Their transpose; the channels of each tap are rounded up to whole vectors of rows.
+    /// The transpose of the neighbourhoods of positions; the channels of each tap are rounded up to whole vectors of rows.
     PatchesTransposed(&'a Patches<'a>),
 }
 
@@ -23,16 +21,14 @@ impl Rows<'_> {
     pub(super) fn count(&self) -> usize {
         match self {
             Self::Matrix(a) => a.rows,
-            Self::Patches(patches) => patches.positions(),
             Self::PatchesTransposed(patches) => patches.taps() * padded_channels(patches),
         }
     }
 
-    /// The units of K. Each tap of patches begins with a unit of its own.
+    /// The units of K.
     pub(super) fn units(&self, format: Format) -> usize {
         match self {
             Self::Matrix(a) => a.cols.div_ceil(format.depth()),
-            Self::Patches(patches) => patches.taps() * patches.channels().div_ceil(format.depth()),
             Self::PatchesTransposed(patches) => patches.positions().div_ceil(format.depth()),
         }
     }
@@ -50,9 +46,9 @@ impl Rows<'_> {
         into: &mut Buffer,
     ) -> *const u32 {
         let packed = into.reserve(band.len().next_multiple_of(LANES) * stretch.len());
-        let pack = |place: Place<'_>, lanes: usize, depth: usize, lane: usize, unit: usize| {
+        let pack = |place: Place<'_>, lanes: usize, depth: usize, lane: usize| {
             let source = Source { place, lanes, depth, panel_units: stretch.len() };
-            let offset = vector_offset::<TILE_ROWS>(lane, stretch.len()) + unit * TILE_ROWS;
+            let offset = vector_offset::<TILE_ROWS>(lane, stretch.len());
             // SAFETY: the elements lie in A, the buffer has room for them, and the caller promises
             // the instructions.
             unsafe { panels::pack::<TILE_ROWS>(format, &source, packed.wrapping_add(offset)) };
@@ -68,17 +64,7 @@ impl Rows<'_> {
                     lane_stride: a.row_stride,
                     depth_stride: a.col_stride,
                 };
-                pack(place, band.len(), depth.len(), 0, 0);
-            }
-            Self::Patches(patches) => {
-                let tap_units = patches.channels().div_ceil(format.depth());
-                for (tap, units) in parts_of(stretch, tap_units) {
-                    let depth = format.depths(&units, tap * tap_units, patches.channels());
-                    let seen = patches.seen(tap, band.clone());
-                    let lanes: Vec<_> = seen.map(|seen| seen[depth.clone()].as_ptr()).collect();
-                    let unit = units.start - stretch.start;
-                    pack(Place::Lanes(&lanes), band.len(), depth.len(), 0, unit);
-                }
+                pack(place, band.len(), depth.len(), 0);
             }
             Self::PatchesTransposed(patches) => {
                 let channels = patches.channels();
@@ -88,7 +74,7 @@ impl Rows<'_> {
                     let lanes = rows.len().min(channels - first);
                     let seen = patches.seen(tap, depth.clone());
                     let depths: Vec<_> = seen.map(|seen| seen[first..].as_ptr()).collect();
-                    pack(Place::Depths(&depths), lanes, depth.len(), rows.start - band.start, 0);
+                    pack(Place::Depths(&depths), lanes, depth.len(), rows.start - band.start);
                 }
             }
         }

@@ -7,10 +7,8 @@ use super::{LANES, TILE_COLS, TILE_ROWS};
 
 /// A tile of C and what is added to it.
 pub(super) struct Tile<'a> {
-    /// Units of K in the panels.
-    pub(super) units: usize,
-    /// A panel of 8 rows of A.
-    pub(super) a: *const u32,
+    /// Rows of A.
+    pub(super) a: Factor<'a>,
     /// A panel of 48 columns of B.
     pub(super) b: *const u32,
     /// The first element.
@@ -20,10 +18,20 @@ pub(super) struct Tile<'a> {
     pub(super) rows: usize,
     /// From 1 to 48.
     pub(super) cols: usize,
-    /// Adds to what C holds.
-    pub(super) add: bool,
+    /// Added to the sums: numbers in rows as far apart as those of C, often C itself.
+    pub(super) add: Option<*const f32>,
     /// Added to each row, one value a column.
     pub(super) bias: Option<&'a [f32]>,
+}
+
+/// Where the rows of A are.
+#[derive(Clone, Copy)]
+pub(super) enum Factor<'a> {
+    /// In a panel of 8 rows with so many units of K.
+    Panel { units: usize, panel: *const u32 },
+    /// Where they lie in memory, in pieces of K, each of as many units as `pieces` says: piece p of row
+    /// r begins at `starts[p * pieces_apart + r]`.
+    InPlace { pieces: &'a [usize], starts: *const *const u32, pieces_apart: usize },
 }
 
 type Kernel = unsafe fn(&Tile);
@@ -36,9 +44,11 @@ impl Tile<'_> {
     /// what `format` says, and the processor does what it needs.
     pub(super) unsafe fn multiply(&self, format: Format) {
         debug_assert!((1..=TILE_ROWS).contains(&self.rows) && (1..=TILE_COLS).contains(&self.cols));
-        let kernels = match format {
-            Format::F32 | Format::Rounded => &F32_KERNELS,
-            Format::Bf16Pair => &BF16_KERNELS,
+        let kernels = match (format, self.a) {
+            (Format::F32 | Format::Rounded, Factor::Panel { .. }) => &F32_KERNELS,
+            (Format::F32 | Format::Rounded, Factor::InPlace { .. }) => &F32_IN_PLACE_KERNELS,
+            (Format::Bf16Pair, Factor::Panel { .. }) => &BF16_KERNELS,
+            (Format::Bf16Pair, Factor::InPlace { .. }) => &BF16_IN_PLACE_KERNELS,
         };
         // SAFETY: what is asked of the caller is what these ask.
         unsafe { kernels[self.rows - 1][(self.cols - 1) / LANES](self) }
@@ -48,7 +58,7 @@ impl Tile<'_> {
 /// Defines the loop for R rows and V vectors of columns, the last of them masked, and a table of
 /// it for every R and V.
 macro_rules! kernel {
-    ($name:ident, $table:ident, $features:literal, $multiply_add:ident) => {
+    ($name:ident, $table:ident, $features:literal, $multiply_add:ident, $sum:ident) => {
         #[target_feature(enable = $features)]
         unsafe fn $name<const R: usize, const V: usize>(tile: &Tile) {
             let last = first_lanes(tile.cols - (V - 1) * LANES);
@@ -59,24 +69,22 @@ macro_rules! kernel {
                 }
             }
             let mut sums = [[_mm512_setzero_ps(); V]; R];
-            let (mut a, mut b) = (tile.a, tile.b);
-            for _ in 0..tile.units {
-                // SAFETY: the panels have this many units.
-                unsafe {
+            // Adds the products with one unit of the rows, found by `row`.
+            macro_rules! unit {
+                ($row:expr, $b:expr) => {
                     let mut columns = [_mm512_setzero_si512(); V];
                     for v in 0..V {
-                        columns[v] = _mm512_load_si512(b.add(v * LANES).cast());
+                        columns[v] = _mm512_load_si512($b.add(v * LANES).cast());
                     }
                     for r in 0..R {
-                        let row = _mm512_set1_epi32(a.add(r).cast::<i32>().read());
+                        let row = _mm512_set1_epi32($row(r).cast::<i32>().read());
                         for v in 0..V {
                             sums[r][v] = $multiply_add(sums[r][v], row, columns[v]);
                         }
                     }
-                    a = a.add(TILE_ROWS);
-                    b = b.add(TILE_COLS);
-                }
+                };
             }
+            $sum!(tile, unit);
             let mask = |v: usize| if v + 1 == V { last } else { !0 };
             let mut bias = [_mm512_setzero_ps(); V];
             if let Some(values) = tile.bias {
@@ -93,8 +101,9 @@ macro_rules! kernel {
                     let mut sum = sums[r][v];
                     // SAFETY: these are elements of the tile.
                     unsafe {
-                        if tile.add {
-                            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask(v), at));
+                        if let Some(add) = tile.add {
+                            let add = add.wrapping_add(r * tile.c_row_stride + v * LANES);
+                            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask(v), add));
                         }
                         if tile.bias.is_some() {
                             sum = _mm512_add_ps(sum, bias[v]);
@@ -118,8 +127,54 @@ macro_rules! kernel {
     };
 }
 
-kernel!(multiply_f32, F32_KERNELS, "avx512f", add_product);
-kernel!(multiply_bf16, BF16_KERNELS, "avx512f,avx512bf16", add_pair_products);
+/// All units of a panel of rows.
+macro_rules! over_panel {
+    ($tile:ident, $unit:ident) => {
+        let Factor::Panel { units, panel: mut a } = $tile.a else { return };
+        let mut b = $tile.b;
+        for _ in 0..units {
+            // SAFETY: the panels have this many units.
+            unsafe {
+                $unit!(|r| a.add(r), b);
+                a = a.add(TILE_ROWS);
+                b = b.add(TILE_COLS);
+            }
+        }
+    };
+}
+
+/// All units of rows where they lie.
+macro_rules! over_pieces {
+    ($tile:ident, $unit:ident) => {
+        let Factor::InPlace { pieces, starts, pieces_apart } = $tile.a else { return };
+        let mut b = $tile.b;
+        for (piece, &units) in pieces.iter().enumerate() {
+            let mut rows = [std::ptr::null(); R];
+            for r in 0..R {
+                // SAFETY: the table has a start for every piece of every row.
+                rows[r] = unsafe { starts.add(piece * pieces_apart + r).read() };
+            }
+            for unit in 0..units {
+                // SAFETY: the pieces and the panel have this many units.
+                unsafe {
+                    $unit!(|r: usize| rows[r].add(unit), b);
+                    b = b.add(TILE_COLS);
+                }
+            }
+        }
+    };
+}
+
+kernel!(multiply_f32, F32_KERNELS, "avx512f", add_product, over_panel);
+kernel!(multiply_f32_in_place, F32_IN_PLACE_KERNELS, "avx512f", add_product, over_pieces);
+kernel!(multiply_bf16, BF16_KERNELS, "avx512f,avx512bf16", add_pair_products, over_panel);
+kernel!(
+    multiply_bf16_in_place,
+    BF16_IN_PLACE_KERNELS,
+    "avx512f,avx512bf16",
+    add_pair_products,
+    over_pieces
+);
 
 #[inline]
 #[target_feature(enable = "avx512f")]
