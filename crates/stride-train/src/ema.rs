@@ -1,13 +1,10 @@
 //! Exponential moving averages of a module's weights.
 
-use std::collections::BTreeMap;
-
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use stride_kernels::fused;
 
-use crate::named_tensors::replace;
+use crate::named_tensors::{flat_values, map_flat};
 
 /// One average of the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,64 +73,17 @@ impl<M: Module> Ema<M> {
 
     /// Moves the average towards the weights: `e <- decay e + (1 - decay) p`; `step` counts from 1.
     pub fn update(&mut self, module: &M, step: u64) {
-        let mut values = Values { path: Vec::new(), tensors: BTreeMap::new() };
-        module.visit(&mut values);
-        let mut follower = Follower {
-            path: Vec::new(),
-            values: values.tensors,
-            decay: self.config.decay.at(step),
-        };
-        self.module = self.module.take().map(|average| average.map(&mut follower));
+        let decay = self.config.decay.at(step);
+        self.module = self.module.take().map(|average| {
+            map_flat(average, flat_values(module), |_, _, average, value| {
+                fused::follow(average, value, decay)
+            })
+        });
     }
 
     /// Replaces the average, when a run resumes.
     pub fn set_module(&mut self, module: M) {
         self.module = Some(module);
-    }
-}
-
-struct Values {
-    path: Vec<String>,
-    tensors: BTreeMap<String, Tensor<1>>,
-}
-
-impl ModuleVisitor for Values {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.tensors.insert(self.path.join("."), param.val().inner().reshape([-1]));
-    }
-}
-
-struct Follower {
-    path: Vec<String>,
-    values: BTreeMap<String, Tensor<1>>,
-    decay: f64,
-}
-
-impl ModuleMapper for Follower {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(value) = self.values.remove(&self.path.join(".")) else {
-            return param;
-        };
-        replace(param, |average| {
-            let shape = average.shape();
-            fused::follow(average.reshape([-1]), value, self.decay).reshape(shape)
-        })
     }
 }
 

@@ -2,44 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use stride_kernels::fused;
 
-use crate::named_tensors::replace;
+use crate::named_tensors::{flat_gradients, replace};
 
-/// The gradient of a loss with respect to every trained parameter, flattened, by path in the module.
+/// The gradient of a loss with respect to every trained parameter, flattened, by path in the module; one tensor
+/// a share of the batch, whose sum is the gradient.
 #[derive(Clone, Debug, Default)]
-pub struct NamedGradients(pub(crate) BTreeMap<String, Tensor<1>>);
+pub struct NamedGradients(BTreeMap<String, Vec<Tensor<1>>>);
 
 impl NamedGradients {
     /// Differentiates a loss; parameters it does not depend on have no gradient.
     pub fn of<M: Module>(loss: &Tensor<1>, module: &M) -> Self {
-        let mut collector =
-            Collector { path: Vec::new(), from: loss.backward(), gradients: BTreeMap::new() };
-        module.visit(&mut collector);
-        Self(collector.gradients)
+        let gradients = flat_gradients(module, loss.backward());
+        Self(gradients.into_iter().map(|(name, gradient)| (name, vec![gradient])).collect())
     }
 
-    /// Adds the gradient of another share of the batch.
+    /// Joins the gradient of another share of the batch; they are added when they are used.
     #[must_use]
     pub fn plus(mut self, other: Self) -> Self {
-        for (name, gradient) in other.0 {
-            let sum = match self.0.remove(&name) {
-                Some(present) => present.add(gradient),
-                None => gradient,
-            };
-            self.0.insert(name, sum);
+        for (name, gradients) in other.0 {
+            self.0.entry(name).or_default().extend(gradients);
         }
         self
     }
 
-    /// sqrt of the sum of squares over all parameters; read back from the device once.
-    pub fn norm(&self) -> f64 {
-        let squares: Vec<Tensor<1>> = self.0.values().map(|g| g.clone().square().sum()).collect();
-        if squares.is_empty() {
-            return 0.0;
-        }
-        f64::from(Tensor::cat(squares, 0).sum().into_scalar::<f32>()).sqrt()
+    /// The sums over the shares, and the norm over all parameters: sqrt of the sum of squares, in f64.
+    pub(crate) fn into_sums(self) -> (BTreeMap<String, Tensor<1>>, f64) {
+        let mut squares = 0.0;
+        let sums = self.0.into_iter().map(|(name, shares)| {
+            let (sum, of_this) = fused::join_gradients(shares);
+            squares += of_this;
+            (name, sum)
+        });
+        let sums = sums.collect();
+        (sums, squares.sqrt())
     }
 }
 
@@ -55,27 +54,5 @@ struct OwnLeaves;
 impl ModuleMapper for OwnLeaves {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         replace(param, |value| value)
-    }
-}
-
-struct Collector {
-    path: Vec<String>,
-    from: Gradients,
-    gradients: BTreeMap<String, Tensor<1>>,
-}
-
-impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = param.val().grad_remove(&mut self.from) {
-            self.gradients.insert(self.path.join("."), gradient.reshape([-1]));
-        }
     }
 }

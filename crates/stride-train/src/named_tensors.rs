@@ -1,10 +1,10 @@
-//! Tensors by name: the state of the optimizer in a checkpoint.
+//! Tensors by name: the state of the optimizer in a checkpoint, and the parameters of a module.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::module::Param;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::TrainError;
@@ -89,4 +89,89 @@ pub(crate) fn replace<const D: usize>(
         tensor = tensor.autodiff().set_require_grad(is_trained);
     }
     Param::from_mapped_value(id, tensor, mapper)
+}
+
+/// The value of every parameter without its gradient graph, flattened, by path in the module.
+pub(crate) fn flat_values<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
+    collect(module, None)
+}
+
+/// The gradient of every parameter that has one, flattened, by path in the module.
+pub(crate) fn flat_gradients<M: Module>(
+    module: &M,
+    from: Gradients,
+) -> BTreeMap<String, Tensor<1>> {
+    collect(module, Some(from))
+}
+
+fn collect<M: Module>(module: &M, gradients: Option<Gradients>) -> BTreeMap<String, Tensor<1>> {
+    let mut collector = Collector { path: Vec::new(), gradients, tensors: BTreeMap::new() };
+    module.visit(&mut collector);
+    collector.tensors
+}
+
+struct Collector {
+    path: Vec<String>,
+    /// Where gradients are taken from; values are taken if there are none.
+    gradients: Option<Gradients>,
+    tensors: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = match &mut self.gradients {
+            Some(gradients) => param.val().grad_remove(gradients),
+            None => Some(param.val().inner()),
+        };
+        if let Some(tensor) = tensor {
+            self.tensors.insert(self.path.join("."), tensor.reshape([-1]));
+        }
+    }
+}
+
+/// Replaces the flattened values of the parameters that `partners` names.
+///
+/// `new` gets a parameter's path, its lengths along the axes, its value and its partner. The module is passed by
+/// value, so that a value which nobody else holds may be changed in place.
+pub(crate) fn map_flat<M: Module>(
+    module: M,
+    partners: BTreeMap<String, Tensor<1>>,
+    new: impl FnMut(&str, &[usize], Tensor<1>, Tensor<1>) -> Tensor<1>,
+) -> M {
+    module.map(&mut Mapper { path: Vec::new(), partners, new })
+}
+
+struct Mapper<F> {
+    path: Vec<String>,
+    partners: BTreeMap<String, Tensor<1>>,
+    new: F,
+}
+
+impl<F: FnMut(&str, &[usize], Tensor<1>, Tensor<1>) -> Tensor<1>> ModuleMapper for Mapper<F> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.join(".");
+        let Some(partner) = self.partners.remove(&name) else {
+            return param;
+        };
+        replace(param, |value| {
+            let dims = value.dims();
+            (self.new)(&name, &dims, value.reshape([-1]), partner).reshape(dims)
+        })
+    }
 }

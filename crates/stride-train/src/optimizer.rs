@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use stride_kernels::adamw::AdamwStep;
 use stride_kernels::fused;
+use stride_kernels::gemm::Compute;
+use stride_kernels::muon::MuonStep;
 
 use crate::gradients::NamedGradients;
 use crate::muon;
-use crate::named_tensors::{NamedTensors, replace};
+use crate::named_tensors::{NamedTensors, map_flat};
 
 /// Settings of the optimizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct OptimizerConfig {
     pub max_grad_norm: Option<f64>,
     /// Muon's learning rate, before the schedule.
     pub muon_learning_rate: f64,
+    /// What the products of Muon's iteration round their factors to, `"bf16"` as in the original or `"f32"`.
+    pub muon_compute: Compute,
     /// Factors on the learning rate of parameters whose names start with the key.
     pub lr_factors: BTreeMap<String, f64>,
 }
@@ -55,6 +59,7 @@ impl Default for OptimizerConfig {
             weight_decay: 0.0,
             max_grad_norm: Some(1.0),
             muon_learning_rate: 0.02,
+            muon_compute: Compute::Bf16,
             lr_factors: BTreeMap::new(),
         }
     }
@@ -105,7 +110,7 @@ impl Optimizer {
         gradients: NamedGradients,
         lr_factor: f64,
     ) -> (M, f64) {
-        let norm = gradients.norm();
+        let (gradients, norm) = gradients.into_sums();
         if !norm.is_finite() {
             return (module, norm);
         }
@@ -114,9 +119,11 @@ impl Optimizer {
             _ => 1.0,
         };
         self.steps += 1;
-        let mut updater =
-            Updater { path: Vec::new(), optimizer: self, gradients, lr_factor, gradient_scale };
-        (module.map(&mut updater), norm)
+        let factors = [lr_factor, gradient_scale];
+        let module = map_flat(module, gradients, |name, dims, value, gradient| {
+            self.update(name, dims, value, gradient, factors)
+        });
+        (module, norm)
     }
 
     /// The state to save.
@@ -154,41 +161,48 @@ impl Optimizer {
             .collect();
     }
 
-    fn update<const D: usize>(
+    fn update(
         &mut self,
         name: &str,
-        value: Tensor<D>,
+        dims: &[usize],
+        value: Tensor<1>,
         gradient: Tensor<1>,
-        (lr_factor, gradient_scale): (f64, f64),
-    ) -> Tensor<D> {
+        [lr_factor, gradient_scale]: [f64; 2],
+    ) -> Tensor<1> {
         let lr_factor = lr_factor * self.lr_factor_of(name);
-        let shape = value.shape();
         let moments = self.moments.remove(name);
-        if self.config.kind == OptimizerKind::Muon && D == 2 && muon::applies_to(name) {
-            let lr = self.config.muon_learning_rate * lr_factor;
-            let buffer = moments.map(|m| m.first);
-            let matrix = [shape.dims::<2>()[0], shape.dims::<2>()[1]];
-            let (value, first) = muon::step(
-                value.reshape(matrix),
-                gradient.mul_scalar(gradient_scale).reshape(matrix),
-                buffer,
-                lr,
-                self.config.weight_decay,
-            );
-            self.moments.insert(name.to_owned(), Moments { first, second: None });
-            return value.reshape(shape);
-        }
-        let lr = self.config.learning_rate * lr_factor;
-        let decay = if D > 1 { lr * self.config.weight_decay } else { 0.0 };
-        let step = self.adamw_step(lr, decay, gradient_scale);
-        let moments = match moments {
-            Some(Moments { first, second: Some(second) }) => [first, second],
-            _ => [gradient.zeros_like(), gradient.zeros_like()],
+        let (value, moments) = match (self.config.kind, dims) {
+            (OptimizerKind::Muon, &[d_in, d_out]) if muon::applies_to(name) => {
+                let buffer = moments.map_or_else(|| gradient.zeros_like(), |m| m.first);
+                let step = self.muon_step(lr_factor, gradient_scale, [d_in, d_out]);
+                let (value, first) = fused::muon(value, gradient, buffer, [d_in, d_out], step);
+                (value, Moments { first, second: None })
+            }
+            _ => {
+                let lr = self.config.learning_rate * lr_factor;
+                let decay = if dims.len() > 1 { lr * self.config.weight_decay } else { 0.0 };
+                let step = self.adamw_step(lr, decay, gradient_scale);
+                let moments = match moments {
+                    Some(Moments { first, second: Some(second) }) => [first, second],
+                    _ => [gradient.zeros_like(), gradient.zeros_like()],
+                };
+                let (value, [first, second]) = fused::adamw(value, gradient, moments, step);
+                (value, Moments { first, second: Some(second) })
+            }
         };
-        let (value, [first, second]) = fused::adamw(value.reshape([-1]), gradient, moments, step);
-        let moments = Moments { first, second: Some(second) };
         self.moments.insert(name.to_owned(), moments);
-        value.reshape(shape)
+        value
+    }
+
+    fn muon_step(&self, lr_factor: f64, gradient_scale: f64, dims: [usize; 2]) -> MuonStep {
+        let lr = self.config.muon_learning_rate * lr_factor;
+        MuonStep {
+            gradient_scale: gradient_scale as f32,
+            learning_rate: (lr * muon::scale_of(dims)) as f32,
+            momentum: muon::MOMENTUM,
+            decay: (lr * self.config.weight_decay) as f32,
+            compute: self.config.muon_compute,
+        }
     }
 
     fn adamw_step(&self, lr: f64, decay: f64, gradient_scale: f64) -> AdamwStep {
@@ -207,32 +221,5 @@ impl Optimizer {
         let longest =
             self.config.lr_factors.iter().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
         longest.max_by_key(|(prefix, _)| prefix.len()).map_or(1.0, |(_, &factor)| factor)
-    }
-}
-
-struct Updater<'a> {
-    path: Vec<String>,
-    optimizer: &'a mut Optimizer,
-    gradients: NamedGradients,
-    lr_factor: f64,
-    gradient_scale: f64,
-}
-
-impl ModuleMapper for Updater<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
-        let Some(gradient) = self.gradients.0.remove(&name) else {
-            return param;
-        };
-        let factors = (self.lr_factor, self.gradient_scale);
-        replace(param, |value| self.optimizer.update(&name, value, gradient, factors))
     }
 }

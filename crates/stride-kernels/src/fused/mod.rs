@@ -9,6 +9,7 @@ use burn::tensor::{DType, Tensor};
 
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
+use crate::muon::MuonStep;
 use crate::norm_modulate::Norm;
 pub use convolution::{Around, conv2d};
 use extension::{Attention, FusedOps};
@@ -156,6 +157,45 @@ pub fn adamw(
         with,
     );
     (Tensor::from_dispatch(value), [Tensor::from_dispatch(first), Tensor::from_dispatch(second)])
+}
+
+/// The sum of a flat parameter's gradients of several shares of a batch, made in place of the first, and
+/// the sum of its squares.
+///
+/// See [`gradient`](crate::gradient). The tensors are outside automatic differentiation.
+///
+/// # Panics
+/// There is no share.
+pub fn join_gradients(mut shares: Vec<Tensor<1>>) -> (Tensor<1>, f64) {
+    let first = shares.swap_remove(0);
+    if !is_fused(&first) {
+        return plain::join_gradients(first, shares);
+    }
+    update::join_gradients(first, shares)
+}
+
+/// One step of Muon on a flat parameter that stands for a matrix `[rows, cols]`: the new value and
+/// momentum, made in place of the old ones where nobody else holds them.
+///
+/// See [`muon`](crate::muon) for the equations. The tensors are outside automatic differentiation.
+pub fn muon(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    buffer: Tensor<1>,
+    shape: [usize; 2],
+    with: MuonStep,
+) -> (Tensor<1>, Tensor<1>) {
+    if !is_fused(&value) {
+        return plain::muon(value, gradient, buffer, shape, with);
+    }
+    let (value, buffer) = Dispatch::muon(
+        value.into_dispatch(),
+        gradient.into_dispatch(),
+        buffer.into_dispatch(),
+        shape,
+        with,
+    );
+    (Tensor::from_dispatch(value), Tensor::from_dispatch(buffer))
 }
 
 /// `decay average + (1 - decay) value`, in place of the average where nobody else holds it.

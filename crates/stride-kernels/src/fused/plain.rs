@@ -9,6 +9,7 @@ use burn::tensor::activation::{relu, sigmoid, silu, softmax};
 use super::Around;
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
+use crate::muon::{self, MuonStep};
 use crate::norm_modulate::Norm;
 
 /// Added to the mean square under a root.
@@ -127,6 +128,44 @@ pub fn adamw(
     let denominator = second.clone().sqrt() / with.corrections[1].sqrt() + with.epsilon;
     let update = first.clone() / denominator * (with.learning_rate / with.corrections[0]);
     (value * (1.0 - with.decay) - update, [first, second])
+}
+
+/// See [`join_gradients`](super::join_gradients).
+pub fn join_gradients(first: Tensor<1>, others: Vec<Tensor<1>>) -> (Tensor<1>, f64) {
+    let sum = others.into_iter().fold(first, Tensor::add);
+    let squares = sum.clone().square().sum().into_scalar();
+    (sum, squares)
+}
+
+/// See [`muon`](super::muon); products are in the number type of the tensors.
+pub fn muon(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    buffer: Tensor<1>,
+    shape: [usize; 2],
+    with: MuonStep,
+) -> (Tensor<1>, Tensor<1>) {
+    let scaled = gradient * (with.gradient_scale * (1.0 - with.momentum));
+    let buffer = buffer * with.momentum + scaled.clone();
+    let update = orthogonalize((buffer.clone() * with.momentum + scaled).reshape(shape));
+    let value = value * (1.0 - with.decay) - update.reshape([-1]) * with.learning_rate;
+    (value, buffer)
+}
+
+/// See [`muon::orthogonalize`](crate::muon::orthogonalize).
+fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = matrix.dims();
+    let is_tall = rows > columns;
+    let x = if is_tall { matrix.transpose() } else { matrix };
+    let norm = x.clone().square().sum().sqrt().clamp_min(muon::LEAST_NORM);
+    let mut x = x.div(norm.reshape([1, 1]));
+    let [a, b, c] = muon::QUINTIC;
+    for _ in 0..muon::ITERATIONS {
+        let gram = x.clone().matmul(x.clone().transpose());
+        let polynomial = gram.clone().matmul(gram.clone()) * c + gram * b;
+        x = polynomial.matmul(x.clone()) + x * a;
+    }
+    if is_tall { x.transpose() } else { x }
 }
 
 /// See [`follow`](super::follow).
