@@ -27,6 +27,8 @@ pub struct Shape {
     pub queries: usize,
     /// Tokens that answer, L.
     pub keys: usize,
+    /// Whether token t sees the keys 0 to t only.
+    pub causal: bool,
 }
 
 /// Rows of tokens in which the heads of one projection lie side by side: the number of sample b,
@@ -107,7 +109,8 @@ impl<'a> HeadsMut<'a> {
     }
 }
 
-/// `out = softmax(q k^T / sqrt(head_dim) + bias) v` for every head.
+/// `out = softmax(q k^T / sqrt(head_dim) + bias) v` for every head; with [`Shape::causal`] a token sees
+/// itself and what lies before it only, and tiles behind it are never computed.
 ///
 /// `out` is `[B, T, N head_dim]`; `log_sum_exp` `[B, N, T]` receives the logarithms of the softmax's
 /// denominators, which [`backward`] needs.
@@ -124,7 +127,7 @@ pub fn forward(
     out: &mut [f32],
     log_sum_exp: &mut [f32],
 ) {
-    let Shape { batch, heads, head_dim, queries, keys } = shape;
+    let Shape { batch, heads, head_dim, queries, keys, .. } = shape;
     shape.check(inputs);
     assert_eq!(out.len(), batch * queries * heads * head_dim, "attention: length of the output");
     assert_eq!(log_sum_exp.len(), batch * heads * queries, "attention: length of log_sum_exp");
@@ -139,14 +142,16 @@ pub fn forward(
         let mut tile = Tile::new(shape);
         for (first, log_sum_exp) in (0..queries).step_by(TILE).zip(log_sum_exp.chunks_mut(TILE)) {
             let rows = log_sum_exp.len();
+            let seen = shape.seen(first, rows);
             shape.load_queries(inputs, sample, head, first, &mut tile.q[..rows * head_dim]);
-            tile.scores(shape, compute, rows, &keys_here);
-            let bias = inputs.key_bias.map(|bias| &bias[sample * keys..(sample + 1) * keys]);
-            softmax_rows(keys, bias, &mut tile.scores[..rows * keys], log_sum_exp);
+            tile.scores(shape, compute, rows, &keys_here[..seen * head_dim]);
+            let bias = inputs.key_bias.map(|bias| &bias[sample * keys..][..seen]);
+            let scores = &mut tile.scores[..rows * seen];
+            softmax_rows(seen, shape.first_position(first), bias, scores, log_sum_exp);
             let mixed = &mut tile.mixed[..rows * head_dim];
             product(
-                MatrixRef::row_major(&tile.scores[..rows * keys], rows, keys),
-                shape.values(inputs, sample, head),
+                MatrixRef::row_major(scores, rows, seen),
+                MatrixRef { rows: seen, ..shape.values(inputs, sample, head) },
                 compute,
                 false,
                 mixed,
@@ -183,7 +188,7 @@ pub fn backward(
     grad_out: &[f32],
     [grad_q, grad_k, grad_v]: [HeadsMut<'_>; 3],
 ) -> Option<[Vec<f32>; 2]> {
-    let Shape { batch, heads, head_dim, queries, keys } = shape;
+    let Shape { batch, heads, head_dim, queries, keys, .. } = shape;
     shape.check(inputs);
     let width = heads * head_dim;
     assert_eq!((out.len(), grad_out.len()), (batch * queries * width, batch * queries * width));
@@ -194,7 +199,6 @@ pub fn backward(
         let mut grad_gains = [vec![0.0; head_dim], vec![0.0; head_dim]];
         let mut keys_here = vec![0.0; keys * head_dim];
         shape.load_keys(inputs, sample, head, &mut keys_here);
-        let bias = inputs.key_bias.map(|bias| &bias[sample * keys..(sample + 1) * keys]);
         let values = shape.values(inputs, sample, head);
         let mut tile = Tile::new(shape);
         let mut grad_scores = vec![0.0; tile.scores.len()];
@@ -202,39 +206,45 @@ pub fn backward(
         let mut grad_values = vec![0.0; keys * head_dim];
         for first in (0..queries).step_by(TILE) {
             let rows = TILE.min(queries - first);
+            let seen = shape.seen(first, rows);
+            let keys_seen = &keys_here[..seen * head_dim];
+            let bias = inputs.key_bias.map(|bias| &bias[sample * keys..][..seen]);
             let q = &mut tile.q[..rows * head_dim];
             shape.load_queries(inputs, sample, head, first, q);
-            tile.scores(shape, compute, rows, &keys_here);
+            tile.scores(shape, compute, rows, keys_seen);
             let start = (sample * heads + head) * queries + first;
-            let scores = &mut tile.scores[..rows * keys];
-            exp_rows(keys, bias, scores, &log_sum_exp[start..start + rows]);
+            let scores = &mut tile.scores[..rows * seen];
+            let log_sum_exp = &log_sum_exp[start..start + rows];
+            exp_rows(seen, shape.first_position(first), bias, scores, log_sum_exp);
 
             let token = sample * queries + first;
             let grad_out = head_rows(grad_out, width, token, rows, head * head_dim, head_dim);
-            let p = MatrixRef::row_major(scores, rows, keys);
-            product(p.transposed(), grad_out, compute, true, &mut grad_values);
-            let grad_scores = &mut grad_scores[..rows * keys];
+            let p = MatrixRef::row_major(scores, rows, seen);
+            let grad_values = &mut grad_values[..seen * head_dim];
+            product(p.transposed(), grad_out, compute, true, grad_values);
+            let grad_scores = &mut grad_scores[..rows * seen];
+            let values = MatrixRef { rows: seen, ..values };
             product(grad_out, values.transposed(), compute, false, grad_scores);
             let out = head_rows(out, width, token, rows, head * head_dim, head_dim);
             for (row, (p, grad)) in
-                scores.chunks_exact(keys).zip(grad_scores.chunks_exact_mut(keys)).enumerate()
+                scores.chunks_exact(seen).zip(grad_scores.chunks_exact_mut(seen)).enumerate()
             {
                 let head_row = row * width..row * width + head_dim;
                 softmax_backward(p, &out.data[head_row.clone()], &grad_out.data[head_row], grad);
             }
-            let grad_scores = MatrixRef::row_major(grad_scores, rows, keys);
+            let grad_scores = MatrixRef::row_major(grad_scores, rows, seen);
             let q = &tile.q[..rows * head_dim];
             product(
                 grad_scores.transposed(),
                 MatrixRef::row_major(q, rows, head_dim),
                 compute,
                 true,
-                &mut grad_keys,
+                &mut grad_keys[..seen * head_dim],
             );
             let mixed = &mut tile.mixed[..rows * head_dim];
             product(
                 grad_scores,
-                MatrixRef::row_major(&keys_here, keys, head_dim),
+                MatrixRef::row_major(keys_seen, seen, head_dim),
                 compute,
                 false,
                 mixed,
@@ -296,8 +306,18 @@ impl Shape {
         (self.head_dim as f32).sqrt().recip()
     }
 
+    /// How many keys, from the first on, some of the `rows` queries from `first` on see.
+    fn seen(self, first: usize, rows: usize) -> usize {
+        if self.causal { self.keys.min(first + rows) } else { self.keys }
+    }
+
+    /// The position of query `first`, if attention is causal.
+    fn first_position(self, first: usize) -> Option<usize> {
+        self.causal.then_some(first)
+    }
+
     fn check(self, inputs: &Inputs<'_>) {
-        let Self { batch, heads, head_dim, queries, keys } = self;
+        let Self { batch, heads, head_dim, queries, keys, .. } = self;
         for (name, heads_of, tokens) in
             [("q", inputs.q, queries), ("k", inputs.k, keys), ("v", inputs.v, keys)]
         {
@@ -376,16 +396,36 @@ impl Tile {
         }
     }
 
-    /// Scores of the first `rows` queries, without bias.
+    /// Scores of the first `rows` queries with `keys`, without bias.
     fn scores(&mut self, shape: Shape, compute: Compute, rows: usize, keys: &[f32]) {
+        let count = keys.len() / shape.head_dim;
         product(
             MatrixRef::row_major(&self.q[..rows * shape.head_dim], rows, shape.head_dim),
-            MatrixRef::row_major(keys, shape.keys, shape.head_dim).transposed(),
+            MatrixRef::row_major(keys, count, shape.head_dim).transposed(),
             compute,
             false,
-            &mut self.scores[..rows * shape.keys],
+            &mut self.scores[..rows * count],
         );
     }
+}
+
+/// The part of row `i` of the scores that its query sees, with the bias added; the rest becomes 0.
+#[inline(always)]
+fn visible<'a>(
+    row: &'a mut [f32],
+    i: usize,
+    first_position: Option<usize>,
+    bias: Option<&[f32]>,
+) -> &'a mut [f32] {
+    let count = first_position.map_or(row.len(), |first| row.len().min(first + i + 1));
+    let (seen, hidden) = row.split_at_mut(count);
+    hidden.fill(0.0);
+    if let Some(bias) = bias {
+        for (score, &bias) in seen.iter_mut().zip(bias) {
+            *score += bias;
+        }
+    }
+    seen
 }
 
 /// `c = a b`, or `c += a b`, dense.
@@ -437,14 +477,18 @@ vectorized! {
         }
     }
 
-    /// Softmax of every row of scores in place; writes the logarithms of the denominators.
-    fn softmax_rows(keys: usize, bias: Option<&[f32]>, scores: &mut [f32], log_sum_exp: &mut [f32]) {
-        for (row, log_sum_exp) in scores.chunks_exact_mut(keys).zip(log_sum_exp) {
-            if let Some(bias) = bias {
-                for (score, &bias) in row.iter_mut().zip(bias) {
-                    *score += bias;
-                }
-            }
+    /// Softmax of every row of scores in place; writes the logarithms of the denominators. With the
+    /// position of the first row, what lies behind a row's own position is hidden.
+    fn softmax_rows(
+        keys: usize,
+        first_position: Option<usize>,
+        bias: Option<&[f32]>,
+        scores: &mut [f32],
+        log_sum_exp: &mut [f32],
+    ) {
+        let rows = scores.chunks_exact_mut(keys).zip(log_sum_exp);
+        for (i, (row, log_sum_exp)) in rows.enumerate() {
+            let row = visible(row, i, first_position, bias);
             let largest = max(row);
             for score in row.iter_mut() {
                 *score = exp(*score - largest);
@@ -459,14 +503,15 @@ vectorized! {
     }
 
     /// The softmax again, from scores and the logarithms of the denominators.
-    fn exp_rows(keys: usize, bias: Option<&[f32]>, scores: &mut [f32], log_sum_exp: &[f32]) {
-        for (row, &log_sum_exp) in scores.chunks_exact_mut(keys).zip(log_sum_exp) {
-            if let Some(bias) = bias {
-                for (score, &bias) in row.iter_mut().zip(bias) {
-                    *score += bias;
-                }
-            }
-            for score in row.iter_mut() {
+    fn exp_rows(
+        keys: usize,
+        first_position: Option<usize>,
+        bias: Option<&[f32]>,
+        scores: &mut [f32],
+        log_sum_exp: &[f32],
+    ) {
+        for (i, (row, &log_sum_exp)) in scores.chunks_exact_mut(keys).zip(log_sum_exp).enumerate() {
+            for score in visible(row, i, first_position, bias) {
                 *score = exp(*score - log_sum_exp);
             }
         }

@@ -87,4 +87,21 @@ mod tests {
     fn the_set_is_one_that_the_processor_has() {
         assert!(Isa::detect() <= Isa::of_processor());
     }
+
+    /// Runs every test of this crate again as processors with less would.
+    #[test]
+    fn all_tests_pass_with_fewer_instructions() {
+        if std::env::var_os("STRIDE_ISA").is_some() {
+            return; // This is the second run, or one of somebody's choice.
+        }
+        for isa in ["portable", "avx2"] {
+            let tests = std::env::current_exe().expect("the path of the tests");
+            let run = std::process::Command::new(tests).env("STRIDE_ISA", isa).output();
+            let run = run.expect("the tests start");
+            let text = String::from_utf8_lossy(&run.stdout);
+            assert!(run.status.success(), "STRIDE_ISA={isa}:\n{text}");
+            let passed = text.lines().filter(|line| line.ends_with("... ok")).count();
+            assert!(passed > 1, "STRIDE_ISA={isa} ran no tests:\n{text}");
+        }
+    }
 }

@@ -6,9 +6,6 @@ use crate::lanes::{dot, sum};
 use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
 
-/// Added to the variance.
-const EPSILON: f32 = 1e-6;
-
 /// What is divided out of every token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {
@@ -21,11 +18,19 @@ pub enum Norm {
 /// `y = norm(x) (1 + scale) + shift`.
 ///
 /// `x` and `y` are `[B, T, D]`, `shift` and `scale` `[B, D]`; `norm` subtracts the mean over D
-/// ([`Norm::Layer`] only) and divides by `sqrt(mean square + 1e-6)`, without parameters of its own.
+/// ([`Norm::Layer`] only) and divides by `sqrt(mean square + epsilon)`, without parameters of its own.
 ///
 /// # Panics
 /// The lengths do not fit together.
-pub fn forward(norm: Norm, width: usize, x: &[f32], shift: &[f32], scale: &[f32], y: &mut [f32]) {
+pub fn forward(
+    norm: Norm,
+    epsilon: f32,
+    width: usize,
+    x: &[f32],
+    shift: &[f32],
+    scale: &[f32],
+    y: &mut [f32],
+) {
     let sample = sample_len("norm_modulate", width, x.len(), scale.len());
     assert_eq!((x.len(), shift.len()), (y.len(), scale.len()), "norm_modulate: lengths differ");
     if sample == 0 {
@@ -35,7 +40,7 @@ pub fn forward(norm: Norm, width: usize, x: &[f32], shift: &[f32], scale: &[f32]
     y.par_chunks_mut(stretch).zip(x.par_chunks(stretch)).enumerate().for_each(|(i, (y, x))| {
         let row = i * stretch / sample;
         let vector = row * width..(row + 1) * width;
-        forward_rows(norm, &shift[vector.clone()], &scale[vector], x, y);
+        forward_rows(norm, epsilon, &shift[vector.clone()], &scale[vector], x, y);
     });
 }
 
@@ -49,7 +54,14 @@ pub fn forward(norm: Norm, width: usize, x: &[f32], shift: &[f32], scale: &[f32]
 ///
 /// # Panics
 /// The lengths do not fit together.
-pub fn backward(norm: Norm, width: usize, x: &[f32], scale: &[f32], grad_y: &[f32]) -> Gradients {
+pub fn backward(
+    norm: Norm,
+    epsilon: f32,
+    width: usize,
+    x: &[f32],
+    scale: &[f32],
+    grad_y: &[f32],
+) -> Gradients {
     let sample = sample_len("norm_modulate", width, x.len(), scale.len());
     assert_eq!(x.len(), grad_y.len(), "norm_modulate: lengths differ");
     let mut grads = Gradients {
@@ -67,7 +79,7 @@ pub fn backward(norm: Norm, width: usize, x: &[f32], scale: &[f32], grad_y: &[f3
         .zip(x.par_chunks(sample).zip(grad_y.par_chunks(sample)))
         .zip(scale.par_chunks(width))
         .for_each(|(((grad_x, (grad_shift, grad_scale)), (x, grad_y)), scale)| {
-            backward_rows(norm, scale, x, grad_y, grad_x, grad_shift, grad_scale);
+            backward_rows(norm, epsilon, scale, x, grad_y, grad_x, grad_shift, grad_scale);
         });
     grads
 }
@@ -83,23 +95,30 @@ pub struct Gradients {
     pub scale: Vec<f32>,
 }
 
-/// Mean (0 for the RMS norm) and the factor `1 / sqrt(mean square + 1e-6)` of one token.
+/// Mean (0 for the RMS norm) and the factor `1 / sqrt(mean square + epsilon)` of one token.
 #[inline(always)]
-fn statistics(norm: Norm, x: &[f32]) -> (f32, f32) {
+fn statistics(norm: Norm, epsilon: f32, x: &[f32]) -> (f32, f32) {
     let count = x.len() as f32;
     let mean = match norm {
         Norm::Layer => sum(x, |x| x) / count,
         Norm::Rms => 0.0,
     };
     let mean_square = sum(x, |x| (x - mean) * (x - mean)) / count;
-    (mean, 1.0 / (mean_square + EPSILON).sqrt())
+    (mean, 1.0 / (mean_square + epsilon).sqrt())
 }
 
 vectorized! {
-    fn forward_rows(norm: Norm, shift: &[f32], scale: &[f32], x: &[f32], y: &mut [f32]) {
+    fn forward_rows(
+        norm: Norm,
+        epsilon: f32,
+        shift: &[f32],
+        scale: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+    ) {
         let width = scale.len();
         for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-            let (mean, factor) = statistics(norm, x);
+            let (mean, factor) = statistics(norm, epsilon, x);
             for (((y, &x), &shift), &scale) in y.iter_mut().zip(x).zip(shift).zip(scale) {
                 *y = (x - mean) * factor * (1.0 + scale) + shift;
             }
@@ -108,6 +127,7 @@ vectorized! {
 
     fn backward_rows(
         norm: Norm,
+        epsilon: f32,
         scale: &[f32],
         x: &[f32],
         grad_y: &[f32],
@@ -122,7 +142,7 @@ vectorized! {
         let mut g = vec![0.0; width];
         let rows = x.chunks_exact(width).zip(grad_y.chunks_exact(width));
         for ((x, grad_y), grad_x) in rows.zip(grad_x.chunks_exact_mut(width)) {
-            let (mean, factor) = statistics(norm, x);
+            let (mean, factor) = statistics(norm, epsilon, x);
             for ((((h, g), &x), &grad_y), &scale) in
                 normalised.iter_mut().zip(&mut g).zip(x).zip(grad_y).zip(scale)
             {

@@ -193,16 +193,18 @@ fn with_backward(
     let (x, weight) = (Dense::new(x), Dense::new(weight));
     let y = convolve(&x, &weight, bias, None, &how);
     let Convolution { geometry, compute, .. } = how;
-    let backward = move |grad: FlexTensor| {
+    let backward = move |grad: FlexTensor, wanted: [bool; 3]| {
         let grad = Dense::new(grad);
-        let grad_x = convolution::grad_input(&geometry, compute, weight.values(), grad.values());
-        let grad_weight = convolution::grad_weight(&geometry, compute, x.values(), grad.values());
-        let grad_bias = column_sums(grad.values(), geometry.out_channels);
+        let grad = grad.values();
+        let (x, weight) = (&x, &weight);
+        let of_x = || convolution::grad_input(&geometry, compute, weight.values(), grad);
+        let of_weight = || convolution::grad_weight(&geometry, compute, x.values(), grad);
+        let of_bias = || column_sums(grad, geometry.out_channels);
         [
-            tensor(grad_x, x.dims::<4>()),
-            tensor(grad_weight, weight.dims::<4>()),
-            tensor(grad_bias, [geometry.out_channels]),
+            wanted[0].then(|| tensor(of_x(), x.dims::<4>())),
+            wanted[1].then(|| tensor(of_weight(), weight.dims::<4>())),
+            wanted[2].then(|| tensor(of_bias(), [geometry.out_channels])),
         ]
     };
-    (y, BackwardPass::new(backward))
+    (y, BackwardPass::sparing(backward))
 }

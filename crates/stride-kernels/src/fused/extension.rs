@@ -17,6 +17,7 @@ use crate::norm_modulate::{self, Norm};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attention {
     pub(super) heads: usize,
+    pub(super) causal: bool,
     pub(super) compute: Compute,
 }
 
@@ -31,6 +32,7 @@ pub(super) trait FusedOps: Backend {
         shift: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         norm: Norm,
+        epsilon: f32,
     ) -> FloatTensor<Self>;
     /// `x + gate y`.
     fn gated_residual(
@@ -77,8 +79,9 @@ impl FusedOps for Flex {
         shift: FlexTensor,
         scale: FlexTensor,
         norm: Norm,
+        epsilon: f32,
     ) -> FlexTensor {
-        norm_modulate([x, shift, scale], norm).0
+        norm_modulate([x, shift, scale], norm, epsilon).0
     }
 
     fn gated_residual(x: FlexTensor, y: FlexTensor, gate: FlexTensor) -> FlexTensor {
@@ -131,8 +134,9 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         shift: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         norm: Norm,
+        epsilon: f32,
     ) -> FloatTensor<Self> {
-        record::<C, 3>([x, shift, scale], |inputs| norm_modulate(inputs, norm))
+        record::<C, 3>([x, shift, scale], |inputs| norm_modulate(inputs, norm, epsilon))
     }
 
     fn gated_residual(
@@ -206,14 +210,20 @@ fn activate([x]: [FlexTensor; 1], function: Activation) -> (FlexTensor, Backward
     (output, BackwardPass::new(backward))
 }
 
-fn norm_modulate([x, shift, scale]: [FlexTensor; 3], norm: Norm) -> (FlexTensor, BackwardPass<3>) {
+fn norm_modulate(
+    [x, shift, scale]: [FlexTensor; 3],
+    norm: Norm,
+    epsilon: f32,
+) -> (FlexTensor, BackwardPass<3>) {
     let (x, shift, scale) = (Dense::new(x), Dense::new(shift), Dense::new(scale));
     let dims @ [batch, _, width] = x.dims();
     let mut y = vec![0.0; x.values().len()];
-    norm_modulate::forward(norm, width, x.values(), shift.values(), scale.values(), &mut y);
+    let (shift, scale_now) = (shift.values(), scale.values());
+    norm_modulate::forward(norm, epsilon, width, x.values(), shift, scale_now, &mut y);
     let backward = move |grad: FlexTensor| {
         let grad = Dense::new(grad);
-        let grads = norm_modulate::backward(norm, width, x.values(), scale.values(), grad.values());
+        let (x, scale, grad) = (x.values(), scale.values(), grad.values());
+        let grads = norm_modulate::backward(norm, epsilon, width, x, scale, grad);
         let vector = [batch, 1, width];
         [tensor(grads.x, dims), tensor(grads.shift, vector), tensor(grads.scale, vector)]
     };
@@ -244,8 +254,9 @@ fn self_attention<const N: usize>(
     let qkv = Dense::new(qkv);
     let gains = gains.map(|gains| gains.map(Dense::new));
     let [batch, tokens, triple] = qkv.dims();
-    let (width, Attention { heads, compute }) = (triple / 3, how);
-    let shape = Shape { batch, heads, head_dim: width / heads, queries: tokens, keys: tokens };
+    let (width, Attention { heads, causal, compute }) = (triple / 3, how);
+    let shape =
+        Shape { batch, heads, head_dim: width / heads, queries: tokens, keys: tokens, causal };
     let (out, log_sum_exp) = attend(shape, compute, &self_inputs(&qkv, &gains, width));
     let output = tensor(out, [batch, tokens, width]);
     let out = Dense::new(output.clone());
@@ -289,8 +300,8 @@ fn cross_attention<const N: usize>(
     let gains = gains.map(|gains| gains.map(Dense::new));
     let key_bias = Dense::new(key_bias);
     let ([batch, queries, width], [_, keys, _]) = (qkv[0].dims(), qkv[1].dims());
-    let Attention { heads, compute } = how;
-    let shape = Shape { batch, heads, head_dim: width / heads, queries, keys };
+    let Attention { heads, causal, compute } = how;
+    let shape = Shape { batch, heads, head_dim: width / heads, queries, keys, causal };
     let (out, log_sum_exp) = attend(shape, compute, &cross_inputs(&qkv, &gains, &key_bias, width));
     let output = tensor(out, [batch, queries, width]);
     let out = Dense::new(output.clone());

@@ -98,21 +98,22 @@ fn with_backward(
     let (x, weight) = (Dense::new(x), Dense::new(weight));
     let ([rows, inner], [_, width]) = (x.dims(), weight.dims());
     let y = product(&x, &weight, bias, &how);
-    let backward = move |grad: FlexTensor| {
+    let backward = move |grad: FlexTensor, wanted: [bool; 3]| {
         let grad = Dense::new(grad);
         let grad_rows = MatrixRef::row_major(grad.values(), rows, width);
         let product = |a: MatrixRef<'_>, b: MatrixRef<'_>| {
             gemm::product(a, Rhs::Plain(b), how.compute, &Epilogue::default())
         };
         let weight = MatrixRef::row_major(weight.values(), inner, width);
-        let grad_x = product(grad_rows, weight.transposed());
+        let grad_x = wanted[0].then(|| product(grad_rows, weight.transposed()));
         let x = MatrixRef::row_major(x.values(), rows, inner);
-        let grad_weight = product(x.transposed(), grad_rows);
+        let grad_weight = wanted[1].then(|| product(x.transposed(), grad_rows));
+        let grad_bias = wanted[2].then(|| column_sums(grad.values(), width));
         [
-            tensor(grad_x, [rows, inner]),
-            tensor(grad_weight, [inner, width]),
-            tensor(column_sums(grad.values(), width), [width]),
+            grad_x.map(|grad| tensor(grad, [rows, inner])),
+            grad_weight.map(|grad| tensor(grad, [inner, width])),
+            grad_bias.map(|grad| tensor(grad, [width])),
         ]
     };
-    (y, BackwardPass::new(backward))
+    (y, BackwardPass::sparing(backward))
 }

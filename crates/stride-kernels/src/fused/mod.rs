@@ -4,7 +4,7 @@
 //! every other device and type it is composed of the library's operations ([`plain`]).
 
 use burn::backend::{Dispatch, DispatchDevice};
-use burn::nn::Linear;
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{DType, Tensor};
 
 use crate::activation::Activation;
@@ -52,18 +52,46 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
     Tensor::from_dispatch(Dispatch::activate(x.into_dispatch(), activation))
 }
 
+/// Added to the mean square under a root, where a layer has no constant of its own.
+const EPSILON: f64 = 1e-6;
+
 /// `norm(x) (1 + scale) + shift`: `x` is `[B, T, D]`, `shift` and `scale` are `[B, 1, D]`.
 ///
 /// See [`norm_modulate`](crate::norm_modulate) for the equations.
 pub fn norm_modulate(x: Tensor<3>, norm: Norm, shift: Tensor<3>, scale: Tensor<3>) -> Tensor<3> {
+    modulate(x, norm, EPSILON, shift, scale)
+}
+
+/// The layer norm of `[.., D]` over its last axis, times the layer's gain plus its bias; `epsilon`, which the
+/// layer keeps to itself, is added to the variance.
+///
+/// It is [`norm_modulate`] with one shift, the bias, and one scale, the gain less 1, for all rows.
+pub fn layer_norm<const D: usize>(layer: &LayerNorm, epsilon: f64, x: Tensor<D>) -> Tensor<D> {
+    let gain = layer.gamma.val();
+    let bias = layer.beta.as_ref().map_or_else(|| gain.zeros_like(), |beta| beta.val());
+    let (dims, [width]) = (x.dims(), gain.dims());
+    let vector = |x: Tensor<1>| x.reshape([1, 1, width]);
+    let rows = dims.iter().product::<usize>() / width.max(1);
+    let x = x.reshape([1, rows, width]);
+    modulate(x, Norm::Layer, epsilon, vector(bias), vector(gain - 1.0)).reshape(dims)
+}
+
+fn modulate(
+    x: Tensor<3>,
+    norm: Norm,
+    epsilon: f64,
+    shift: Tensor<3>,
+    scale: Tensor<3>,
+) -> Tensor<3> {
     if !is_fused(&x) {
-        return plain::norm_modulate(x, norm, shift, scale);
+        return plain::norm_modulate(x, norm, epsilon, shift, scale);
     }
     Tensor::from_dispatch(Dispatch::norm_modulate(
         x.into_dispatch(),
         shift.into_dispatch(),
         scale.into_dispatch(),
         norm,
+        epsilon as f32,
     ))
 }
 
@@ -92,7 +120,7 @@ pub fn self_attention(
     if !is_fused(&qkv) {
         return plain::self_attention(qkv, heads, gains);
     }
-    let (qkv, how) = (qkv.into_dispatch(), Attention { heads, compute: precision::compute() });
+    let (qkv, how) = (qkv.into_dispatch(), attention(heads, false));
     Tensor::from_dispatch(match gains {
         None => Dispatch::self_attention(qkv, how),
         Some((q, k)) => {
@@ -117,11 +145,9 @@ pub fn cross_attention(
     if !is_fused(&q) {
         return plain::cross_attention(q, k, v, key_bias, heads, gains);
     }
-    let [batch, keys, _] = k.dims();
-    let key_bias = key_bias.unwrap_or_else(|| Tensor::zeros([batch, keys], &q.device()));
+    let key_bias = key_bias.unwrap_or_else(|| no_key_bias(&k));
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
-    let (key_bias, how) =
-        (key_bias.into_dispatch(), Attention { heads, compute: precision::compute() });
+    let (key_bias, how) = (key_bias.into_dispatch(), attention(heads, false));
     Tensor::from_dispatch(match gains {
         None => Dispatch::cross_attention(q, k, v, key_bias, how),
         Some((q_gain, k_gain)) => Dispatch::normed_cross_attention(
@@ -134,6 +160,28 @@ pub fn cross_attention(
             how,
         ),
     })
+}
+
+/// Attention in which a token sees itself and the tokens before it: `q`, `k` and `v` are `[B, T, D]` with the
+/// heads side by side, and so is the result.
+pub fn causal_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    if !is_fused(&q) {
+        return plain::causal_attention(q, k, v, heads);
+    }
+    let key_bias = no_key_bias(&k).into_dispatch();
+    let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::cross_attention(q, k, v, key_bias, attention(heads, true)))
+}
+
+/// Attention in the precision of this thread.
+fn attention(heads: usize, causal: bool) -> Attention {
+    Attention { heads, causal, compute: precision::compute() }
+}
+
+/// A bias `[B, L]` that changes nothing, for keys `[B, L, D]`.
+fn no_key_bias(keys: &Tensor<3>) -> Tensor<2> {
+    let [batch, count, _] = keys.dims();
+    Tensor::zeros([batch, count], &keys.device())
 }
 
 /// One step of AdamW on a flat parameter: the new value and moments, made in place of the old

@@ -4,16 +4,13 @@
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid, silu, softmax};
+use burn::tensor::activation::{gelu, relu, sigmoid, silu, softmax};
 
-use super::Around;
+use super::{Around, EPSILON};
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::muon::{self, MuonStep};
 use crate::norm_modulate::Norm;
-
-/// Added to the mean square under a root.
-const EPSILON: f64 = 1e-6;
 
 /// See [`linear`](super::linear).
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
@@ -29,6 +26,7 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
             let two_z = (x.clone().square() * (0.044715 * SLOPE) + SLOPE) * x.clone();
             x * sigmoid(two_z)
         }
+        Activation::Gelu => gelu(x),
         Activation::Silu => silu(x),
         Activation::QuickGelu => x.clone() * sigmoid(x * 1.702),
         Activation::Relu => relu(x),
@@ -58,13 +56,19 @@ pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, with_silu: bool) -> Tensor<4>
     if with_silu { silu(y) } else { y }
 }
 
-/// See [`norm_modulate`](super::norm_modulate).
-pub fn norm_modulate(x: Tensor<3>, norm: Norm, shift: Tensor<3>, scale: Tensor<3>) -> Tensor<3> {
+/// See [`norm_modulate`](super::norm_modulate); `epsilon` is added to the mean square.
+pub fn norm_modulate(
+    x: Tensor<3>,
+    norm: Norm,
+    epsilon: f64,
+    shift: Tensor<3>,
+    scale: Tensor<3>,
+) -> Tensor<3> {
     let x = match norm {
         Norm::Layer => x.clone() - x.mean_dim(2),
         Norm::Rms => x,
     };
-    rms_normalize(x) * (scale + 1.0) + shift
+    normalize(x, epsilon) * (scale + 1.0) + shift
 }
 
 /// See [`gated_residual`](super::gated_residual).
@@ -92,6 +96,26 @@ pub fn cross_attention(
     heads: usize,
     gains: Option<(Tensor<1>, Tensor<1>)>,
 ) -> Tensor<3> {
+    let bias = key_bias.map(|bias| bias.unsqueeze_dims::<4>(&[1, 1]));
+    attend(q, k, v, bias, heads, gains)
+}
+
+/// See [`causal_attention`](super::causal_attention).
+pub fn causal_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let tokens = q.dims()[1];
+    let hidden = Tensor::<2>::ones([tokens, tokens], (&q.device(), q.dtype())).triu(1) * -3e4;
+    attend(q, k, v, Some(hidden.unsqueeze()), heads, None)
+}
+
+/// With a bias on the scores that fits `[B, N, T, L]`.
+fn attend(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    bias: Option<Tensor<4>>,
+    heads: usize,
+    gains: Option<(Tensor<1>, Tensor<1>)>,
+) -> Tensor<3> {
     let [b, t, d] = q.dims();
     let head_dim = d / heads;
     let split = |x: Tensor<3>| {
@@ -107,8 +131,8 @@ pub fn cross_attention(
     };
     // Scaling the queries is cheaper than scaling the scores.
     let scores = (q * (head_dim as f64).powf(-0.5)).matmul(k.swap_dims(2, 3)); // [B, N, T, L]
-    let scores = match key_bias {
-        Some(bias) => scores + bias.unsqueeze_dims::<4>(&[1, 1]),
+    let scores = match bias {
+        Some(bias) => scores + bias,
         None => scores,
     };
     softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([b, t, d])
@@ -175,6 +199,10 @@ pub fn follow(average: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
 
 /// Divides by the root of the mean square over the last axis plus 1e-6.
 pub fn rms_normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    normalize(x, EPSILON)
+}
+
+fn normalize<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
     let mean_square = x.clone().square().mean_dim(D - 1);
-    x * (mean_square + EPSILON).sqrt().recip()
+    x * (mean_square + epsilon).sqrt().recip()
 }

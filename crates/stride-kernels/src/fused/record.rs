@@ -11,14 +11,22 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
-/// Gradients of the inputs from the gradient of the output.
+/// Gradients of the inputs from the gradient of the output, of those alone that are wanted.
 #[derive(Clone)]
-pub(super) struct BackwardPass<const N: usize>(
-    Arc<dyn Fn(FlexTensor) -> [FlexTensor; N] + Send + Sync>,
-);
+pub(super) struct BackwardPass<const N: usize>(Arc<Gradient<N>>);
+
+type Gradient<const N: usize> =
+    dyn Fn(FlexTensor, [bool; N]) -> [Option<FlexTensor>; N] + Send + Sync;
 
 impl<const N: usize> BackwardPass<N> {
     pub(super) fn new(f: impl Fn(FlexTensor) -> [FlexTensor; N] + Send + Sync + 'static) -> Self {
+        Self::sparing(move |grad, _| f(grad).map(Some))
+    }
+
+    /// Of a function that leaves out what costs much and is not wanted.
+    pub(super) fn sparing(
+        f: impl Fn(FlexTensor, [bool; N]) -> [Option<FlexTensor>; N] + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(f))
     }
 }
@@ -37,8 +45,9 @@ impl<const N: usize> Backward<Flex, N> for Recorded {
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<Flex>(&ops.node);
-        for (parent, grad) in ops.parents.into_iter().zip((ops.state.0)(grad)) {
-            if let Some(parent) = parent {
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        for (parent, grad) in ops.parents.into_iter().zip((ops.state.0)(grad, wanted)) {
+            if let (Some(parent), Some(grad)) = (parent, grad) {
                 grads.register::<Flex>(parent.id, grad);
             }
         }
@@ -46,7 +55,7 @@ impl<const N: usize> Backward<Flex, N> for Recorded {
 }
 
 /// Runs `forward` on the values of `inputs`; if one of them is tracked, the backward pass that
-/// `forward` returns gives the gradients of all of them.
+/// `forward` returns gives the gradients of those that are.
 pub(super) fn record<C: CheckpointStrategy, const N: usize>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
     forward: impl FnOnce([FlexTensor; N]) -> (FlexTensor, BackwardPass<N>),

@@ -2,6 +2,7 @@
 //! plain gradients against differences.
 
 use burn::module::{Param, ParamId};
+use burn::nn::LayerNormConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::*;
@@ -120,23 +121,29 @@ fn a_transposed_view_is_read_as_what_it_is() {
 
 #[test]
 fn activations_agree() {
-    for activation in
-        [Activation::GeluTanh, Activation::Silu, Activation::QuickGelu, Activation::Relu]
-    {
+    for activation in [
+        Activation::GeluTanh,
+        Activation::Gelu,
+        Activation::Silu,
+        Activation::QuickGelu,
+        Activation::Relu,
+    ] {
         check(&format!("{activation:?}"), &[100], &|x| activate(x[0].clone() * 3.0, activation));
     }
 }
 
 #[test]
 fn an_activation_on_the_way_out_is_the_same() {
-    let operation = |x: &[Tensor<1>]| {
-        let input = x[0].clone().reshape([20, 9]);
-        linear_activate(&layer(&x[1..], [9, 50]), input, Activation::GeluTanh).reshape([-1])
-    };
-    check("linear and activation", &[20 * 9, 9 * 50, 50], &operation);
-    let values = [numbers(20 * 9, 0), numbers(9 * 50, 1), numbers(50, 2)];
-    let run = |dtype| to_f64(operation(&inputs(&values, dtype, &Device::flex())));
-    close("without gradient", &run(DType::F32), &run(DType::F64), 3e-6);
+    for activation in [Activation::GeluTanh, Activation::Gelu] {
+        let operation = |x: &[Tensor<1>]| {
+            let input = x[0].clone().reshape([20, 9]);
+            linear_activate(&layer(&x[1..], [9, 50]), input, activation).reshape([-1])
+        };
+        check("linear and activation", &[20 * 9, 9 * 50, 50], &operation);
+        let values = [numbers(20 * 9, 0), numbers(9 * 50, 1), numbers(50, 2)];
+        let run = |dtype| to_f64(operation(&inputs(&values, dtype, &Device::flex())));
+        close("without gradient", &run(DType::F32), &run(DType::F64), 3e-6);
+    }
 }
 
 #[test]
@@ -150,6 +157,43 @@ fn norm_modulate_agrees() {
             });
         }
     }
+}
+
+#[test]
+fn layer_norm_agrees() {
+    let (rows, width) = (40, 24);
+    check("layer norm", &[rows * width, width, width], &|x| {
+        let mut layer = LayerNormConfig::new(width).init(&Device::flex());
+        layer.gamma = Param::initialized(ParamId::new(), x[1].clone());
+        layer.beta = Some(Param::initialized(ParamId::new(), x[2].clone()));
+        layer_norm(&layer, 1e-5, x[0].clone().reshape([2, rows / 2, width])).reshape([-1])
+    });
+}
+
+#[test]
+fn causal_attention_agrees() {
+    // Less than a tile, and tiles of which the last is not full.
+    for [b, t, heads, head_dim] in [[2, 9, 2, 4], [1, 150, 2, 8]] {
+        let d = heads * head_dim;
+        check("causal attention", &[b * t * d; 3], &|x| {
+            let [q, k, v] = [0, 1, 2].map(|i| x[i].clone().reshape([b, t, d]));
+            causal_attention(q, k, v, heads).reshape([-1])
+        });
+    }
+}
+
+#[test]
+fn a_gradient_that_nobody_wants_is_left_out() {
+    let device = Device::flex().autodiff();
+    let values = [numbers(6 * 4, 0), numbers(4 * 5, 1), numbers(5, 2)];
+    let parts = inputs(&values, DType::F32, &device);
+    let weight = parts[1].clone().require_grad();
+    let layer = layer(&[weight.clone(), parts[2].clone()], [4, 5]);
+    let grads = linear(&layer, parts[0].clone().reshape([6, 4])).sum().backward();
+    let expected: Vec<f64> =
+        (0..20).map(|i| (0..6).map(|row| f64::from(values[0][row * 4 + i / 5])).sum()).collect();
+    close("weight", &to_f64(weight.grad(&grads).expect("a gradient")), &expected, 1e-6);
+    assert!(parts[0].grad(&grads).is_none() && parts[2].grad(&grads).is_none());
 }
 
 #[test]

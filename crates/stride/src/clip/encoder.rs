@@ -2,9 +2,6 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::gelu;
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
 use stride_kernels::activation::Activation;
 use stride_kernels::fused;
@@ -29,6 +26,7 @@ pub struct ClipEncoderLayer {
     pub mlp: ClipMlp,
     /// Norm before the feed-forward part.
     pub layer_norm2: LayerNorm,
+    norm_epsilon: f64,
 }
 
 /// Multi-head self-attention in which a token sees itself and the tokens before it.
@@ -84,13 +82,15 @@ impl ClipEncoderLayer {
             layer_norm1: norm.init(device),
             mlp: ClipMlp::init(config, device),
             layer_norm2: norm.init(device),
+            norm_epsilon: config.layer_norm_eps,
         }
     }
 
     /// `x + attention(norm1(x))`, then the same with the feed-forward part; `[B L, D]` with captions of `length` rows.
     pub fn forward(&self, x: Tensor<2>, length: usize) -> Tensor<2> {
-        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x), length);
-        x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
+        let norm = |layer, x: &Tensor<2>| fused::layer_norm(layer, self.norm_epsilon, x.clone());
+        let x = x.clone() + self.self_attn.forward(norm(&self.layer_norm1, &x), length);
+        x.clone() + self.mlp.forward(norm(&self.layer_norm2, &x))
     }
 }
 
@@ -111,14 +111,12 @@ impl ClipAttention {
     /// `softmax(q kᵀ / sqrt(d) + causal mask) v` per head, projected; `[B L, D]` with captions of `length` rows.
     pub fn forward(&self, x: Tensor<2>, length: usize) -> Tensor<2> {
         let [rows, width] = x.dims();
-        let shape = [rows / length, length, self.num_heads, width / self.num_heads];
-        let heads = |x: Tensor<2>| x.reshape(shape).swap_dims(1, 2);
-        let q = heads(fused::linear(&self.q_proj, x.clone()));
-        let k = heads(fused::linear(&self.k_proj, x.clone()));
-        let v = heads(fused::linear(&self.v_proj, x));
-        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-        let mixed = attention(q, k, v, None, None, options);
-        fused::linear(&self.out_proj, mixed.swap_dims(1, 2).reshape([rows, width]))
+        let captions = |x: Tensor<2>| x.reshape([rows / length, length, width]);
+        let q = captions(fused::linear(&self.q_proj, x.clone()));
+        let k = captions(fused::linear(&self.k_proj, x.clone()));
+        let v = captions(fused::linear(&self.v_proj, x));
+        let mixed = fused::causal_attention(q, k, v, self.num_heads);
+        fused::linear(&self.out_proj, mixed.reshape([rows, width]))
     }
 }
 
@@ -135,10 +133,11 @@ impl ClipMlp {
 
     /// `fc2(activation(fc1(x)))`; `[B L, D]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = match self.activation {
-            HiddenAct::QuickGelu => fused::linear_activate(&self.fc1, x, Activation::QuickGelu),
-            HiddenAct::Gelu => gelu(fused::linear(&self.fc1, x)),
+        let activation = match self.activation {
+            HiddenAct::QuickGelu => Activation::QuickGelu,
+            HiddenAct::Gelu => Activation::Gelu,
         };
+        let x = fused::linear_activate(&self.fc1, x, activation);
         fused::linear(&self.fc2, x)
     }
 }

@@ -31,6 +31,7 @@ pub struct ClipTextTransformer {
     pub encoder: ClipEncoder,
     /// Norm behind the last layer.
     pub final_layer_norm: LayerNorm,
+    norm_epsilon: f64,
     eos_token_id: usize,
 }
 
@@ -68,6 +69,7 @@ impl ClipTextConfig {
             final_layer_norm: LayerNormConfig::new(width)
                 .with_epsilon(self.layer_norm_eps)
                 .init(device),
+            norm_epsilon: self.layer_norm_eps,
             eos_token_id: self.eos_token_id,
         };
         let text_projection = self.has_projection().then(|| Linear {
@@ -128,7 +130,8 @@ impl ClipTextTransformer {
         let end = self.end_positions(token_ids.clone(), positions.clone());
 
         let x = self.embeddings.forward(token_ids);
-        let tokens = self.final_layer_norm.forward(self.encoder.forward(x));
+        let x = self.encoder.forward(x);
+        let tokens = fused::layer_norm(&self.final_layer_norm, self.norm_epsilon, x);
 
         let width = tokens.dims()[2];
         let row_starts = Tensor::<1, Int>::arange(0..batch as i64, &device) * length as i64;

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::LANES;
 use super::panels::first_lanes;
 use super::tile::Tile;
-use crate::activation::Activation;
+use crate::activation::{self, Activation, Form};
 
 /// Applies an activation to a tile of C.
 ///
@@ -13,7 +13,16 @@ use crate::activation::Activation;
 /// The tile may be written, and the processor has AVX-512.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn activate(activation: Activation, tile: &Tile) {
-    let of = activation.sigmoid_cubic().map(|(a, b)| (_mm512_set1_ps(a), _mm512_set1_ps(b)));
+    let Form::Sigmoid(a, b) = activation.form() else {
+        for row in 0..tile.rows {
+            let first = tile.c.wrapping_add(row * tile.c_row_stride);
+            // SAFETY: these elements of the tile are this thread's alone.
+            let stretch = unsafe { std::slice::from_raw_parts_mut(first, tile.cols) };
+            activation::in_place(activation, stretch);
+        }
+        return;
+    };
+    let (a, b) = (_mm512_set1_ps(a), _mm512_set1_ps(b));
     for row in 0..tile.rows {
         for col in (0..tile.cols).step_by(LANES) {
             let at = tile.c.wrapping_add(row * tile.c_row_stride + col);
@@ -21,16 +30,10 @@ pub(super) unsafe fn activate(activation: Activation, tile: &Tile) {
             // SAFETY: the mask keeps to the elements of the tile.
             unsafe {
                 let x = _mm512_maskz_loadu_ps(mask, at);
-                let y = match of {
-                    Some((a, b)) => {
-                        let slope = _mm512_fmadd_ps(_mm512_mul_ps(b, x), x, a);
-                        let opposite = _mm512_sub_ps(_mm512_setzero_ps(), slope);
-                        let power = exp(_mm512_mul_ps(x, opposite));
-                        _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0), power))
-                    }
-                    // The order of the arguments lets NaN through.
-                    None => _mm512_max_ps(_mm512_setzero_ps(), x),
-                };
+                let slope = _mm512_fmadd_ps(_mm512_mul_ps(b, x), x, a);
+                let opposite = _mm512_sub_ps(_mm512_setzero_ps(), slope);
+                let divisor = _mm512_add_ps(_mm512_set1_ps(1.0), exp(_mm512_mul_ps(x, opposite)));
+                let y = _mm512_div_ps(x, divisor);
                 _mm512_mask_storeu_ps(at, mask, y);
             }
         }

@@ -159,8 +159,6 @@ pub(super) struct Source<'a> {
 pub(super) enum Place<'a> {
     /// At `first[l * lane_stride + k * depth_stride]`.
     Strided { first: *const f32, lane_stride: usize, depth_stride: usize },
-    /// At `[l][k]`.
-    Lanes(&'a [*const f32]),
     /// At `[k][l]`.
     Depths(&'a [*const f32]),
 }
@@ -325,7 +323,7 @@ packing!(pack_bf16, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", depth: 2, p
 impl Source<'_> {
     /// Whether the numbers of a lane follow each other in memory.
     fn follows_depth(&self) -> bool {
-        matches!(self.place, Place::Strided { depth_stride: 1, .. } | Place::Lanes(_))
+        matches!(self.place, Place::Strided { depth_stride: 1, .. })
     }
 
     /// Whether the numbers of a k follow each other in memory.
@@ -340,7 +338,6 @@ impl Source<'_> {
             Place::Strided { first, lane_stride, depth_stride } => {
                 first.wrapping_add(lane * lane_stride + depth * depth_stride)
             }
-            Place::Lanes(lanes) => lanes[lane].wrapping_add(depth),
             Place::Depths(depths) => depths[depth].wrapping_add(lane),
         }
     }
