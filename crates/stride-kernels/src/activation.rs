@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::fresh::in_chunks;
 use crate::lanes::{exp, sigmoid};
 use crate::vectorized::vectorized;
 
@@ -57,16 +58,12 @@ impl Activation {
 /// Numbers that one task takes.
 const CHUNK: usize = 1 << 14;
 
-/// `y = f(x)`.
-///
-/// # Panics
-/// The lengths differ.
-pub fn forward(activation: Activation, x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len(), "activation: lengths differ");
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        y.copy_from_slice(x);
+/// `f(x)`.
+pub fn forward(activation: Activation, x: &[f32]) -> Vec<f32> {
+    in_chunks(x.len(), CHUNK, |i, y| {
+        y.copy_from_slice(&x[i * CHUNK..][..y.len()]);
         in_place(activation, y);
-    });
+    })
 }
 
 /// `x <- f(x)` on this thread.

@@ -2,27 +2,24 @@
 
 use rayon::prelude::*;
 
+use crate::fresh::in_chunks;
 use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
 
-/// `out = x + gate y`: `x`, `y` and the result are `[B, T, D]`, `gate` is `[B, D]`.
+/// `x + gate y`: `x`, `y` and the result are `[B, T, D]`, `gate` is `[B, D]`.
 ///
 /// # Panics
 /// The lengths do not fit together.
-pub fn forward(width: usize, x: &[f32], y: &[f32], gate: &[f32], out: &mut [f32]) {
+pub fn forward(width: usize, x: &[f32], y: &[f32], gate: &[f32]) -> Vec<f32> {
     let sample = sample_len("gated_residual", width, x.len(), gate.len());
-    assert_eq!([x.len(); 2], [y.len(), out.len()], "gated_residual: lengths differ");
-    if sample == 0 {
-        return;
-    }
+    assert_eq!(x.len(), y.len(), "gated_residual: lengths differ");
     let stretch = stretch_len(width, x.len(), sample);
-    out.par_chunks_mut(stretch)
-        .zip(x.par_chunks(stretch).zip(y.par_chunks(stretch)))
-        .enumerate()
-        .for_each(|(i, (out, (x, y)))| {
-            let row = i * stretch / sample;
-            forward_rows(&gate[row * width..(row + 1) * width], x, y, out);
-        });
+    in_chunks(x.len(), stretch, |i, out| {
+        let row = i * stretch / sample;
+        let place = i * stretch..i * stretch + out.len();
+        let gate = &gate[row * width..(row + 1) * width];
+        forward_rows(gate, &x[place.clone()], &y[place], out);
+    })
 }
 
 /// The gradients of [`forward`] with respect to `y` (`gate grad`) and `gate` (`sum over T of

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::fresh::in_pieces;
 use crate::lanes::sigmoid;
 use crate::vectorized::vectorized;
 
@@ -44,7 +45,7 @@ const STRETCH: usize = 1 << 15;
 /// `y = gain (x - mean) / sqrt(variance + epsilon) + bias`, and SiLU of it where asked for; mean and
 /// variance are those of a group of channels over all positions of a picture.
 ///
-/// `x` and `y` are `[B, P, C]`, `gain` and `bias` `[C]`.
+/// `x` and the result are `[B, P, C]`, `gain` and `bias` `[C]`.
 ///
 /// # Source
 /// Wu and He, "Group Normalization" (2018), equations 1 to 7.
@@ -56,17 +57,18 @@ pub fn forward(
     x: &[f32],
     gain: &[f32],
     bias: &[f32],
-    y: &mut [f32],
-) -> Statistics {
+) -> (Vec<f32>, Statistics) {
     geometry.check(x, gain);
-    assert_eq!((bias.len(), y.len()), (gain.len(), x.len()), "group_norm: lengths differ");
+    assert_eq!(bias.len(), gain.len(), "group_norm: lengths differ");
     let statistics = geometry.statistics(x);
     let lines = geometry.lines(&statistics, gain, bias);
-    geometry.stretches_mut(y).zip(geometry.stretches(x)).for_each(|((picture, y), (_, x))| {
+    let stretches = geometry.stretches(x);
+    let y = in_pieces(stretches.iter().map(|(_, x)| x.len()), |index, y| {
+        let (picture, x) = stretches[index];
         let (slope, offset) = &lines[picture];
         if geometry.silu { line_silu(slope, offset, x, y) } else { line(slope, offset, x, y) }
     });
-    statistics
+    (y, statistics)
 }
 
 /// The gradients of [`forward`] from that of the result.
@@ -97,6 +99,7 @@ pub fn backward(
     // they do not depend on the threads.
     let parts: Vec<(usize, [Vec<f32>; 2])> = geometry
         .stretches(x)
+        .into_par_iter()
         .zip(geometry.stretches(grad))
         .map(|((picture, x), (_, grad))| {
             let ((slope, offset), (scale, shift)) = (&lines[picture], &normalizers[picture]);
@@ -138,14 +141,14 @@ pub fn backward(
             of
         })
         .collect();
-    let mut grad_x = grad.to_vec();
-    geometry.stretches_mut(&mut grad_x).zip(geometry.stretches(x)).for_each(
-        |((picture, grad), (_, x))| {
-            let (slope, offset) = &lines[picture];
-            let [a, b, c] = &coefficients[picture];
-            gradient(silu, slope, offset, a, b, c, x, grad);
-        },
-    );
+    let (of_x, of_grad) = (geometry.stretches(x), geometry.stretches(grad));
+    let grad_x = in_pieces(of_x.iter().map(|(_, x)| x.len()), |index, grad_x| {
+        let (picture, x) = of_x[index];
+        let (slope, offset) = &lines[picture];
+        let [a, b, c] = &coefficients[picture];
+        grad_x.copy_from_slice(of_grad[index].1);
+        gradient(silu, slope, offset, a, b, c, x, grad_x);
+    });
     let total = |which: usize| {
         (0..channels)
             .map(|channel| sums.iter().map(|sums| sums[which][channel]).sum::<f64>() as f32)
@@ -173,31 +176,10 @@ impl Geometry {
     }
 
     /// Stretches of whole positions of one picture each, with their pictures.
-    fn stretches<'a>(
-        &self,
-        x: &'a [f32],
-    ) -> impl IndexedParallelIterator<Item = (usize, &'a [f32])> + use<'a> {
+    fn stretches<'a>(&self, x: &'a [f32]) -> Vec<(usize, &'a [f32])> {
         let (picture, stretch) = (self.picture_len(x).max(1), self.stretch_len());
-        let cuts: Vec<_> = x
-            .chunks(picture)
-            .enumerate()
-            .flat_map(|(i, x)| x.chunks(stretch).map(move |x| (i, x)))
-            .collect();
-        cuts.into_par_iter()
-    }
-
-    /// [`Self::stretches`] to write to.
-    fn stretches_mut<'a>(
-        &self,
-        y: &'a mut [f32],
-    ) -> impl IndexedParallelIterator<Item = (usize, &'a mut [f32])> + use<'a> {
-        let (picture, stretch) = (self.picture_len(y).max(1), self.stretch_len());
-        let cuts: Vec<_> = y
-            .chunks_mut(picture)
-            .enumerate()
-            .flat_map(|(i, y)| y.chunks_mut(stretch).map(move |y| (i, y)))
-            .collect();
-        cuts.into_par_iter()
+        let pictures = x.chunks(picture).enumerate();
+        pictures.flat_map(|(i, x)| x.chunks(stretch).map(move |x| (i, x))).collect()
     }
 
     fn statistics(&self, x: &[f32]) -> Statistics {
@@ -206,6 +188,7 @@ impl Geometry {
         // the rule of Chan, Golub and LeVeque (1979), so that a large mean costs no digits.
         let parts: Vec<(usize, usize, [Vec<f32>; 2])> = self
             .stretches(x)
+            .into_par_iter()
             .map(|(picture, x)| {
                 let mut moments = [vec![0.0; channels], vec![0.0; channels]];
                 let [mean, deviation] = &mut moments;

@@ -10,6 +10,7 @@ pub mod attention;
 pub mod average;
 mod column_sums;
 pub mod convolution;
+mod fresh;
 pub mod fused;
 pub mod gated_residual;
 pub mod gemm;

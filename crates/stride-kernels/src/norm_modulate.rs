@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::fresh::in_chunks;
 use crate::lanes::{dot, sum};
 use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
@@ -17,7 +18,7 @@ pub enum Norm {
 
 /// `y = norm(x) (1 + scale) + shift`.
 ///
-/// `x` and `y` are `[B, T, D]`, `shift` and `scale` `[B, D]`; `norm` subtracts the mean over D
+/// `x` and the result are `[B, T, D]`, `shift` and `scale` `[B, D]`; `norm` subtracts the mean over D
 /// ([`Norm::Layer`] only) and divides by `sqrt(mean square + epsilon)`, without parameters of its own.
 ///
 /// # Panics
@@ -29,19 +30,16 @@ pub fn forward(
     x: &[f32],
     shift: &[f32],
     scale: &[f32],
-    y: &mut [f32],
-) {
+) -> Vec<f32> {
     let sample = sample_len("norm_modulate", width, x.len(), scale.len());
-    assert_eq!((x.len(), shift.len()), (y.len(), scale.len()), "norm_modulate: lengths differ");
-    if sample == 0 {
-        return;
-    }
+    assert_eq!(shift.len(), scale.len(), "norm_modulate: lengths differ");
     let stretch = stretch_len(width, x.len(), sample);
-    y.par_chunks_mut(stretch).zip(x.par_chunks(stretch)).enumerate().for_each(|(i, (y, x))| {
+    in_chunks(x.len(), stretch, |i, y| {
         let row = i * stretch / sample;
         let vector = row * width..(row + 1) * width;
+        let x = &x[i * stretch..][..y.len()];
         forward_rows(norm, epsilon, &shift[vector.clone()], &scale[vector], x, y);
-    });
+    })
 }
 
 /// The gradients of [`forward`]: of `x` as `[B, T, D]`, of `shift` and `scale` as `[B, D]`.

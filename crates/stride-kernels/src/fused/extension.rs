@@ -199,9 +199,7 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
 fn activate([x]: [FlexTensor; 1], function: Activation) -> (FlexTensor, BackwardPass<1>) {
     let shape = x.layout().shape().clone();
     let x = Dense::new(x);
-    let mut y = vec![0.0; x.values().len()];
-    activation::forward(function, x.values(), &mut y);
-    let output = tensor(y, shape.clone());
+    let output = tensor(activation::forward(function, x.values()), shape.clone());
     let backward = move |grad: FlexTensor| {
         let mut grad = Dense::new(grad).values().to_vec();
         activation::backward(function, x.values(), &mut grad);
@@ -217,9 +215,8 @@ fn norm_modulate(
 ) -> (FlexTensor, BackwardPass<3>) {
     let (x, shift, scale) = (Dense::new(x), Dense::new(shift), Dense::new(scale));
     let dims @ [batch, _, width] = x.dims();
-    let mut y = vec![0.0; x.values().len()];
     let (shift, scale_now) = (shift.values(), scale.values());
-    norm_modulate::forward(norm, epsilon, width, x.values(), shift, scale_now, &mut y);
+    let y = norm_modulate::forward(norm, epsilon, width, x.values(), shift, scale_now);
     let backward = move |grad: FlexTensor| {
         let grad = Dense::new(grad);
         let (x, scale, grad) = (x.values(), scale.values(), grad.values());
@@ -233,8 +230,7 @@ fn norm_modulate(
 fn gated_residual([x, y, gate]: [FlexTensor; 3]) -> (FlexTensor, BackwardPass<3>) {
     let (x, y, gate) = (Dense::new(x), Dense::new(y), Dense::new(gate));
     let dims @ [batch, _, width] = x.dims();
-    let mut out = vec![0.0; x.values().len()];
-    gated_residual::forward(width, x.values(), y.values(), gate.values(), &mut out);
+    let out = gated_residual::forward(width, x.values(), y.values(), gate.values());
     let backward = move |grad: FlexTensor| {
         let dense = Dense::new(grad.clone());
         let (grad_y, grad_gate) =

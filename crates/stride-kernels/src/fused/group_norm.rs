@@ -63,9 +63,7 @@ impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
 fn with_backward(inputs: [FlexTensor; 3], geometry: Geometry) -> (FlexTensor, BackwardPass<3>) {
     let [x, gain, bias] = inputs.map(Dense::new);
     let dims: [usize; 4] = x.dims();
-    let mut y = vec![0.0; x.values().len()];
-    let statistics =
-        group_norm::forward(&geometry, x.values(), gain.values(), bias.values(), &mut y);
+    let (y, statistics) = group_norm::forward(&geometry, x.values(), gain.values(), bias.values());
     let backward = move |grad: FlexTensor| {
         let grad = Dense::new(grad);
         let (values, gain, bias) = (x.values(), gain.values(), bias.values());

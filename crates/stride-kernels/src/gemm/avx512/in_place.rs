@@ -6,13 +6,12 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::super::share::{Target, for_each, threads_for};
 use super::super::{Epilogue, Patches};
 use super::panels::{self, Format, Panels, parts_of};
 use super::tile::{Factor, Tile};
 use super::{TILE_COLS, TILE_ROWS, activate, stretches};
+use crate::fresh::in_chunks;
 
 /// Positions of a band: what the tiles read of them stays in the second-level cache.
 const BAND: usize = 192;
@@ -78,8 +77,9 @@ struct Pixels<'a> {
     patches: &'a Patches<'a>,
     /// Units of a pixel.
     units: usize,
-    /// The units of all pixels, unless they are the numbers themselves.
-    rounded: Option<Vec<u32>>,
+    /// The units of all pixels, as the numbers that have their bits, unless they are the numbers
+    /// themselves.
+    rounded: Option<Vec<f32>>,
     /// A pixel of zeros.
     outside: Vec<u32>,
 }
@@ -89,23 +89,22 @@ impl<'a> Pixels<'a> {
         let (data, channels) = (patches.data(), patches.channels());
         let units = channels.div_ceil(format.depth());
         let rounded = (format != Format::F32).then(|| {
-            let mut rounded = vec![0; data.len().checked_div(channels).unwrap_or(0) * units];
-            let places = rounded.par_chunks_mut((ROUNDED_PIXELS * units).max(1));
-            places.zip(data.par_chunks((ROUNDED_PIXELS * channels).max(1))).for_each(
-                |(place, numbers)| {
-                    // SAFETY: whoever multiplies in the format has its instructions.
-                    unsafe { panels::round_rows(format, channels, numbers, place) }
-                },
-            );
-            rounded
+            let count = data.len().checked_div(channels).unwrap_or(0) * units;
+            let chunk = ROUNDED_PIXELS * units;
+            in_chunks(count, chunk, |index, place| {
+                let first = index * ROUNDED_PIXELS * channels;
+                let numbers = &data[first..data.len().min(first + ROUNDED_PIXELS * channels)];
+                // SAFETY: whoever multiplies in the format has its instructions.
+                unsafe { panels::round_rows(format, channels, numbers, place) }
+            })
         });
         Self { patches, units, rounded, outside: vec![0; units] }
     }
 
     /// The first unit of a pixel.
     fn at(&self, pixel: Option<usize>) -> *const u32 {
-        let first = match &self.rounded {
-            Some(rounded) => rounded.as_ptr(),
+        let first: *const u32 = match &self.rounded {
+            Some(rounded) => rounded.as_ptr().cast(),
             None => self.patches.data().as_ptr().cast(),
         };
         pixel.map_or(self.outside.as_ptr(), |pixel| first.wrapping_add(pixel * self.units))

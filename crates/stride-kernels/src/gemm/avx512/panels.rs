@@ -266,11 +266,12 @@ macro_rules! packing {
     };
 }
 
-/// Rounds rows of `width` numbers to rows of units, each row from a unit of its own on.
+/// Rounds rows of `width` numbers to rows of units, each row from a unit of its own on; a unit is
+/// written as the number that has its bits.
 ///
 /// # Safety
 /// The processor does what the format needs.
-pub(super) unsafe fn round_rows(format: Format, width: usize, rows: &[f32], units: &mut [u32]) {
+pub(super) unsafe fn round_rows(format: Format, width: usize, rows: &[f32], units: &mut [f32]) {
     // SAFETY: what is asked of the caller is what these ask.
     unsafe {
         match format {
@@ -285,7 +286,7 @@ pub(super) unsafe fn round_rows(format: Format, width: usize, rows: &[f32], unit
 macro_rules! rounding {
     ($name:ident, $features:literal, depth: $depth:literal, $along:ident) => {
         #[target_feature(enable = $features)]
-        unsafe fn $name(width: usize, rows: &[f32], units: &mut [u32]) {
+        unsafe fn $name(width: usize, rows: &[f32], units: &mut [f32]) {
             let row_units = width.div_ceil($depth).max(1);
             for (row, units) in rows.chunks_exact(width.max(1)).zip(units.chunks_mut(row_units)) {
                 let units = units.chunks_mut(LANES);
