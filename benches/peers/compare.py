@@ -2,8 +2,9 @@
 
 The programs run in turn, several rounds long, on the same processors and with the same number of
 threads, so that a machine that slows down slows all of them. A cell holds the median time over
-the rounds, and how many times as long as Stride that is: the median over the rounds and, in
-brackets, the smallest and largest. Above 1, Stride is faster.
+the rounds, and how many times as long as Stride in the same number format that is: the median over
+the rounds and, in brackets, the smallest and largest. Above 1, Stride is faster. Below the rows
+stands the most memory each program held.
 """
 
 import argparse
@@ -74,22 +75,38 @@ def duration(seconds):
     return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.1f} ms"
 
 
+def peak_memory(report):
+    """The most memory that a program held, in MiB."""
+    return max((row.get("peak_memory_mib") or 0 for row in report["rows"]), default=0)
+
+
+def best_peak(reports):
+    return max(report["peak_gflop_per_s"] for report in reports)
+
+
+def dtype_of(peer):
+    return peer.partition("-")[0]
+
+
 def table(stride, peers):
-    """Rows of Stride with the same rows of the peers; `stride` and the values of `peers` hold one report a round."""
-    ours = [medians(report) for report in stride]
-    yield f"| row | stride f32 | {' | '.join(f'torch {peer}' for peer in peers)} |"
-    yield "|---|---:|" + "---:|" * len(peers)
-    for name in ours[0]:
-        cells = [duration(statistics.median(times[name] for times in ours))]
-        for reports in peers.values():
+    """Rows of Stride with the same rows of the peers; the values of both hold one report a round."""
+    ours = {dtype: [medians(report) for report in reports] for dtype, reports in stride.items()}
+    heads = [f"stride {dtype}" for dtype in stride] + [f"torch {peer}" for peer in peers]
+    yield f"| row | {' | '.join(heads)} |"
+    yield "|---|" + "---:|" * len(heads)
+    for name in next(iter(ours.values()))[0]:
+        cells = [duration(statistics.median(times[name] for times in rounds)) for rounds in ours.values()]
+        for peer, reports in peers.items():
             theirs = [medians(report) for report in reports]
             if not all(name in times for times in theirs):
                 cells.append("-")
                 continue
-            ratios = [their[name] / our[name] for their, our in zip(theirs, ours)]
+            ratios = [their[name] / our[name] for their, our in zip(theirs, ours[dtype_of(peer)])]
             time = duration(statistics.median(times[name] for times in theirs))
             cells.append(f"{time}, {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
         yield f"| {name} | {' | '.join(cells)} |"
+    memory = [max(map(peak_memory, reports)) for reports in [*stride.values(), *peers.values()]]
+    yield f"| most memory | {' | '.join(f'{mib:.0f} MiB' if mib else '-' for mib in memory)} |"
 
 
 def main():
@@ -98,22 +115,25 @@ def main():
     options = ["--preset", arguments.preset, "--only", arguments.only, "--json"]
     options += ["--reps", str(arguments.reps), "--seconds", str(arguments.seconds)]
     script = str(Path(__file__).parent / "pytorch.py")
-    stride, peers = [], {peer: [] for peer in arguments.peers}
+    stride = {dtype: [] for dtype in dict.fromkeys(map(dtype_of, arguments.peers))}
+    peers = {peer: [] for peer in arguments.peers}
     for number in range(1, arguments.rounds + 1):
         print(f"round {number} of {arguments.rounds}", file=sys.stderr)
-        report = run([arguments.stride, "bench", *options], environment)
-        stride.append(report)
+        for dtype, reports in stride.items():
+            report = run([arguments.stride, "bench", *options, "--dtype", dtype], environment)
+            reports.append(report)
         same = ["--threads", str(threads), "--caption-length", str(report["caption_length"])]
         for peer in arguments.peers:
             command = [arguments.python, script, *options, *same, *PEERS[peer]]
             peers[peer].append(run(command, environment))
     if arguments.save:
         arguments.save.write_text(json.dumps({"stride": stride, "peers": peers}, indent=1))
-    first = stride[0]
+    first = next(iter(stride.values()))[0]
     versions = [f"stride {first['version']}"] + [peers[peer][0]["version"] for peer in arguments.peers[:1]]
     print(
-        f"{first['model']} on {first.get('cpu', 'an unknown processor')}, {threads} threads, f32 peak "
-        f"{max(report['peak_gflop_per_s'] for report in stride):.0f} GFLOP/s, {', '.join(versions)}, "
+        f"{first['model']} on {first.get('cpu', 'an unknown processor')}, {threads} threads, peak "
+        f"{', '.join(f'{dtype} {best_peak(reports):.0f}' for dtype, reports in stride.items())} GFLOP/s, "
+        f"{', '.join(versions)}, "
         f"{arguments.rounds} rounds\n"
     )
     print("\n".join(table(stride, peers)))
