@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{Bench, Generate, Inspect, Plot, Train};
+use crate::commands::{Bench, Compare, Generate, Inspect, Plot, Train};
 use crate::usage::UsageError;
 
 /// Few-step text-to-image generation with shortcut models
@@ -29,6 +29,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(Bench),
+    Compare(Compare),
     Generate(Generate),
     Inspect(Inspect),
     Plot(Plot),
@@ -38,9 +39,10 @@ enum Command {
 fn main() -> ExitCode {
     stride_kernels::memory::keep_freed_memory();
     let command = Cli::parse().command;
-    logging::init(matches!(command, Command::Train(_)));
+    logging::init(matches!(command, Command::Compare(_) | Command::Train(_)));
     let result = match command {
         Command::Bench(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Plot(command) => command.run(),

@@ -92,19 +92,23 @@ impl RunConfig {
     /// Reads a configuration file and applies overrides of the form `section.key=value`.
     ///
     /// A value is read as TOML (`0.5`, `true`, `[0.9, 0.98]`), and as a string where it is no TOML.
+    /// A file that begins with `base = "other.toml"` changes the settings of that file, named
+    /// relative to its own folder; a section with another `kind` takes the place of the base's.
     ///
     /// # Errors
     /// When the file cannot be read, has an unknown or unfit field, or an override does not fit.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
         let text = fs::read_to_string(path).map_err(TrainError::io(path))?;
         let config_error = |problem: String| TrainError::Config { path: path.to_owned(), problem };
-        let mut table: Table =
+        let table: Table =
             text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
+        let has_base = table.contains_key(BASE);
+        let mut table = with_base(path, table)?;
         for setting in overrides {
             apply_override(&mut table, setting)
                 .map_err(|problem| TrainError::Override { setting: setting.clone(), problem })?;
         }
-        let config: Self = if overrides.is_empty() {
+        let config: Self = if overrides.is_empty() && !has_base {
             // From the text, so that an error shows the line.
             toml::from_str(&text).map_err(|error| config_error(error.to_string()))?
         } else {
@@ -171,7 +175,7 @@ impl RunConfig {
             }
             (RunKind::Dit, None, Some(dit)) => {
                 let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
-                dit.validate(&names)
+                dit.validate(self.training.compute_dtype, &names)
             }
             (RunKind::Dit, _, _) => {
                 Err("kind = \"dit\" needs a section [dit] and no [vae]".to_owned())
@@ -182,6 +186,48 @@ impl RunConfig {
 
 pub(crate) fn check(holds: bool, field: &str, expected: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("{field}: expected {expected}")) }
+}
+
+/// The key of the file whose settings are changed.
+const BASE: &str = "base";
+/// Files that may build on each other; more is a circle.
+const MAX_BASES: usize = 8;
+
+/// Fills in what a configuration leaves to its base.
+fn with_base(path: &Path, mut table: Table) -> Result<Table, TrainError> {
+    let mut folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    for _ in 0..MAX_BASES {
+        let Some(base) = table.remove(BASE) else { return Ok(table) };
+        let problem = |problem| TrainError::Config { path: path.to_owned(), problem };
+        let name = base.as_str().ok_or_else(|| problem(format!("{BASE}: expected a file name")))?;
+        let file = folder.join(name);
+        let text = fs::read_to_string(&file).map_err(TrainError::io(&file))?;
+        let base: Table = text.parse().map_err(|error: toml::de::Error| TrainError::Config {
+            path: file.clone(),
+            problem: error.to_string(),
+        })?;
+        table = merge(base, table);
+        folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    }
+    let problem = format!("{BASE}: more than {MAX_BASES} files build on each other");
+    Err(TrainError::Config { path: path.to_owned(), problem })
+}
+
+/// Puts the settings of `changes` over those of `base`, section by section.
+fn merge(mut base: Table, changes: Table) -> Table {
+    let is_other_kind =
+        changes.get("kind").zip(base.get("kind")).is_some_and(|(change, base)| change != base);
+    if is_other_kind {
+        return changes;
+    }
+    for (key, change) in changes {
+        let merged = match (base.remove(&key), change) {
+            (Some(Value::Table(base)), Value::Table(change)) => Value::Table(merge(base, change)),
+            (_, change) => change,
+        };
+        base.insert(key, merged);
+    }
+    base
 }
 
 fn apply_override(table: &mut Table, setting: &str) -> Result<(), String> {
@@ -208,6 +254,69 @@ fn apply_override(table: &mut Table, setting: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stride::objective::{FlowTime, LevelAllocation, ObjectiveConfig, ShortcutConfig};
+
+    #[test]
+    fn a_base_fills_in_what_is_left_out() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().expect("inside")).expect("writable");
+            fs::write(&path, text).expect("writable");
+            path
+        };
+        write("base.toml", "a = 1\n[s]\nb = 2\nc = 3\n[o]\nkind = \"x\"\nonly_x = 4\n");
+        let changed = write("more/d.toml", "base = \"../base.toml\"\n[s]\nc = 5\n");
+        let read = |path: &Path| {
+            with_base(path, fs::read_to_string(path).expect("there").parse().expect("TOML"))
+        };
+        let table = read(&changed).expect("fits");
+        let expected = "a = 1\n[s]\nb = 2\nc = 5\n[o]\nkind = \"x\"\nonly_x = 4\n";
+        assert_eq!(table, expected.parse::<Table>().expect("TOML"));
+        let other = write("more/e.toml", "base = \"d.toml\"\n[o]\nkind = \"y\"\n");
+        let table = read(&other).expect("fits");
+        assert_eq!(table["o"].as_table().map(Table::len), Some(1), "nothing of kind x is left");
+        assert_eq!(table["s"]["c"].as_integer(), Some(5));
+        let circle = write("circle.toml", "base = \"circle.toml\"\n");
+        assert!(
+            read(&circle).is_err_and(|error| error.to_string().contains("build on each other"))
+        );
+        let lost = write("lost.toml", "base = \"nowhere.toml\"\n");
+        assert!(read(&lost).is_err_and(|error| error.to_string().contains("nowhere.toml")));
+    }
+
+    /// Every preset of the repository is valid, and says what it said before objectives had a trait.
+    #[test]
+    fn presets_are_valid() {
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        let mut count = 0;
+        for folder in [configs.clone(), configs.join("objectives")] {
+            for entry in fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("readable").path();
+                if path.extension().is_some_and(|extension| extension == "toml") {
+                    let config = RunConfig::load(&path, &[]).expect("valid");
+                    let text = config.to_toml().expect("writable");
+                    assert_eq!(toml::from_str::<RunConfig>(&text).expect("valid"), config);
+                    count += 1;
+                }
+            }
+        }
+        assert!(count >= 3, "{count} presets");
+        let avatars = RunConfig::load(&configs.join("avatars-dit.toml"), &[]).expect("valid");
+        let expected = ShortcutConfig {
+            bootstrap_start: 0.4,
+            levels: LevelAllocation::Random,
+            one_step_bias: 0.15,
+            clip: 5.0,
+            bootstrap_cond_dropout: true,
+            flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_share: 0.25 },
+            ..ShortcutConfig::default()
+        };
+        assert_eq!(
+            avatars.dit.expect("a transformer").objective,
+            ObjectiveConfig::Shortcut(expected)
+        );
+    }
 
     #[test]
     fn overrides_reach_into_sections() {

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use stride::clip::ClipTextModel;
 use stride::dit::Dit;
+use stride::objective::NetworkInput;
 
 /// The two networks that make velocities from captions, as one module.
 #[derive(Module, Debug)]
@@ -15,15 +16,8 @@ pub struct TextToLatent {
 }
 
 impl TextToLatent {
-    /// The velocity for states `[B, C, H, W]`, times and levels `[B]` and captions `[B, L]` in
-    /// rows of the vocabulary.
-    pub fn forward(
-        &self,
-        x_t: Tensor<4>,
-        t: Tensor<1>,
-        log2_steps: Tensor<1>,
-        captions: Tensor<2, Int>,
-    ) -> Tensor<4> {
-        self.dit.forward(x_t, t, log2_steps, &self.text_encoder.forward(captions))
+    /// The velocity for an input and captions `[B, L]` in rows of the vocabulary.
+    pub fn forward(&self, input: NetworkInput, captions: Tensor<2, Int>) -> Tensor<4> {
+        self.dit.forward_guided(input, &self.text_encoder.forward(captions))
     }
 }

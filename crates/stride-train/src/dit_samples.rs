@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use stride::image::RgbImage;
 use stride::noise;
-use stride::sampler::{StepPlan, euler};
+use stride::sampler::{NetworkTime, Sampler, StepPlan};
 use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
 use stride::vae::Autoencoder;
 
@@ -33,11 +33,16 @@ const COLUMNS: usize = 12;
 pub(crate) struct SampleSheet {
     autoencoder: Autoencoder,
     latent_shape: [usize; 3],
+    sampler: Sampler,
 }
 
 impl SampleSheet {
-    pub(crate) fn new(autoencoder: Autoencoder, latent_shape: [usize; 3]) -> Self {
-        Self { autoencoder, latent_shape }
+    pub(crate) fn new(
+        autoencoder: Autoencoder,
+        latent_shape: [usize; 3],
+        sampler: Sampler,
+    ) -> Self {
+        Self { autoencoder, latent_shape, sampler }
     }
 
     /// Writes a sheet with one row per step count and one column per prompt, the prompts beside
@@ -59,22 +64,21 @@ impl SampleSheet {
         let device = Device::flex();
         let context =
             model.text_encoder.forward(pad_token_ids(&rows, vocabulary.end_row(), &device));
-        let noises = (0..prompts.len() as u64)
-            .map(|seed| noise::gaussian(seed, self.latent_shape, &device))
-            .collect();
-        let x_0 = Tensor::stack::<4>(noises, 0);
+        let noise = |step| {
+            let of_seed = |seed| noise::gaussian_at_step(seed, step, self.latent_shape, &device);
+            Tensor::stack::<4>((0..prompts.len() as u64).map(of_seed).collect(), 0)
+        };
 
         let mut one_step_std = f64::NAN;
         let mut pictures = Vec::new();
         for count in STEP_COUNTS {
             let plan = StepPlan::new(count).expect("the counts above are in range");
-            let velocity = |x: Tensor<4>, step: stride::sampler::Step| {
+            let network = |x: Tensor<4>, time: NetworkTime| {
                 let column = |value: f64| Tensor::<1>::full([prompts.len()], value, &device);
-                model.dit.forward(x, column(step.t), column(f64::from(step.log2_steps)), &context)
+                model.dit.forward(x, column(time.t), column(time.log2_steps), &context)
             };
-            let Some(x) = euler(&plan, x_0.clone(), velocity, |_| ControlFlow::Continue(())) else {
-                continue;
-            };
+            let drawn = self.sampler.sample(&plan, noise, network, |_| ControlFlow::Continue(()));
+            let Some(x) = drawn else { continue };
             if count == 1 {
                 let values: Vec<f64> = x.clone().into_data().iter::<f64>().collect();
                 one_step_std = standard_deviation(&values);

@@ -1,5 +1,6 @@
 //! Trains the transformer and the text encoder on cached latents.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
 use stride::noise::{fill_normal, keyed_rng, purpose};
-use stride::objective::{
-    BASE_LEVEL, Conditioning, ObjectiveConfig, Row, RowKind, plan_rows, training_targets,
-};
-use stride::pipeline::{Guidance, ModelIndex, Pipeline, PipelineParts};
+use stride::objective::{Batch, Conditioning, NetworkInput, ObjectiveConfig, Row, Teacher};
+use stride::pipeline::{ModelIndex, Pipeline, PipelineParts};
 use stride::tokenizer::pad_token_ids;
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::StoredDtype;
+use stride_kernels::gemm::Compute;
 
 use crate::TrainError;
 use crate::autoencoder_folder;
@@ -76,18 +76,28 @@ fn default_teacher() -> String {
 }
 
 impl DitTrainConfig {
-    pub(crate) fn validate(&self, ema_names: &[&str]) -> Result<(), String> {
+    pub(crate) fn validate(&self, compute: Compute, ema_names: &[&str]) -> Result<(), String> {
         check(self.batch_size > 0, "dit.batch_size", "at least 1")?;
-        self.objective.validate(self.batch_size).map_err(|e| format!("dit.objective: {e}"))?;
+        self.objective
+            .validate(self.batch_size)
+            .and_then(|()| self.objective.validate_compute(compute))
+            .map_err(|e| format!("dit.objective: {e}"))?;
         self.model.validate().map_err(|e| format!("dit.model: {e}"))?;
-        if matches!(self.objective, ObjectiveConfig::Shortcut(_)) {
+        if self.objective.teacher() == Teacher::Average {
             let known = ema_names.contains(&self.teacher.as_str());
             check(known, "dit.teacher", "the name of an entry of [[ema]]")?;
         }
+        let guidance = self.objective.guidance();
         check(
-            self.default_cfg_scale == 1.0 || self.guidance() == Guidance::AnyLevel,
+            self.default_cfg_scale == 1.0 || guidance.is_sound_at_any_step_count(),
             "dit.default_cfg_scale",
-            "1, unless dit.objective.bootstrap_cond_dropout teaches the empty caption",
+            "1, unless dit.objective teaches the empty caption at every step size \
+             (for shortcut: bootstrap_cond_dropout)",
+        )?;
+        check(
+            self.model.guidance_input == guidance.needs_scale_input(),
+            "dit.model.guidance_input",
+            "true where dit.objective makes the guidance scale an input, and false elsewhere",
         )?;
         let known = self.export.as_deref().is_none_or(|name| ema_names.contains(&name));
         check(known, "dit.export", "the name of an entry of [[ema]]")?;
@@ -97,16 +107,6 @@ impl DitTrainConfig {
             "dit.model.context_dim",
             &format!("{width}, the width of the text encoder's output"),
         )
-    }
-
-    /// Where the trained model knows the empty caption.
-    fn guidance(&self) -> Guidance {
-        match &self.objective {
-            ObjectiveConfig::Shortcut(config) if config.bootstrap_cond_dropout => {
-                Guidance::AnyLevel
-            }
-            _ => Guidance::BaseLevel,
-        }
     }
 }
 
@@ -123,7 +123,7 @@ pub struct DitTrainer {
     held_out_rows: usize,
 }
 
-/// Held-out images the flow-matching error is measured on.
+/// Held-out images the error is measured on.
 const HELD_OUT_ROWS: usize = 128;
 /// Rows evaluated at once.
 const EVALUATION_BATCH: usize = 32;
@@ -181,7 +181,8 @@ impl DitTrainer {
             model.num_params() as f64 / 1e6
         ));
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
-        let samples = SampleSheet::new(autoencoder.clone(), latent_shape);
+        let samples =
+            SampleSheet::new(autoencoder.clone(), latent_shape, config.objective.sampler());
         let held_out_rows = (data.latents.len() - data.num_train()).min(HELD_OUT_ROWS);
         let trainer = Self {
             config,
@@ -197,33 +198,44 @@ impl DitTrainer {
         Ok((trainer, state))
     }
 
-    /// The rows of a share of a batch, self-consistency rows first, with noise, data and captions.
-    fn batch(&self, at: &StepInfo, share: Range<usize>) -> Batch {
+    /// The rows of a share of a batch, those that need the teacher first, with noise, data and
+    /// captions.
+    fn batch(&self, at: &StepInfo, share: Range<usize>) -> Share {
         let size = self.config.batch_size;
         let mut rngs: Vec<_> = (0..size as u64)
             .map(|row| keyed_rng(self.seed, purpose::TRAINING_ROW, at.step, row))
             .collect();
-        let plan = plan_rows(&self.config.objective, at.fraction, &mut rngs);
+        let plan = self.config.objective.plan_rows(at.fraction, &mut rngs);
         let mut indices = spread(size)[share].to_vec();
         indices.sort_unstable();
 
+        // All rows, since the objective may exchange noise between them.
         let numbers = self.data.latents.shape().len();
-        let mut x_0 = vec![0.0; indices.len() * numbers];
+        let mut x_0 = vec![0.0; size * numbers];
         let mut x_1 = x_0.clone();
-        let mut captions = Vec::with_capacity(indices.len());
-        for (place, &row) in indices.iter().enumerate() {
-            let rng = &mut rngs[row];
+        let mut captions = Vec::with_capacity(size);
+        for (row, rng) in rngs.iter_mut().enumerate() {
             let visit = at.step * size as u64 + row as u64;
             let image = self.data.image_at(self.seed, visit);
             let caption = self.data.caption(image, rng);
             let caption = if plan[row].drop_caption { self.data.empty_caption() } else { caption };
-            captions.push(caption.to_vec());
-            let range = place * numbers..(place + 1) * numbers;
+            captions.push(caption);
+            let range = row * numbers..(row + 1) * numbers;
             fill_normal(rng, &mut x_0[range.clone()]);
             x_1[range].copy_from_slice(self.data.latents.latent(image));
         }
-        let rows = indices.iter().map(|&row| plan[row]).collect();
-        Batch { rows, x_0: self.latents(x_0), x_1: self.latents(x_1), captions }
+        self.config.objective.pair_noise(&mut x_0, &x_1, size);
+
+        let of_share = |values: &[f32]| {
+            let row = |&row: &usize| &values[row * numbers..(row + 1) * numbers];
+            self.latents(indices.iter().flat_map(row).copied().collect())
+        };
+        Share {
+            rows: indices.iter().map(|&row| plan[row]).collect(),
+            x_0: of_share(&x_0),
+            x_1: of_share(&x_1),
+            captions: indices.iter().map(|&row| captions[row].to_vec()).collect(),
+        }
     }
 
     fn latents(&self, values: Vec<f32>) -> Tensor<4> {
@@ -236,7 +248,7 @@ impl DitTrainer {
         pad_token_ids(captions, self.data.vocabulary.end_row(), device)
     }
 
-    /// Mean squared error of the velocity on held-out images, image `row` at time `time(row)`,
+    /// Mean squared error of the answers on held-out images, image `row` at time `time(row)`,
     /// under the caption of the image `caption_offset` places further: 0 is the image's own.
     fn held_out_error(
         &self,
@@ -261,27 +273,14 @@ impl DitTrainer {
                 let described = (row + caption_offset) % self.held_out_rows;
                 let described = self.data.num_train() + described;
                 captions.push(self.data.full_caption(described).to_vec());
-                plan.push(Row {
-                    kind: RowKind::Flow,
-                    t: time(row),
-                    log2_steps: BASE_LEVEL,
-                    drop_caption: false,
-                });
+                plan.push(self.config.objective.evaluation_row(time(row)));
             }
-            let targets = training_targets(
-                &self.config.objective,
-                &plan,
-                self.latents(x_0),
-                self.latents(x_1),
-                &|x, _, _, _| x,
-            );
+            let (x_0, x_1) = (self.latents(x_0), self.latents(x_1));
+            let batch = Batch { rows: &plan, progress: 1.0, x_0, x_1 };
+            // None of these rows needs the teacher.
+            let targets = self.config.objective.targets(batch, &|input, _| input.x_t);
             let captions = self.token_ids(&captions, &self.device);
-            let prediction = model.forward(
-                targets.x_t.clone(),
-                targets.t.clone(),
-                targets.log2_steps.clone(),
-                captions,
-            );
+            let prediction = model.forward(targets.input.clone(), captions);
             sum += targets.row_losses(prediction).into_data().iter::<f64>().sum::<f64>();
         }
         sum / self.held_out_rows.max(1) as f64
@@ -295,15 +294,15 @@ impl DitTrainer {
 }
 
 /// One share of a training batch.
-struct Batch {
+struct Share {
     rows: Vec<Row>,
     x_0: Tensor<4>,
     x_1: Tensor<4>,
     captions: Vec<Vec<u32>>,
 }
 
-/// The rows of a batch in an order of which any stretch holds about its part of the
-/// self-consistency rows, which come first among the rows and cost more.
+/// The rows of a batch in an order of which any stretch holds about its part of the rows that
+/// need the teacher, which come first and cost more.
 fn spread(size: usize) -> Vec<usize> {
     // Multiples of the golden section fill the unit interval evenly, however many there are.
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
@@ -311,18 +310,6 @@ fn spread(size: usize) -> Vec<usize> {
     order.sort_by(|&a, &b| (a as f64 * GOLDEN).fract().total_cmp(&(b as f64 * GOLDEN).fract()));
     order
 }
-
-/// Names of the losses by level; level 7 is flow matching.
-const LEVEL_NAMES: [&str; BASE_LEVEL as usize + 1] = [
-    "loss_d1",
-    "loss_d1/2",
-    "loss_d1/4",
-    "loss_d1/8",
-    "loss_d1/16",
-    "loss_d1/32",
-    "loss_d1/64",
-    "loss_flow",
-];
 
 impl Trainee for DitTrainer {
     type Model = TextToLatent;
@@ -338,48 +325,47 @@ impl Trainee for DitTrainer {
         at: &StepInfo,
         share: Range<usize>,
     ) -> Result<StepLoss, TrainError> {
-        let Batch { rows, x_0, x_1, captions } = self.batch(at, share);
-        let num_bootstrap = rows.iter().filter(|row| row.kind == RowKind::Bootstrap).count();
-        // Only the shortcut objective plans such rows, and its configuration names a teacher.
-        let teacher = state.ema(&self.config.teacher).filter(|_| num_bootstrap > 0);
-        let contexts = teacher.map(|teacher| {
-            let of = |captions: &[Vec<u32>]| {
+        let Share { rows, x_0, x_1, captions } = self.batch(at, share);
+        let num_leading = rows.iter().filter(|row| row.needs_teacher()).count();
+        let teacher = match self.config.objective.teacher() {
+            _ if num_leading == 0 => None,
+            Teacher::Nobody => None,
+            Teacher::Average => state.ema(&self.config.teacher).cloned(),
+            Teacher::Student => Some(model.valid()),
+        };
+        // Each text is encoded once, if it is asked about.
+        let (own, null) = (OnceCell::new(), OnceCell::new());
+        let network = |input: NetworkInput, on| {
+            let teacher =
+                teacher.as_ref().expect("only objectives with a teacher plan rows that need one");
+            let encode = |captions: &[Vec<u32>]| {
                 teacher.text_encoder.forward(self.token_ids(captions, &self.device))
             };
-            let empty = vec![self.data.empty_caption().to_vec(); num_bootstrap];
-            (teacher, of(&captions[..num_bootstrap]), of(&empty))
-        });
-        let targets =
-            training_targets(&self.config.objective, &rows, x_0, x_1, &|x, t, k, on| match (
-                &contexts, on,
-            ) {
-                (Some((teacher, caption, _)), Conditioning::Caption) => {
-                    teacher.dit.forward(x, t, k, caption)
+            let context = match on {
+                Conditioning::Caption => own.get_or_init(|| encode(&captions[..num_leading])),
+                Conditioning::Null => {
+                    let empty = || vec![self.data.empty_caption().to_vec(); num_leading];
+                    null.get_or_init(|| encode(&empty()))
                 }
-                (Some((teacher, _, null)), Conditioning::Null) => {
-                    teacher.dit.forward(x, t, k, null)
-                }
-                (None, _) => x,
-            });
+            };
+            teacher.dit.forward_guided(input, context)
+        };
+        let batch = Batch { rows: &rows, progress: at.fraction, x_0, x_1 };
+        let targets = self.config.objective.targets(batch, &network);
 
-        let prediction = model.forward(
-            Tensor::from_inner(targets.x_t.clone()),
-            Tensor::from_inner(targets.t.clone()),
-            Tensor::from_inner(targets.log2_steps.clone()),
-            self.token_ids(&captions, &self.device.clone().autodiff()),
-        );
+        let captions = self.token_ids(&captions, &self.device.clone().autodiff());
+        let prediction = model.forward(targets.input.for_student(), captions);
         let losses = targets.row_losses(prediction);
-        let values: Vec<f64> = losses.clone().inner().into_data().iter::<f64>().collect();
-        let parts = (0..=BASE_LEVEL).filter_map(|level| {
-            let of_level = rows.iter().zip(&values).filter(|(row, _)| row.log2_steps == level);
-            let (count, sum) = of_level.fold((0, 0.0), |(n, sum), (_, value)| (n + 1, sum + value));
-            (count > 0).then(|| LossPart {
-                name: LEVEL_NAMES[level as usize],
-                mean: sum / count as f64,
-                rows: count,
-            })
-        });
-        Ok(StepLoss { parts: parts.collect(), loss: losses.mean() })
+        let values = losses.clone().inner().into_data();
+        let mut parts: Vec<LossPart> = Vec::new();
+        for (row, mean) in rows.iter().zip(values.iter::<f64>()) {
+            let part = LossPart { name: row.loss_name(), mean, rows: 1 };
+            match parts.iter_mut().find(|other| other.name == part.name) {
+                Some(other) => other.add(part),
+                None => parts.push(part),
+            }
+        }
+        Ok(StepLoss { parts, loss: targets.loss(losses) })
     }
 
     fn report(
@@ -395,6 +381,9 @@ impl Trainee for DitTrainer {
         // itself gives the large shapes away. Without a difference here, captions mean nothing.
         let start = self.held_out_error(&model, |_| 0.0, 0);
         let swapped = self.held_out_error(&model, |_| 0.0, 1);
+        // held_out_flow_error, but for diffusion, whose targets are others.
+        let kind = self.config.objective.evaluation_row(0.0).loss_name();
+        let error_name = format!("held_out_{}_error", kind.trim_start_matches("loss_"));
         let dir = run_dir.join("samples");
         fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
         let first = self.data.num_train();
@@ -406,7 +395,7 @@ impl Trainee for DitTrainer {
             &dir.join(format!("step-{:06}.png", at.step)),
         )?;
         Ok(vec![
-            ("held_out_flow_error".to_owned(), error),
+            (error_name, error),
             ("held_out_start_error".to_owned(), start),
             ("held_out_start_error_swapped_captions".to_owned(), swapped),
             ("one_step_std".to_owned(), spread),
@@ -421,11 +410,12 @@ impl Trainee for DitTrainer {
     ) -> Result<(), TrainError> {
         let TextToLatent { dit, text_encoder } = self.exported(state);
         let DitTrainConfig { name, default_steps, default_cfg_scale, .. } = &self.config;
-        let guidance = self.config.guidance();
+        let objective = &self.config.objective;
         let parts = PipelineParts {
             index: ModelIndex {
                 default_cfg_scale: *default_cfg_scale,
-                ..ModelIndex::new(name, self.resolution, *default_steps, guidance)
+                sampler: objective.sampler(),
+                ..ModelIndex::new(name, self.resolution, *default_steps, objective.guidance())
             },
             dit,
             text_config: self.config.text_encoder.clone(),

@@ -68,6 +68,19 @@ pub fn run(
     if let Some(run_dir) = run_dir {
         config.run_dir = run_dir.to_owned();
     }
+    train(&config, resume, progress, stop)
+}
+
+/// Trains as a configuration says.
+///
+/// # Errors
+/// As [`run`].
+pub fn train(
+    config: &RunConfig,
+    resume: Option<&Resume>,
+    progress: &mut dyn Progress,
+    stop: &AtomicBool,
+) -> Result<RunSummary, TrainError> {
     fs::create_dir_all(&config.run_dir).map_err(TrainError::io(&config.run_dir))?;
     let config_text = config.to_toml()?;
     let config_path = config.run_dir.join("config.toml");
@@ -82,11 +95,11 @@ pub fn run(
     };
     match config.kind {
         RunKind::Vae => {
-            let (mut trainer, state) = VaeTrainer::new(&config)?;
+            let (mut trainer, state) = VaeTrainer::new(config)?;
             train_loop(&mut trainer, state, around)
         }
         RunKind::Dit => {
-            let (mut trainer, state) = DitTrainer::new(&config, around.progress)?;
+            let (mut trainer, state) = DitTrainer::new(config, around.progress)?;
             train_loop(&mut trainer, state, around)
         }
     }

@@ -101,7 +101,7 @@ pub struct LossPart {
 
 impl LossPart {
     /// Joins the means over two sets of rows.
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         let rows = self.rows + other.rows;
         let sum = self.mean * self.rows as f64 + other.mean * other.rows as f64;
         (self.mean, self.rows) = (sum / rows.max(1) as f64, rows);

@@ -49,8 +49,14 @@ pub fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f32]) {
 ///
 /// Image k of a batch with seed s is drawn with seed s + k, whatever the batch size and device.
 pub fn gaussian(seed: u64, shape: [usize; 3], device: &Device) -> Tensor<3> {
+    gaussian_at_step(seed, 0, shape, device)
+}
+
+/// The noise that a stochastic sampler adds to one image at a step, from 1; step 0 is
+/// [`gaussian`].
+pub fn gaussian_at_step(seed: u64, step: u64, shape: [usize; 3], device: &Device) -> Tensor<3> {
     let mut values = vec![0.0; shape.iter().product()];
-    fill_normal(&mut keyed_rng(seed, purpose::SAMPLING, 0, 0), &mut values);
+    fill_normal(&mut keyed_rng(seed, purpose::SAMPLING, step, 0), &mut values);
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 

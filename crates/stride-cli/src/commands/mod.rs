@@ -1,12 +1,14 @@
 //! The subcommands.
 
 mod bench;
+mod compare;
 mod generate;
 mod inspect;
 mod plot;
 mod train;
 
 pub(crate) use bench::Bench;
+pub(crate) use compare::Compare;
 pub(crate) use generate::Generate;
 pub(crate) use inspect::Inspect;
 pub(crate) use plot::Plot;

@@ -22,7 +22,9 @@ pub(crate) struct Plot {
 }
 
 /// The values of one name over the run: (step, value).
-type Curve = Vec<(f64, f64)>;
+pub(crate) type Curve = Vec<(f64, f64)>;
+/// A title and the named curves under it.
+type Panel<'a> = (&'a str, Vec<(&'a str, &'a Curve)>);
 
 const WIDTH: u32 = 960;
 const PANEL_HEIGHT: u32 = 300;
@@ -39,28 +41,33 @@ impl Plot {
     /// Reads the metrics and writes the picture.
     pub(crate) fn run(self) -> Result<()> {
         let curves = read_curves(&self.run_dir.join("metrics.jsonl"))?;
-        let panels: Vec<(&str, Vec<(&str, &Curve)>)> = PANELS
+        let panels: Vec<Panel<'_>> = PANELS
             .iter()
             .map(|&(prefix, title)| {
                 let of_panel = curves.iter().filter(|(name, _)| name.starts_with(prefix));
                 (title, of_panel.map(|(name, curve)| (name.as_str(), curve)).collect())
             })
-            .filter(|(_, curves): &(_, Vec<_>)| !curves.is_empty())
+            .filter(|(_, curves): &Panel<'_>| !curves.is_empty())
             .collect();
         if panels.is_empty() {
             bail!("{}: no losses in metrics.jsonl yet", self.run_dir.display());
         }
         let output = self.output.unwrap_or_else(|| self.run_dir.join("curves.svg"));
-        let size = (WIDTH, PANEL_HEIGHT * panels.len() as u32);
-        let root = SVGBackend::new(&output, size).into_drawing_area();
-        root.fill(&WHITE)?;
-        for (area, (title, curves)) in root.split_evenly((panels.len(), 1)).iter().zip(&panels) {
-            draw_panel(area, title, curves)?;
-        }
-        root.present().with_context(|| format!("cannot write {}", output.display()))?;
+        draw_panels(&output, "step", &panels)?;
         writeln!(std::io::stdout(), "{}", output.display())?;
         Ok(())
     }
+}
+
+/// Draws panels below each other into an SVG file; `x_name` is what runs along them.
+pub(crate) fn draw_panels(output: &Path, x_name: &str, panels: &[Panel<'_>]) -> Result<()> {
+    let size = (WIDTH, PANEL_HEIGHT * panels.len() as u32);
+    let root = SVGBackend::new(output, size).into_drawing_area();
+    root.fill(&WHITE)?;
+    for (area, panel) in root.split_evenly((panels.len(), 1)).iter().zip(panels) {
+        draw_panel(area, x_name, panel)?;
+    }
+    root.present().with_context(|| format!("cannot write {}", output.display()))
 }
 
 /// All numbers of a metrics file by name, in the order of their steps.
@@ -84,12 +91,13 @@ fn read_curves(path: &Path) -> Result<BTreeMap<String, Curve>> {
 
 fn draw_panel<DB: DrawingBackend>(
     area: &DrawingArea<DB, plotters::coord::Shift>,
-    title: &str,
-    curves: &[(&str, &Curve)],
+    x_name: &str,
+    panel: &Panel<'_>,
 ) -> Result<()>
 where
     DB::ErrorType: 'static,
 {
+    let curves = &panel.1;
     let points = || curves.iter().flat_map(|(_, curve)| curve.iter());
     let last_step = points().map(|point| point.0).fold(1.0, f64::max);
     let largest = points().map(|point| point.1).fold(f64::MIN, f64::max);
@@ -97,17 +105,17 @@ where
     // Losses span decades; values that touch zero or hardly vary are shown as they are.
     if smallest > 0.0 && largest > 5.0 * smallest {
         let range = (smallest * 0.8..largest * 1.25).log_scale();
-        draw_curves(area, title, curves, last_step, range)
+        draw_curves(area, x_name, panel, last_step, range)
     } else {
         let margin = (largest - smallest).max(1e-3) * 0.1;
-        draw_curves(area, title, curves, last_step, smallest - margin..largest + margin)
+        draw_curves(area, x_name, panel, last_step, smallest - margin..largest + margin)
     }
 }
 
 fn draw_curves<DB: DrawingBackend, Y: AsRangedCoord<Value = f64>>(
     area: &DrawingArea<DB, plotters::coord::Shift>,
-    title: &str,
-    curves: &[(&str, &Curve)],
+    x_name: &str,
+    (title, curves): &Panel<'_>,
     last_step: f64,
     range: Y,
 ) -> Result<()>
@@ -124,7 +132,7 @@ where
     chart
         .configure_mesh()
         .light_line_style(WHITE)
-        .x_desc("step")
+        .x_desc(x_name)
         .x_label_formatter(&|step| format!("{step:.0}"))
         .y_label_formatter(&|value| short(*value))
         .draw()?;

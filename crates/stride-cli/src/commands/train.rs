@@ -56,10 +56,10 @@ impl Train {
 }
 
 /// A bar over the budget of the run.
-struct Bar(ProgressBar);
+pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let style = ProgressStyle::with_template("{bar:30} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         Self(ProgressBar::new(1000).with_style(style))

@@ -30,6 +30,9 @@ pub struct DitConfig {
     /// The factor on t before its sinusoid. The reference code feeds t in [0, 1] unscaled.
     #[serde(default = "default_time_scale")]
     pub time_scale: f64,
+    /// Takes the guidance scale as an input, beside time and step size.
+    #[serde(default)]
+    pub guidance_input: bool,
     /// Normalises queries and keys per head (RMS norm with a learned gain).
     #[serde(default)]
     pub qk_norm: bool,
@@ -155,6 +158,7 @@ impl DitConfig {
             context_dim: 512,
             text_conditioning: TextConditioning::default(),
             time_scale: default_time_scale(),
+            guidance_input: false,
             qk_norm: false,
             mlp: MlpKind::default(),
             norm: NormKind::default(),

@@ -13,6 +13,7 @@ use super::patch::{PatchEmbed, unpatchify};
 use super::position::{Rotary, sincos_2d};
 use super::{DitConfig, DitConfigError, linear};
 use crate::context::TextContext;
+use crate::objective::NetworkInput;
 
 /// A score this low leaves no weight after the softmax, and stays finite in half precision.
 const HIDDEN_SCORE: f64 = -3e4;
@@ -32,6 +33,7 @@ pub struct Dit {
     x_embedder: PatchEmbed,
     t_embedder: ScalarEmbedder,
     step_embedder: ScalarEmbedder,
+    guidance_embedder: Option<ScalarEmbedder>,
     pooled_projection: Option<Linear>,
     blocks: Vec<DitBlock>,
     final_layer: FinalLayer,
@@ -50,6 +52,9 @@ impl DitConfig {
             x_embedder: PatchEmbed::new(self, device),
             t_embedder: ScalarEmbedder::new(self.hidden_size, device),
             step_embedder: ScalarEmbedder::new(self.hidden_size, device),
+            guidance_embedder: self
+                .guidance_input
+                .then(|| ScalarEmbedder::new(self.hidden_size, device)),
             pooled_projection: self
                 .text_conditioning
                 .uses_pooled()
@@ -62,12 +67,13 @@ impl DitConfig {
 }
 
 impl Dit {
-    /// The mean velocity over [t, t + d], d = 2^-k.
+    /// The mean velocity over [t, t + d], d = 2^-k, without guidance as an input.
     ///
     /// # Shapes
     /// - `x_t`: `[B, C, H, W]`, latents of unit scale
     /// - `t`: `[B]`, in [0, 1), 0 is noise
-    /// - `log2_steps`: `[B]`, the level k in 0..=7; k = 7 (d = 1/128) also stands for d = 0
+    /// - `log2_steps`: `[B]`, the level k, a real number in [0, 7]; k = 7 (d = 1/128) also stands
+    ///   for d = 0
     /// - `context`: text of the same batch
     /// - returns `[B, C, H, W]`
     pub fn forward(
@@ -77,11 +83,28 @@ impl Dit {
         log2_steps: Tensor<1>,
         context: &TextContext,
     ) -> Tensor<4> {
+        self.forward_guided(NetworkInput { x_t, t, log2_steps, guidance_scale: None }, context)
+    }
+
+    /// The mean velocity for an input that may hold the guidance scale w >= 1, which enters as
+    /// 1 - 1 / w; a network without that input leaves it out.
+    ///
+    /// # Source
+    /// Improved Mean Flows (2025, arXiv 2512.02012), for the scale as an input.
+    pub fn forward_guided(&self, input: NetworkInput, context: &TextContext) -> Tensor<4> {
+        let NetworkInput { x_t, t, log2_steps, guidance_scale } = input;
         let device = x_t.device();
         let side = self.config.input_size / self.config.patch_size;
 
+        let guidance = self.guidance_embedder.as_ref().map(|embedder| {
+            let strength = guidance_scale.map_or_else(|| t.zeros_like(), |w| w.recip().neg() + 1.0);
+            embedder.forward(strength * self.config.time_scale)
+        });
         let mut condition = self.t_embedder.forward(t * self.config.time_scale)
             + self.step_embedder.forward(log2_steps);
+        if let Some(guidance) = guidance {
+            condition = condition + guidance;
+        }
         if let Some(projection) = &self.pooled_projection {
             condition = condition + fused::linear(projection, context.pooled.clone());
         }

@@ -1,41 +1,66 @@
 //! Flow matching: regress the velocity of the straight path from noise to data.
 
-use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
+use super::error::check_shares;
+use super::path::path_targets;
+use super::{Batch, FlowTime, Network, Objective, ObjectiveError, Row, Teacher, TrainingTargets};
 use crate::noise::{self, ChaCha8Rng};
+use crate::sampler::{Guidance, Sampler};
 
-use super::{BASE_STEPS, FlowTime};
-
-/// The share of noise that is left at t = 1, so that the path never ends in a point mass.
+/// Settings of flow matching.
+///
+/// Every row regresses x_1 - x_0 at x_t = (1 - t) x_0 + t x_1 and at the base level, d = 0.
 ///
 /// # Source
-/// kvfrans/shortcut-models, `targets_shortcut.py`.
-const SIGMA_MIN: f64 = 1e-5;
-
-/// A state on the path, x_t = (1 - (1 - sigma) t) x_0 + t x_1, with sigma = 1e-5.
-///
-/// `x_0` and `x_1` are `[B, C, H, W]`, `t` is `[B]`.
-pub(super) fn interpolate(x_0: Tensor<4>, x_1: Tensor<4>, t: Tensor<1>) -> Tensor<4> {
-    let t = t.reshape([-1, 1, 1, 1]);
-    x_0 * (t.clone() * (SIGMA_MIN - 1.0) + 1.0) + x_1 * t
+/// Flow Straight and Fast (Liu et al. 2022, arXiv 2209.03003), equation 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowMatchingConfig {
+    /// How t is drawn.
+    pub flow_time: FlowTime,
+    /// Share of rows trained on the empty caption.
+    pub cond_dropout_prob: f64,
 }
 
-/// The velocity of the path, dx_t/dt = x_1 - (1 - sigma) x_0.
-pub(super) fn velocity(x_0: Tensor<4>, x_1: Tensor<4>) -> Tensor<4> {
-    x_1 - x_0 * (1.0 - SIGMA_MIN)
+impl Default for FlowMatchingConfig {
+    fn default() -> Self {
+        Self { flow_time: FlowTime::default(), cond_dropout_prob: 0.1 }
+    }
 }
 
-/// Draws t for a flow-matching row.
-pub(super) fn draw_time(flow_time: FlowTime, rng: &mut ChaCha8Rng) -> f64 {
-    match flow_time {
-        FlowTime::Grid => noise::below(rng, BASE_STEPS) as f64 / BASE_STEPS as f64,
-        FlowTime::LogitNormal { mean, std, uniform_share } => {
-            if noise::uniform(rng) < uniform_share {
-                noise::uniform(rng)
-            } else {
-                let logit = mean + std * noise::normal(rng);
-                1.0 / (1.0 + (-logit).exp())
-            }
+impl Objective for FlowMatchingConfig {
+    fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
+        check_shares(&[("cond_dropout_prob", self.cond_dropout_prob)])?;
+        self.flow_time.validate()
+    }
+
+    fn plan_rows(&self, _progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
+        rngs.iter_mut().map(|rng| flow_row(self.flow_time, self.cond_dropout_prob, rng)).collect()
+    }
+
+    fn teacher(&self) -> Teacher {
+        Teacher::Nobody
+    }
+
+    fn targets(&self, batch: Batch<'_>, _teacher: &Network<'_>) -> TrainingTargets {
+        path_targets(batch, |leading| leading.velocity)
+    }
+
+    fn sampler(&self) -> Sampler {
+        Sampler::Euler { base_level_only: true }
+    }
+
+    fn guidance(&self) -> Guidance {
+        match self.cond_dropout_prob > 0.0 {
+            true => Guidance::AnyLevel,
+            false => Guidance::Never,
         }
     }
+}
+
+/// Draws a flow-matching row.
+pub(super) fn flow_row(flow_time: FlowTime, cond_dropout_prob: f64, rng: &mut ChaCha8Rng) -> Row {
+    let t = flow_time.draw(rng);
+    Row { drop_caption: noise::uniform(rng) < cond_dropout_prob, ..Row::flow(t) }
 }

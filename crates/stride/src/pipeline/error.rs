@@ -60,6 +60,32 @@ pub enum GenerateError {
         /// The steps asked for.
         steps: usize,
     },
+    /// Guidance was asked for, and the model does not know the empty caption at all.
+    #[error(
+        "this model was trained without empty captions, so guidance (a scale other than 1, or a \
+         negative prompt) does not work with it"
+    )]
+    NoGuidance,
+    /// The guidance scale is an input of the network, and outside of its training.
+    #[error(
+        "this model takes the guidance scale as an input and was trained for scales from 1 to \
+         {max}, found {scale}"
+    )]
+    GuidanceRange {
+        /// The scale asked for.
+        scale: f64,
+        /// The largest one of training.
+        max: f64,
+    },
+    /// A negative prompt was given where the guidance scale is an input.
+    #[error(
+        "this model takes the guidance scale as an input, which leads away from the empty caption \
+         alone, so a negative prompt works with 128 steps only; found {steps} steps"
+    )]
+    NegativePrompt {
+        /// The steps asked for.
+        steps: usize,
+    },
     /// The guidance scale is no number.
     #[error("the guidance scale must be a finite number of at least 0, found {0}")]
     GuidanceScale(f64),

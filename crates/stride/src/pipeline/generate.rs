@@ -8,7 +8,8 @@ use super::{GenerateError, Guidance, Pipeline};
 use crate::context::TextContext;
 use crate::image::RgbImage;
 use crate::noise;
-use crate::sampler::{Step, StepPlan, euler};
+use crate::objective::NetworkInput;
+use crate::sampler::{GuidancePass, NetworkTime, StepPlan};
 use crate::tokenizer::TokenizerError;
 
 /// What to draw.
@@ -104,18 +105,22 @@ impl Pipeline {
         let mut images = Vec::new();
         for image in 0..request.count {
             let seed = request.seed.wrapping_add(image as u64);
-            let x_0 = noise::gaussian(seed, latent_shape, &self.device).unsqueeze::<4>();
-            let velocity = |x: Tensor<4>, step: Step| {
-                let v = self.velocity(x.clone(), step, &context);
-                match &null_context {
-                    Some(null) => {
-                        let v_null = self.velocity(x, step, null);
+            let noise = |step| {
+                noise::gaussian_at_step(seed, step, latent_shape, &self.device).unsqueeze::<4>()
+            };
+            let network = |x: Tensor<4>, time: NetworkTime| {
+                let ask = |x, scale, context| self.answer(x, time, scale, context);
+                match (&null_context, self.parts.index.guidance.pass(time)) {
+                    (Some(_), GuidancePass::ScaleInput) => ask(x, request.cfg_scale, &context),
+                    (Some(null), _) => {
+                        let v = ask(x.clone(), 1.0, &context);
+                        let v_null = ask(x, 1.0, null);
                         v_null.clone() + (v - v_null) * request.cfg_scale
                     }
-                    None => v,
+                    (None, _) => ask(x, 1.0, &context),
                 }
             };
-            let x_1 = euler(&plan, x_0, velocity, |state| {
+            let x_1 = self.parts.index.sampler.sample(&plan, noise, network, |state| {
                 let preview = || self.decode(state.x.clone());
                 let (step, num_steps) = (state.step, state.num_steps);
                 observer(StepEvent { image, step, num_steps, preview: &preview })
@@ -156,11 +161,26 @@ impl Pipeline {
             return Err(GenerateError::GuidanceScale(scale));
         }
         let guided = scale != 1.0;
-        let asked = guided || request.negative_prompt.is_some();
-        if asked && self.parts.index.guidance == Guidance::BaseLevel && !plan.is_base_level() {
-            return Err(GenerateError::Guidance { steps: plan.len() });
+        let is_negative = request.negative_prompt.is_some();
+        if !(guided || is_negative) {
+            return Ok(false);
         }
-        Ok(guided)
+        let steps = plan.len();
+        let times = self.parts.index.sampler.times(plan);
+        let any = |pass| times.iter().any(|&time| self.parts.index.guidance.pass(time) == pass);
+        match self.parts.index.guidance {
+            Guidance::Never => Err(GenerateError::NoGuidance),
+            Guidance::ScaleInput { .. } if is_negative && any(GuidancePass::ScaleInput) => {
+                Err(GenerateError::NegativePrompt { steps })
+            }
+            Guidance::ScaleInput { max_scale: max }
+                if any(GuidancePass::ScaleInput) && !(1.0..=max).contains(&scale) =>
+            {
+                Err(GenerateError::GuidanceRange { scale, max })
+            }
+            _ if any(GuidancePass::Unknown) => Err(GenerateError::Guidance { steps }),
+            _ => Ok(guided),
+        }
     }
 
     fn encode_text(&self, text: &str) -> Result<TextContext, TokenizerError> {
@@ -169,9 +189,18 @@ impl Pipeline {
         Ok(self.parts.text_encoder.forward(token_ids))
     }
 
-    fn velocity(&self, x: Tensor<4>, step: Step, context: &TextContext) -> Tensor<4> {
+    fn answer(
+        &self,
+        x_t: Tensor<4>,
+        time: NetworkTime,
+        guidance_scale: f64,
+        context: &TextContext,
+    ) -> Tensor<4> {
         let column = |value: f64| Tensor::<1>::full([1], value, &self.device);
-        self.parts.dit.forward(x, column(step.t), column(f64::from(step.log2_steps)), context)
+        let (t, log2_steps) = (column(time.t), column(time.log2_steps));
+        let guidance_scale = (guidance_scale != 1.0).then(|| column(guidance_scale));
+        let input = NetworkInput { x_t, t, log2_steps, guidance_scale };
+        self.parts.dit.forward_guided(input, context)
     }
 
     fn decode(&self, latents: Tensor<4>) -> RgbImage {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sampler::{Guidance, Sampler};
+
 /// The contents of `model_index.json`, in the manner of diffusers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,9 @@ pub struct ModelIndex {
     pub default_cfg_scale: f64,
     /// Where guidance is sound.
     pub guidance: Guidance,
+    /// How it is sampled, which its objective decides.
+    #[serde(default)]
+    pub sampler: Sampler,
     /// Library and class of the component.
     pub transformer: [String; 2],
     /// Library and class of the component.
@@ -34,16 +39,6 @@ pub struct ModelIndex {
     pub tokenizer: [String; 2],
     /// Library and class of the component.
     pub vae: [String; 2],
-}
-
-/// Step sizes at which a model knows the empty caption, which guidance needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Guidance {
-    /// At d = 1/128 alone: self-consistency rows kept their captions, as in the reference.
-    BaseLevel,
-    /// At every step size: captions were dropped on all rows.
-    AnyLevel,
 }
 
 fn no_guidance() -> f64 {
@@ -66,6 +61,7 @@ impl ModelIndex {
             default_steps,
             default_cfg_scale: no_guidance(),
             guidance,
+            sampler: Sampler::default(),
             transformer: component("Dit"),
             text_encoder: component("ClipTextModel"),
             tokenizer: component("ClipTokenizer"),

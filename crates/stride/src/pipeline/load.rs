@@ -179,6 +179,10 @@ fn check(
         );
         return Err(config_error(MODEL_INDEX, &problem));
     }
+    index.sampler.validate().map_err(|error| config_error(MODEL_INDEX, &error))?;
+    let (found, expected) = (dit.guidance_input, index.guidance.needs_scale_input());
+    let (found, expected) = (found.to_string(), expected.to_string());
+    same(TRANSFORMER_CONFIG, "guidance_input", MODEL_INDEX, found, expected)?;
     let number = |value: usize| value.to_string();
     // The transformer reads the pooled vector, the tokens, or both.
     let conditioning = dit.text_conditioning;

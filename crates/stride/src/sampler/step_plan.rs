@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::objective::{BASE_LEVEL, BASE_STEPS};
+use crate::objective::BASE_STEPS;
 
 /// The steps of a sampler, from t = 0 (noise) to t = 1 (data).
 #[derive(Clone, Debug, PartialEq)]
@@ -77,17 +77,12 @@ impl StepPlan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
-
-    /// Whether all steps are of the base level, the only one at which a model trained with the
-    /// reference's caption dropout knows the empty caption.
-    pub fn is_base_level(&self) -> bool {
-        self.steps.iter().all(|step| step.log2_steps == BASE_LEVEL)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::BASE_LEVEL;
 
     #[test]
     fn every_count_has_a_plan_of_aligned_steps_that_sums_to_one() {

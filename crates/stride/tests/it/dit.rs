@@ -5,7 +5,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, Tolerance};
 use stride::context::TextContext;
 use stride::dit::{Dit, DitConfig, MlpKind, NormKind, TextConditioning};
-use stride::objective::{ObjectiveConfig, Row, RowKind, ShortcutConfig, training_targets};
+use stride::objective::{Batch, NetworkInput, Objective, Row, RowKind, ShortcutConfig};
 use stride::weights;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
@@ -136,6 +136,27 @@ fn a_batch_equals_its_rows_alone() {
     }
 }
 
+#[test]
+fn the_guidance_scale_is_an_input_where_it_is_configured() {
+    let device = Device::flex();
+    let fixture =
+        Fixture("dit_all_options", include_bytes!("../fixtures/dit_all_options.safetensors"));
+    let config = DitConfig { guidance_input: true, ..reference_config() };
+    let model = reparameterize(config.init(&device).expect("valid config"));
+    let context = fixture.context(&device);
+    let answer = |scale: Option<f64>| {
+        let x_t: Tensor<4> = fixture.tensor("x_t", &device);
+        let t: Tensor<1> = fixture.tensor("t", &device);
+        let log2_steps = fixture.tensor("log2_steps", &device);
+        let guidance_scale = scale.map(|scale| t.zeros_like() + scale);
+        let input = NetworkInput { x_t, t, log2_steps, guidance_scale };
+        model.forward_guided(input, &context).into_data().iter::<f32>().collect::<Vec<_>>()
+    };
+    assert_eq!(answer(None), answer(Some(1.0)), "no scale is a scale of 1");
+    assert_ne!(answer(Some(1.0)), answer(Some(3.0)));
+    assert!(answer(Some(1e9)).iter().all(|value| value.is_finite()));
+}
+
 /// Moves every parameter off its initial value, so that no path is closed by a zero gate.
 fn reparameterize(model: Dit) -> Dit {
     struct Shift;
@@ -161,9 +182,8 @@ fn shortcut_loss_and_every_gradient_agree_with_pytorch() {
         .zip(column("log2_steps"))
         .map(|(t, k)| Row {
             kind: if k < 7.0 { RowKind::Bootstrap } else { RowKind::Flow },
-            t,
-            log2_steps: k as u32,
-            drop_caption: false,
+            log2_steps: k,
+            ..Row::flow(t)
         })
         .collect();
 
@@ -174,26 +194,19 @@ fn shortcut_loss_and_every_gradient_agree_with_pytorch() {
         padding_mask: context.padding_mask.clone().narrow(0, 0, 7),
         pooled: context.pooled.clone().narrow(0, 0, 7),
     };
-    let objective = ObjectiveConfig::Shortcut(ShortcutConfig { clip: 2.0, ..Default::default() });
-    let targets = training_targets(
-        &objective,
-        &rows,
-        fixture.tensor("x_0", &device),
-        fixture.tensor("x_1", &device),
-        &|x, t, k, _| teacher.forward(x, t, k, &bootstrap_context),
-    );
+    let objective = ShortcutConfig { clip: 2.0, ..Default::default() };
+    let (x_0, x_1) = (fixture.tensor("x_0", &device), fixture.tensor("x_1", &device));
+    let batch = Batch { rows: &rows, progress: 1.0, x_0, x_1 };
+    let targets =
+        objective.targets(batch, &|input, _| teacher.forward_guided(input, &bootstrap_context));
     let tolerance = Tolerance::rel_abs(1e-4, 1e-4);
     let expected: Tensor<4> = fixture.tensor("v_target", &device);
-    targets.v_target.to_data().assert_approx_eq::<f32>(&expected.to_data(), tolerance);
+    targets.target.to_data().assert_approx_eq::<f32>(&expected.to_data(), tolerance);
 
     let student = fixture.model(&config, &autodiff);
-    let prediction = student.forward(
-        Tensor::from_inner(targets.x_t.clone()),
-        Tensor::from_inner(targets.t.clone()),
-        Tensor::from_inner(targets.log2_steps.clone()),
-        &fixture.context(&autodiff),
-    );
-    let loss = targets.row_losses(prediction).mean();
+    let prediction =
+        student.forward_guided(targets.input.for_student(), &fixture.context(&autodiff));
+    let loss = targets.loss(targets.row_losses(prediction));
     let expected: Tensor<1> = fixture.tensor("loss", &device);
     loss.clone().inner().to_data().assert_approx_eq::<f32>(&expected.to_data(), tolerance);
 

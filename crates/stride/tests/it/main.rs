@@ -4,6 +4,7 @@
 
 mod clip;
 mod dit;
+mod objectives;
 mod pipeline;
 mod tokenizer;
 mod vae;

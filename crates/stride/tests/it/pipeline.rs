@@ -10,6 +10,7 @@ use stride::pipeline::{
     FILE_NAMES, GenerateRequest, GeneratedImage, Guidance, ModelIndex, Pipeline, PipelineFiles,
     PipelineParts,
 };
+use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride::vae::{AutoencoderConfig, AutoencoderTinyConfig};
 use stride::weights::StoredDtype;
@@ -154,6 +155,90 @@ fn requests_that_cannot_be_fulfilled_say_why() {
     assert_eq!(draw(&pipeline, &guided).len(), 1);
 }
 
+/// A pipeline that is guided by `guidance`, with the network that this needs.
+fn guided_pipeline(guidance: Guidance) -> Pipeline {
+    let mut parts = parts(guidance, 77);
+    let device = Device::flex();
+    if guidance.needs_scale_input() {
+        let config = DitConfig { guidance_input: true, ..parts.dit.config().clone() };
+        parts.dit = config.init(&device).expect("valid").map(&mut Jitter);
+    }
+    Pipeline::from_parts(parts, &device).expect("parts fit")
+}
+
+#[test]
+fn a_scale_that_is_an_input_reaches_the_picture() {
+    let pipeline = guided_pipeline(Guidance::ScaleInput { max_scale: 4.0 });
+    for num_steps in [2, 100, 128] {
+        let with_scale = |cfg_scale| {
+            let request = GenerateRequest { num_steps, cfg_scale, ..request("a man") };
+            draw(&pipeline, &request).remove(0).image
+        };
+        assert_ne!(with_scale(1.0), with_scale(3.0), "{num_steps} steps");
+    }
+}
+
+#[test]
+fn guidance_is_refused_where_it_was_never_trained() {
+    let error = |guidance, change: fn(&mut GenerateRequest)| {
+        let pipeline = guided_pipeline(guidance);
+        let mut request = GenerateRequest { num_steps: 2, cfg_scale: 3.0, ..request("a man") };
+        change(&mut request);
+        let result = pipeline.generate(&request, &mut |_| ControlFlow::Continue(()));
+        result.map_err(|error| error.to_string()).err().unwrap_or_default()
+    };
+    assert!(error(Guidance::Never, |_| ()).contains("without empty captions"));
+    assert!(error(Guidance::Never, |r| r.num_steps = 128).contains("without empty captions"));
+    let input = Guidance::ScaleInput { max_scale: 4.0 };
+    assert_eq!(error(input, |_| ()), "");
+    assert!(error(input, |r| r.cfg_scale = 5.0).contains("from 1 to 4"));
+    assert!(error(input, |r| r.cfg_scale = 0.5).contains("from 1 to 4"));
+    let negative = |r: &mut GenerateRequest| r.negative_prompt = Some("hat".to_owned());
+    assert!(error(input, negative).contains("128 steps only"));
+    // The finest steps are guided by two passes, whose scale and direction are free.
+    let fine = |r: &mut GenerateRequest| {
+        (r.num_steps, r.cfg_scale, r.negative_prompt) = (128, 5.0, Some("hat".to_owned()));
+    };
+    assert_eq!(error(input, fine), "");
+    let mut unfit = parts(Guidance::AnyLevel, 77);
+    unfit.index.guidance = input;
+    let problem = Pipeline::from_parts(unfit, &Device::flex()).expect_err("must fail").to_string();
+    assert!(problem.contains("guidance_input"), "{problem}");
+}
+
+#[test]
+fn every_sampler_draws_from_its_model_folder() {
+    let device = Device::flex();
+    let process =
+        |prediction| DiffusionSampling { schedule: NoiseSchedule::Cosine, prediction, clip: 4.0 };
+    let mut pictures = Vec::new();
+    for sampler in [
+        Sampler::Euler { base_level_only: false },
+        Sampler::Euler { base_level_only: true },
+        Sampler::Consistency,
+        Sampler::Ddim(process(Prediction::V)),
+        Sampler::Ddim(process(Prediction::Epsilon)),
+        Sampler::Ddpm(process(Prediction::V)),
+    ] {
+        device.seed(7);
+        let mut parts = parts(Guidance::AnyLevel, 77);
+        parts.index.sampler = sampler;
+        let original = Pipeline::from_parts(parts, &device).expect("parts fit");
+        let files = original.to_files(StoredDtype::F32).expect("serialisable");
+        let loaded = Pipeline::from_files(&files, &device).expect("fits");
+        let request = GenerateRequest { count: 2, ..request("a man with glasses") };
+        let drawn = draw(&original, &request);
+        assert_eq!(drawn, draw(&loaded, &request), "{sampler:?}");
+        // Noise that is added on the way belongs to the picture's own seed, too.
+        let alone = draw(&loaded, &GenerateRequest { seed: 6, count: 1, ..request });
+        assert_eq!(drawn[1], alone[0], "{sampler:?}");
+        pictures.push(drawn[0].image.clone());
+    }
+    for (index, picture) in pictures.iter().enumerate() {
+        assert!(!pictures[..index].contains(picture), "sampler {index} draws as another does");
+    }
+}
+
 #[test]
 fn the_observer_sees_every_step_and_stops() {
     let pipeline = pipeline(Guidance::AnyLevel);
@@ -240,6 +325,12 @@ fn broken_folders_name_file_and_tensor() {
             "default_cfg_scale: expected a number of at least 0",
         ),
         ("any_level", "some_level", "some_level"),
+        ("\"kind\": \"euler\"", "\"kind\": \"heun\"", "heun"),
+        (
+            "\"kind\": \"euler\",\n    \"base_level_only\": false",
+            "\"kind\": \"ddim\", \"schedule\": \"linear\", \"prediction\": \"v\", \"clip\": -1.0",
+            "clip must be positive and finite, found -1",
+        ),
         ("\"name\"", "\"nom\"", "nom"),
     ] {
         let message = replaced("model_index.json", from, to);

@@ -3,9 +3,7 @@
 use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor};
 use stride::noise::{keyed_rng, purpose};
-use stride::objective::{
-    LevelAllocation, ObjectiveConfig, Row, RowKind, ShortcutConfig, plan_rows, training_targets,
-};
+use stride::objective::{Batch, LevelAllocation, ObjectiveConfig, Row, ShortcutConfig};
 use stride_kernels::fused::Precision;
 use stride_kernels::workers::{Workers, split_evenly};
 use stride_train::{
@@ -125,7 +123,7 @@ impl TrainingStep {
 fn deal(objective: &ObjectiveConfig, num_workers: usize) -> Vec<Vec<Row>> {
     let mut rngs: Vec<_> =
         (0..BATCH_SIZE as u64).map(|row| keyed_rng(0, purpose::TRAINING_ROW, 0, row)).collect();
-    let rows = plan_rows(objective, 1.0, &mut rngs);
+    let rows = objective.plan_rows(1.0, &mut rngs);
     let num_shares = split_evenly(BATCH_SIZE, num_workers).len();
     (0..num_shares)
         .map(|share| rows.iter().skip(share).step_by(num_shares).copied().collect())
@@ -150,7 +148,7 @@ impl Share {
     }
 
     fn num_bootstrap(&self) -> usize {
-        self.rows.iter().filter(|row| row.kind == RowKind::Bootstrap).count()
+        self.rows.iter().filter(|row| row.needs_teacher()).count()
     }
 
     /// The share's part of the gradients, and the seconds of targets, forward and backward.
@@ -164,22 +162,17 @@ impl Share {
         let teacher =
             teacher.map(|(teacher, captions)| (teacher, teacher.text_encoder.forward(captions)));
         let (x_0, x_1) = (self.x_0.clone(), self.x_1.clone());
-        let targets =
-            training_targets(objective, &self.rows, x_0, x_1, &|x, t, level, _| match &teacher {
-                Some((teacher, context)) => teacher.dit.forward(x, t, level, context),
-                None => x,
-            });
+        let batch = Batch { rows: &self.rows, progress: 1.0, x_0, x_1 };
+        let targets = objective.targets(batch, &|input, _| match &teacher {
+            Some((teacher, context)) => teacher.dit.forward_guided(input, context),
+            None => input.x_t,
+        });
         let aimed = Instant::now();
 
         let model = with_own_leaves(state.model());
-        let prediction = model.forward(
-            Tensor::from_inner(targets.x_t.clone()),
-            Tensor::from_inner(targets.t.clone()),
-            Tensor::from_inner(targets.log2_steps.clone()),
-            self.captions.clone(),
-        );
+        let prediction = model.forward(targets.input.for_student(), self.captions.clone());
         let weight = self.rows.len() as f64 / BATCH_SIZE as f64;
-        let loss = targets.row_losses(prediction).mean().mul_scalar(weight);
+        let loss = targets.loss(targets.row_losses(prediction)).mul_scalar(weight);
         let predicted = Instant::now();
 
         let gradients = NamedGradients::of(&loss, &model);
@@ -201,7 +194,7 @@ mod tests {
             assert_eq!(dealt.len(), shares);
             assert_eq!(dealt.iter().map(Vec::len).sum::<usize>(), BATCH_SIZE);
             let bootstrap =
-                |rows: &[Row]| rows.iter().take_while(|row| row.kind == RowKind::Bootstrap).count();
+                |rows: &[Row]| rows.iter().take_while(|row| row.needs_teacher()).count();
             let counts: Vec<usize> = dealt.iter().map(|rows| bootstrap(rows)).collect();
             assert_eq!(counts.iter().sum::<usize>(), BATCH_SIZE / 4, "{counts:?}");
             assert!(counts.iter().all(|&count| count <= 2_usize.div_ceil(shares)), "{counts:?}");

@@ -1,0 +1,113 @@
+//! `stride compare`: objectives side by side on the same data, network, seeds and compute.
+
+mod evaluation;
+mod features;
+mod frechet;
+mod pictures;
+mod plan;
+mod report;
+mod training;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use burn::tensor::Device;
+use clap::Args;
+
+use crate::{interrupt, model_folder};
+use evaluation::Evaluator;
+use pictures::Pictures;
+use plan::Plan;
+use report::Report;
+
+/// Train objectives on the same data, network, seeds and compute, and compare them
+///
+/// The configurations must agree in everything but the objective. Stopping is safe: the same
+/// command goes on where it was.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Configurations of the sides, comma-separated (see configs/objectives/)
+    #[arg(long, value_name = "FILES", value_delimiter = ',', required = true)]
+    configs: Vec<PathBuf>,
+    /// Where runs, pictures and the report go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Passes of the network that every run may spend; a trained row takes three, and a question
+    /// to the teacher one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    passes: u64,
+    /// Seeds, comma-separated; every side is trained once with each
+    #[arg(long, value_name = "SEEDS", value_delimiter = ',', default_values_t = [1])]
+    seeds: Vec<u64>,
+    /// Pictures per step count
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse_samples)]
+    samples: usize,
+    /// Change a setting of all configurations, e.g. --set dit.batch_size=32
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// A covariance takes two pictures.
+fn parse_samples(text: &str) -> Result<usize, String> {
+    let count: usize = text.parse().map_err(|error| format!("{error}"))?;
+    if count < 2 { Err("expected at least 2".to_owned()) } else { Ok(count) }
+}
+
+impl Compare {
+    /// Trains what is not trained, evaluates what is not evaluated, and writes the report.
+    pub(crate) fn run(self) -> Result<()> {
+        let stop = interrupt::stop_flag()?;
+        let plan = Plan::read(&self.configs, &self.overrides, &self.seeds, self.passes, &self.out)?;
+        fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make the folder {}", self.out.display()))?;
+        let start = Instant::now();
+        let total = plan.sides.len();
+        for (index, side) in plan.sides.iter().enumerate() {
+            training::train(side, &format!("{} of {total}, {}", index + 1, side.name), &stop)?;
+            // All sides have the same compute, so that the time so far tells the time to come.
+            let left =
+                start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
+            tracing::info!("{} is trained; about {} of training left", side.name, hours(left));
+        }
+        if self.samples < 2 * features::SIZE {
+            tracing::warn!(
+                "{} pictures for {} features: distances will be more noise than anything else",
+                self.samples,
+                features::SIZE
+            );
+        }
+        let mut evaluator = Evaluator::new(plan.config(), self.samples)?;
+        let mut report = Report::new(&self, &plan, evaluator.floor());
+        let mut pictures = Pictures::default();
+        let start = Instant::now();
+        for (index, side) in plan.sides.iter().enumerate() {
+            let model = model_folder::load(Some(&side.model_dir()), &Device::flex())?;
+            let results = evaluator.evaluate(side, &model, &stop)?;
+            stop_here(&stop)?;
+            pictures.draw(&model.pipeline, &stop)?;
+            report.add(side, results)?;
+            let left =
+                start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
+            tracing::info!("{} is evaluated; about {} left", side.name, hours(left));
+        }
+        pictures.write(&self.out)?;
+        report.write(&self.out)
+    }
+}
+
+/// Fails if the user asked to stop; what is done stays.
+fn stop_here(stop: &AtomicBool) -> Result<()> {
+    if stop.load(Ordering::Relaxed) {
+        bail!("interrupted; the same command goes on from here");
+    }
+    Ok(())
+}
+
+/// A duration for people.
+fn hours(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).ceil() as u64;
+    format!("{}:{:02} h", minutes / 60, minutes % 60)
+}

@@ -1,0 +1,77 @@
+//! The straight path from noise to data, and batches whose rows lie on it.
+
+use burn::tensor::{Device, Tensor};
+
+use super::row::num_leading;
+use super::targets::{column, wide};
+use super::{Batch, LossWeight, NetworkInput, Row, TrainingTargets};
+
+/// The share of noise that is left at t = 1, so that the path never ends in a point mass.
+///
+/// # Source
+/// kvfrans/shortcut-models, `targets_shortcut.py`.
+const SIGMA_MIN: f64 = 1e-5;
+
+/// A state on the path, x_t = (1 - (1 - sigma) t) x_0 + t x_1, with sigma = 1e-5.
+///
+/// `x_0` and `x_1` are `[B, C, H, W]`, `t` is `[B]`.
+pub(super) fn interpolate(x_0: Tensor<4>, x_1: Tensor<4>, t: Tensor<1>) -> Tensor<4> {
+    let t = wide(t);
+    x_0 * (t.clone() * (SIGMA_MIN - 1.0) + 1.0) + x_1 * t
+}
+
+/// The velocity of the path, dx_t/dt = x_1 - (1 - sigma) x_0.
+pub(super) fn velocity(x_0: Tensor<4>, x_1: Tensor<4>) -> Tensor<4> {
+    x_1 - x_0 * (1.0 - SIGMA_MIN)
+}
+
+/// The leading rows of a batch, whose targets need the teacher.
+pub(super) struct Leading<'a> {
+    pub(super) rows: &'a [Row],
+    /// States on the path.
+    pub(super) x_t: Tensor<4>,
+    /// The path's velocities.
+    pub(super) velocity: Tensor<4>,
+}
+
+impl Leading<'_> {
+    /// Numbers of the rows, `[b]`.
+    pub(super) fn column(&self, f: impl Fn(&Row) -> f64) -> Tensor<1> {
+        column(self.rows, f, &self.x_t.device())
+    }
+}
+
+/// Targets of a batch on the straight path, with uniform weight: leading rows get those of
+/// `bootstrap`, the others the path's velocity.
+pub(super) fn path_targets(
+    batch: Batch<'_>,
+    bootstrap: impl FnOnce(Leading<'_>) -> Tensor<4>,
+) -> TrainingTargets {
+    let Batch { rows, x_0, x_1, .. } = batch;
+    let device: Device = x_0.device();
+    let t = column(rows, |row| row.t, &device);
+    let x_t = interpolate(x_0.clone(), x_1.clone(), t.clone());
+    let target = velocity(x_0, x_1);
+    let (all, leading) = (rows.len(), num_leading(rows));
+    let target = if leading == 0 {
+        target
+    } else {
+        let made = bootstrap(Leading {
+            rows: &rows[..leading],
+            x_t: x_t.clone().narrow(0, 0, leading),
+            velocity: target.clone().narrow(0, 0, leading),
+        });
+        match all - leading {
+            0 => made,
+            rest => Tensor::cat(vec![made, target.narrow(0, leading, rest)], 0),
+        }
+    };
+    let guided = rows.iter().any(|row| row.guidance_scale != 1.0);
+    let input = NetworkInput {
+        x_t,
+        t,
+        log2_steps: column(rows, |row| row.log2_steps, &device),
+        guidance_scale: guided.then(|| column(rows, |row| row.guidance_scale, &device)),
+    };
+    TrainingTargets { input, target, weight: LossWeight::default() }
+}
