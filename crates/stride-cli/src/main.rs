@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{Bench, Compare, Generate, Inspect, Plot, Train};
+use crate::commands::{Bench, Compare, Evaluate, Generate, Inspect, Plot, Train};
 use crate::usage::UsageError;
 
 /// Few-step text-to-image generation with shortcut models
@@ -30,6 +30,7 @@ struct Cli {
 enum Command {
     Bench(Bench),
     Compare(Compare),
+    Evaluate(Box<Evaluate>),
     Generate(Generate),
     Inspect(Inspect),
     Plot(Plot),
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Plot(command) => command.run(),

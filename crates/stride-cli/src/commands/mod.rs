@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod evaluate;
 mod generate;
 mod inspect;
 mod plot;
@@ -9,6 +10,7 @@ mod train;
 
 pub(crate) use bench::Bench;
 pub(crate) use compare::Compare;
+pub(crate) use evaluate::Evaluate;
 pub(crate) use generate::Generate;
 pub(crate) use inspect::Inspect;
 pub(crate) use plot::Plot;

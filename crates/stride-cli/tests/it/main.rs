@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 #[cfg(feature = "embedded-model")]
 mod embedded;
+mod evaluate;
 mod generate;
 mod inspect;
 mod model;

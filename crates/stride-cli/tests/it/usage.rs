@@ -41,7 +41,7 @@ fn other_arguments_out_of_range_are_wrong_usage() {
 fn help_and_version_are_answers() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let help = run(folder.path(), &["--help"]).expect(0).stdout;
-    for command in ["bench", "generate", "inspect", "train"] {
+    for command in ["bench", "evaluate", "generate", "inspect", "train"] {
         assert!(help.contains(command), "{help}");
         assert!(!run(folder.path(), &[command, "--help"]).expect(0).stdout.is_empty());
     }

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use stride::image::RgbImage;
 use stride::pipeline::{GenerateError, GenerateRequest, Pipeline};
 use stride_data::{ImageFolder, ImageSet};
+use stride_eval::Features;
+use stride_eval::frechet::{EpsilonRule, frechet_distance};
+use stride_eval::statistics::Gaussian;
 use stride_kernels::workers::{Workers, split_evenly};
 use stride_train::RunConfig;
 
 use super::features::{self, features};
-use super::frechet::Gaussian;
 use super::plan::Side;
 use super::stop_here;
 use crate::model_folder::Model;
@@ -76,10 +78,10 @@ impl Evaluator {
                 real.len()
             );
         }
-        let reference = Gaussian::fit(&reference);
+        let reference = gaussian(&reference)?;
         Ok(Self {
             captions: captions.map(|mut image| image.captions.swap_remove(0)).collect(),
-            floor: reference.distance(&Gaussian::fit(&others)),
+            floor: distance(&reference, &others)?,
             reference,
             workers: Workers::per_core()?,
         })
@@ -122,7 +124,7 @@ impl Evaluator {
             let drawn = self.draw(&model.pipeline, steps, stop)?;
             let result = StepResult {
                 steps,
-                frechet_distance: self.reference.distance(&Gaussian::fit(&drawn)),
+                frechet_distance: distance(&self.reference, &drawn)?,
                 seconds_per_image: start.elapsed().as_secs_f64() / drawn.len() as f64,
             };
             let StepResult { frechet_distance, seconds_per_image, .. } = result;
@@ -167,6 +169,15 @@ impl Evaluator {
         }
         Ok(all)
     }
+}
+
+fn gaussian(features: &[[f64; features::SIZE]]) -> Result<Gaussian> {
+    let values = features.iter().flatten().map(|&value| value as f32).collect();
+    Ok(Gaussian::of(&Features::new(features::NAME, features::SIZE, values)?)?)
+}
+
+fn distance(reference: &Gaussian, features: &[[f64; features::SIZE]]) -> Result<f64> {
+    Ok(frechet_distance(reference, &gaussian(features)?, EpsilonRule::None)?)
 }
 
 /// The pictures of a request, unless the user stops.

@@ -2,7 +2,6 @@
 
 mod evaluation;
 mod features;
-mod frechet;
 mod pictures;
 mod plan;
 mod report;

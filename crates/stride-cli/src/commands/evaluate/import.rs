@@ -1,0 +1,28 @@
+//! Weights of Inception-v3 from a package that has them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use stride_eval::inception::convert_nsfwjs;
+
+use crate::output::{check_writable, write_whole};
+
+/// Turn the Inception-v3 of the npm package nsfwjs 4 into safetensors
+///
+/// Get it with `npm pack nsfwjs@4.3.0`, unpack it, and name its folder package/dist/models/inception_v3. Use the
+/// file with --variant keras. It is no FID network: its distances compare with each other alone.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertInception {
+    /// The folder with model.min.js
+    folder: PathBuf,
+    /// The safetensors file to write (87 MB)
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl ConvertInception {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        check_writable(&self.output)?;
+        write_whole(&self.output, &convert_nsfwjs(&self.folder)?)
+    }
+}

@@ -1,0 +1,107 @@
+//! What can be wrong with the things a metric is computed from.
+
+use thiserror::Error;
+
+/// An evaluation that cannot be done; every variant names the file or the metric.
+#[derive(Debug, Error)]
+pub enum EvalError {
+    /// A file or folder cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// A picture cannot be decoded.
+    #[error("{path}: not a readable picture ({source})")]
+    Picture {
+        /// The file.
+        path: String,
+        /// The decoder's answer.
+        source: image::ImageError,
+    },
+    /// Pictures of one set differ in size.
+    #[error(
+        "{path}: expected {expected_width}x{expected_height} like the pictures before it, found {width}x{height}; \
+         bring all pictures to one size first, since resizing decides the result"
+    )]
+    MixedSizes {
+        /// The file.
+        path: String,
+        /// Width of the first picture.
+        expected_width: usize,
+        /// Height of the first picture.
+        expected_height: usize,
+        /// Width of this one.
+        width: usize,
+        /// Height of this one.
+        height: usize,
+    },
+    /// A metric needs more samples.
+    #[error("{what}: expected at least {expected} samples, found {found}; add pictures")]
+    TooFew {
+        /// The set or metric.
+        what: String,
+        /// The least number.
+        expected: usize,
+        /// The number there is.
+        found: usize,
+    },
+    /// Two things that are compared have different widths or lengths.
+    #[error(
+        "{what}: expected {expected}, found {found}; both sides must come from the same feature network and protocol"
+    )]
+    Width {
+        /// What is compared.
+        what: String,
+        /// The expected number.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// A number is infinite or not a number.
+    #[error("{what}: value {index} is {value}; the file or network is damaged")]
+    NotFinite {
+        /// What holds it.
+        what: String,
+        /// Its position in row-major order.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A file is damaged or holds something else.
+    #[error("{path}: {problem}")]
+    Format {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Weights of a feature network do not fit.
+    #[error(transparent)]
+    Weights(#[from] stride::weights::WeightsError),
+}
+
+impl EvalError {
+    /// Names the path an input or output error happened on.
+    pub fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.display().to_string(), source }
+    }
+}
+
+/// Checks that a set is large enough.
+pub(crate) fn at_least(what: &str, expected: usize, found: usize) -> Result<(), EvalError> {
+    if found < expected {
+        return Err(EvalError::TooFew { what: what.to_owned(), expected, found });
+    }
+    Ok(())
+}
+
+/// Checks that two numbers agree.
+pub(crate) fn same(what: &str, expected: usize, found: usize) -> Result<(), EvalError> {
+    if expected != found {
+        return Err(EvalError::Width { what: what.to_owned(), expected, found });
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Metrics of generated pictures, computed as the field's packages compute them.
+//!
+//! Pictures become features (`inception`, by a `protocol`), features become statistics, and two
+//! sets of either are compared. Every number carries a `certificate` that says how it was made.
+
+pub mod certificate;
+pub mod diversity;
+pub mod embedding_score;
+pub mod error;
+pub mod features;
+pub mod frechet;
+pub mod inception;
+pub mod inception_score;
+pub mod kid;
+pub mod memorisation;
+pub mod npz;
+pub mod pictures;
+pub mod prdc;
+pub mod protocol;
+pub mod resize;
+pub mod statistics;
+
+pub use error::EvalError;
+pub use features::Features;

@@ -1,0 +1,86 @@
+//! How pictures become the input of Inception, one way for each package whose numbers are compared.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use stride::image::RgbImage;
+
+use crate::frechet::EpsilonRule;
+use crate::resize::Resize;
+
+/// Height and width of Inception's input.
+pub const INPUT_SIDE: usize = 299;
+
+/// Resize, quantisation, scaling and epsilon of one program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// The reference implementation of shortcut models: bilinear without antialias, 1e-6 on both covariances.
+    Reference,
+    /// pytorch-fid: 8-bit pictures, bilinear without antialias, 2 x - 1.
+    PytorchFid,
+    /// clean-fid: 8-bit pictures, Pillow's bicubic with antialias in floats, (x - 128) / 128.
+    Clean,
+    /// torch-fidelity: 8-bit pictures, bilinear as in TensorFlow 1, (x - 128) / 128.
+    TorchFidelity,
+}
+
+impl Protocol {
+    /// All protocols.
+    pub const ALL: [Self; 4] =
+        [Self::Reference, Self::PytorchFid, Self::Clean, Self::TorchFidelity];
+
+    /// The name on the command line and in certificates.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::PytorchFid => "pytorch-fid",
+            Self::Clean => "clean",
+            Self::TorchFidelity => "torch-fidelity",
+        }
+    }
+
+    /// The resize to 299 pixels.
+    pub fn resize(self) -> Resize {
+        match self {
+            Self::Reference | Self::PytorchFid => Resize::Bilinear,
+            Self::Clean => Resize::BicubicAntialias,
+            Self::TorchFidelity => Resize::BilinearTf1,
+        }
+    }
+
+    /// What is added to the covariances.
+    pub fn epsilon(self) -> EpsilonRule {
+        match self {
+            Self::Reference => EpsilonRule::Always(1e-6),
+            Self::PytorchFid | Self::Clean | Self::TorchFidelity => EpsilonRule::None,
+        }
+    }
+
+    /// Inception's input for pictures of any one size, `[B, 3, 299, 299]`.
+    ///
+    /// # Panics
+    /// A picture's pixels contradict its sides: [`RgbImage`] of this library never do.
+    pub fn input(self, pictures: &[RgbImage], device: &Device) -> Tensor<4> {
+        let values: Vec<f32> = pictures
+            .iter()
+            .flat_map(|picture| (0..3).flat_map(|c| self.plane(picture, c)))
+            .collect();
+        let shape = [pictures.len(), 3, INPUT_SIDE, INPUT_SIDE];
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    fn plane(self, picture: &RgbImage, channel: usize) -> Vec<f32> {
+        let bytes = picture.pixels.iter().skip(channel).step_by(3);
+        let plane: Vec<f32> = bytes.map(|&byte| f32::from(byte)).collect();
+        let mut values = self.resize().apply(&plane, picture.height, picture.width, INPUT_SIDE);
+        for value in &mut values {
+            *value = match self {
+                Self::Reference => (*value / 127.5 - 1.0).clamp(-1.0, 1.0),
+                Self::PytorchFid => *value / 127.5 - 1.0,
+                Self::Clean => (value.clamp(0.0, 255.0) - 128.0) / 128.0,
+                Self::TorchFidelity => (*value - 128.0) / 128.0,
+            };
+        }
+        values
+    }
+}

@@ -1,0 +1,9 @@
+//! Parity with the field's packages, and that each metric moves the right way.
+
+// Every comparison prints its largest error.
+#![allow(clippy::print_stdout)]
+
+mod directions;
+mod formula;
+mod inception;
+mod metrics;
