@@ -23,5 +23,6 @@ pub mod muon;
 pub mod norm_modulate;
 pub mod peak;
 mod samples;
+pub mod stored;
 mod vectorized;
 pub mod workers;
