@@ -137,7 +137,8 @@ struct Pieces {
 
 impl Pieces {
     fn new<T: Stored>(pixels: &Pixels<'_, T>, band: &Range<usize>, stretch: &Range<usize>) -> Self {
-        let (mut lengths, mut starts) = (Vec::new(), Vec::new());
+        let mut lengths = Vec::with_capacity(pixels.patches.taps());
+        let mut starts = Vec::with_capacity(pixels.patches.taps() * band.len());
         for (tap, units) in parts_of(stretch, pixels.units) {
             lengths.push(units.len());
             let skipped = units.start - tap * pixels.units;
