@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::fresh::in_pieces;
-use crate::lanes::sigmoid;
+use crate::lanes::silu;
 use crate::stored::Stored;
 use crate::vectorized::vectorized;
 
@@ -244,13 +244,6 @@ impl Geometry {
         };
         (0..batch).map(of).collect()
     }
-}
-
-/// x sigmoid(x) and its derivative.
-#[inline(always)]
-fn silu(x: f32) -> (f32, f32) {
-    let s = sigmoid(x);
-    (x * s, s + x * s * (1.0 - s))
 }
 
 vectorized! {

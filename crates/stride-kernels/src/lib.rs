@@ -24,5 +24,6 @@ pub mod norm_modulate;
 pub mod peak;
 mod samples;
 pub mod stored;
+pub mod swiglu;
 mod vectorized;
 pub mod workers;

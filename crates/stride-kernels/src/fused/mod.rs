@@ -16,6 +16,7 @@ pub use convolution::{Around, conv2d};
 use extension::{Attention, FusedOps};
 pub use group_norm::group_norm;
 pub use precision::Precision;
+pub use swiglu::swiglu;
 use update::UpdateOps;
 
 mod convolution;
@@ -26,6 +27,7 @@ pub mod plain;
 mod precision;
 mod record;
 mod storage;
+mod swiglu;
 mod update;
 
 /// `y = x weight + bias` of a layer over the last axis of `x`: `[.., K]` to `[.., N]`.
