@@ -3,6 +3,7 @@
 pub mod clip;
 pub mod context;
 pub mod dit;
+mod floats;
 pub mod image;
 pub mod noise;
 pub mod objective;
