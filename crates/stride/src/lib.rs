@@ -1,5 +1,6 @@
 //! Stride: few-step text-to-image generation with shortcut models.
 
+pub mod classifier;
 pub mod clip;
 pub mod context;
 pub mod dit;

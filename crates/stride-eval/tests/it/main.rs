@@ -6,4 +6,5 @@
 mod directions;
 mod formula;
 mod inception;
+mod judge;
 mod metrics;
