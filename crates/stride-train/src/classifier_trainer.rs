@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use stride::classifier::{Attribute, AttributeClassifier, AttributeClassifierConfig};
 use stride::noise::{below, keyed_rng, purpose};
 use stride::weights::{self, StoredDtype};
-use stride_data::{CaptionedImage, ImageFolder, ImageSet};
+use stride_data::{CaptionedImage, ImageSet};
 
 use crate::TrainError;
 use crate::config::{RunConfig, check};
@@ -65,15 +65,8 @@ impl ClassifierTrainer {
             path: run.run_dir.join("config.toml"),
             problem: "kind = \"classifier\" needs a section [classifier]".to_owned(),
         })?;
-        let folder = ImageFolder::open(&run.data.dir, run.data.max_images)?;
-        let (found, held_out) = (folder.images.len(), run.data.held_out);
-        if found <= held_out {
-            return Err(TrainError::TooFew {
-                what: "images beside data.held_out",
-                expected: held_out + 1,
-                found,
-            });
-        }
+        let folder = run.data.open()?;
+        let held_out = run.data.held_out;
         let problem = |problem| TrainError::Config { path: run.data.dir.clone(), problem };
         let attributes = attributes_of(&folder.images).map_err(problem)?;
         let labels = folder.images.iter().map(|image| labels_of(image, &attributes));
@@ -83,7 +76,7 @@ impl ClassifierTrainer {
         let on = device.clone().autodiff();
         on.seed(run.seed);
         let model = model_config.init(&on).map_err(|error| problem(error.to_string()))?;
-        tracing::info!("decoding {found} images");
+        tracing::info!("decoding {} images", folder.images.len());
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
         let (batch_size, seed) = (config.batch_size, run.seed);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use stride_data::ImageFolder;
 use toml::{Table, Value};
 
 use crate::TrainError;
@@ -84,6 +85,25 @@ pub struct DataConfig {
     /// Of these, the last ones are kept out of training, for evaluation.
     #[serde(default = "default_held_out")]
     pub held_out: usize,
+}
+
+impl DataConfig {
+    /// Lists the images.
+    ///
+    /// # Errors
+    /// The listing is damaged, or no image is left beside those that are kept out of training.
+    pub fn open(&self) -> Result<ImageFolder, TrainError> {
+        let folder = ImageFolder::open(&self.dir, self.max_images)?;
+        let (found, expected) = (folder.images.len(), self.held_out + 1);
+        if found < expected {
+            return Err(TrainError::TooFew {
+                what: "images beside data.held_out",
+                expected,
+                found,
+            });
+        }
+        Ok(folder)
+    }
 }
 
 fn default_resolution() -> usize {

@@ -42,12 +42,7 @@ impl DitData {
         device: &Device,
         progress: &mut dyn Progress,
     ) -> Result<Self, TrainError> {
-        let folder = ImageFolder::open(&config.dir, config.max_images)?;
-        let (found, held_out) = (folder.images.len(), config.held_out);
-        if found <= held_out {
-            let what = "images beside data.held_out";
-            return Err(TrainError::TooFew { what, expected: held_out + 1, found });
-        }
+        let folder = config.open()?;
         let key = cache_key(&folder, config.resolution, autoencoder_dir)?;
         let latents = LatentCache::open_or_make(cache, key, || {
             let latents = encode(&folder, config.resolution, autoencoder, device, progress)?;
@@ -62,6 +57,7 @@ impl DitData {
             images.map(|image| latents.captions(image).iter().map(rows).collect()).collect();
         let empty = rows(&ClipTokenizer::new()?.encode("")?.ids);
         let texts = folder.images.iter().map(|image| image.captions[0].clone()).collect();
+        let held_out = config.held_out;
         Ok(Self { latents, vocabulary, captions, empty, texts, held_out })
     }
 

@@ -12,7 +12,7 @@ use stride::image::RgbImage;
 use stride::noise::{ChaCha8Rng, below, fill_normal, keyed_rng, purpose, uniform};
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::{self, StoredDtype};
-use stride_data::{ImageFolder, ImageSet};
+use stride_data::ImageSet;
 
 use crate::TrainError;
 use crate::autoencoder_folder;
@@ -109,16 +109,9 @@ impl VaeTrainer {
         })?;
         let device = Device::flex();
         let (model_config, model) = make_model(&config, run.seed, &device)?;
-        let folder = ImageFolder::open(&run.data.dir, run.data.max_images)?;
-        let (found, held_out) = (folder.images.len(), run.data.held_out);
-        if found <= held_out {
-            return Err(TrainError::TooFew {
-                what: "images beside data.held_out",
-                expected: held_out + 1,
-                found,
-            });
-        }
-        tracing::info!("decoding {found} images");
+        let folder = run.data.open()?;
+        let held_out = run.data.held_out;
+        tracing::info!("decoding {} images", folder.images.len());
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
         Ok((Self { config, model_config, seed: run.seed, images, held_out, device }, state))
