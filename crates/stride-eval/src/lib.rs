@@ -13,6 +13,7 @@ pub mod inception;
 pub mod inception_score;
 pub mod kid;
 pub mod memorisation;
+pub mod network;
 pub mod npz;
 pub mod pictures;
 pub mod prdc;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use serde_json::Value;
 use stride_eval::inception::{Inception, Variant};
+use stride_eval::network::FeatureNetwork as _;
 use stride_eval::protocol::Protocol;
 
 use crate::formula::{picture, weights};

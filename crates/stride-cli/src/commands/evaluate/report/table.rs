@@ -1,0 +1,124 @@
+//! The step table of a study, for every way to write it.
+
+use super::super::scores::Scores;
+use super::super::study::Study;
+use super::Report;
+
+/// A table of text: names of columns, and rows that begin with the step count.
+pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// A column and what it says.
+#[derive(Clone, Copy)]
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    /// Where better is; none where it is neither.
+    pub(super) arrow: &'static str,
+    pub(super) meaning: &'static str,
+    value: fn(&Scores) -> Option<String>,
+}
+
+const COLUMNS: [Column; 10] = [
+    Column {
+        name: "distance",
+        arrow: "↓",
+        meaning: "Frechet distance between the features of drawn and real pictures",
+        value: |scores| Some(format!("{:.3}", scores.distance)),
+    },
+    Column {
+        name: "95% interval",
+        arrow: "",
+        meaning: "of the distance, by bootstrap; it lies above where samples are few",
+        value: |scores| {
+            scores.distance_interval_95.map(|[low, high]| format!("{low:.3}–{high:.3}"))
+        },
+    },
+    Column {
+        name: "kernel distance",
+        arrow: "↓",
+        meaning: "KID: the unbiased squared discrepancy with a cubic kernel, times 1000, with its deviation over subsets",
+        value: |scores| {
+            scores
+                .kernel_distance
+                .map(|[mean, std]| format!("{:.2} ± {:.2}", 1e3 * mean, 1e3 * std))
+        },
+    },
+    Column {
+        name: "inception score",
+        arrow: "↑",
+        meaning: "certainty times variety of classes",
+        value: |scores| scores.inception_score.map(|[mean, std]| format!("{mean:.2} ± {std:.2}")),
+    },
+    Column {
+        name: "precision",
+        arrow: "↑",
+        meaning: "share of drawn pictures that are among real ones",
+        value: |scores| share(scores.precision),
+    },
+    Column {
+        name: "recall",
+        arrow: "↑",
+        meaning: "share of real pictures that are among drawn ones",
+        value: |scores| share(scores.recall),
+    },
+    Column {
+        name: "density",
+        arrow: "↑",
+        meaning: "how many real pictures have a drawn one near, over what is expected",
+        value: |scores| share(scores.density),
+    },
+    Column {
+        name: "coverage",
+        arrow: "↑",
+        meaning: "share of real pictures with a drawn one near",
+        value: |scores| share(scores.coverage),
+    },
+    Column {
+        name: "nearest",
+        arrow: "",
+        meaning: "mean distance to the nearest real picture; copies of training pictures would come near 0",
+        value: |scores| scores.nearest.map(|value| format!("{value:.3}")),
+    },
+    Column {
+        name: "one caption",
+        arrow: "",
+        meaning: "mean distance between pictures of one caption",
+        value: |_| None,
+    },
+];
+
+impl Table {
+    /// Floor first, then the step counts; columns without any value are left out.
+    pub(super) fn of(report: &Report, study: &Study) -> Self {
+        let is_first = study.label == "data";
+        let diversity = report.diversity.as_ref().filter(|_| is_first);
+        let cell = |column: &Column, scores: &Scores| match column.name {
+            "one caption" => diversity.and_then(|diversity| match scores.steps() {
+                Some(steps) => {
+                    let of_steps = diversity.by_steps.iter().find(|(n, _)| *n == steps);
+                    of_steps.map(|(_, value)| format!("{value:.3}"))
+                }
+                None => None,
+            }),
+            _ => (column.value)(scores),
+        };
+        let all: Vec<&Scores> = std::iter::once(&study.floor).chain(&study.rows).collect();
+        let columns: Vec<Column> = COLUMNS
+            .into_iter()
+            .filter(|column| all.iter().any(|scores| cell(column, scores).is_some()))
+            .collect();
+        let row = |scores: &&Scores| {
+            let first = scores.steps().map_or("autoencoder".to_owned(), |n| n.to_string());
+            let cells = columns.iter().map(|column| cell(column, scores).unwrap_or_default());
+            std::iter::once(first).chain(cells).collect()
+        };
+        let rows = all.iter().map(row).collect();
+        Self { columns, rows }
+    }
+}
+
+fn share(value: Option<f64>) -> Option<String> {
+    value.map(|value| format!("{value:.3}"))
+}
