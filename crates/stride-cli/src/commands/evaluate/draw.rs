@@ -67,12 +67,12 @@ impl Wanted {
         Self { data: at, origin, count, name: SetName(name) }
     }
 
-    /// Time of a picture, in about that of a step.
+    /// Time of a picture, in about that of a step of a small model; a look by Inception takes ten.
     pub(super) fn cost(&self) -> u64 {
         match self.origin {
-            Origin::Real => 3,
-            Origin::Autoencoder => 8,
-            Origin::Drawn { steps, .. } | Origin::OneCaption { steps } => steps as u64 + 6,
+            Origin::Real => 10,
+            Origin::Autoencoder => 14,
+            Origin::Drawn { steps, .. } | Origin::OneCaption { steps } => steps as u64 + 12,
         }
     }
 }

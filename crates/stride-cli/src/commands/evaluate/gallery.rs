@@ -9,7 +9,6 @@ use image::{ExtendedColorType, ImageBuffer, Rgb};
 use stride::image::RgbImage;
 
 use super::draw::Studio;
-use super::report::Report;
 
 /// Prompts of the grid.
 const PROMPTS: usize = 6;
@@ -38,7 +37,7 @@ pub(super) struct Gallery {
 
 impl Gallery {
     /// Draws the pictures again that a report shows.
-    pub(super) fn draw(studio: &Studio<'_>, _report: &mut Report) -> anyhow::Result<Self> {
+    pub(super) fn draw(studio: &Studio<'_>) -> anyhow::Result<Self> {
         let images = &studio.data[0].folder.images;
         let prompts: Vec<String> =
             images.iter().take(PROMPTS).map(|image| image.captions[0].clone()).collect();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{Job, Shard};
+use super::arguments::Job;
 use super::judged::Judged;
 use crate::output::write_whole;
 
@@ -64,13 +64,9 @@ impl Store {
         serde_json::from_slice(&bytes).with_context(|| format!("{}: not a job", path.display()))
     }
 
-    /// The ranges of a set's blocks that a shard does, in order.
-    pub(super) fn blocks(count: usize, shard: Shard) -> impl Iterator<Item = Range<usize>> {
-        (0..count)
-            .step_by(BLOCK)
-            .map(move |first| first..count.min(first + BLOCK))
-            .skip(shard.index)
-            .step_by(shard.count)
+    /// The ranges of a set's blocks, in order.
+    pub(super) fn blocks(count: usize) -> impl Iterator<Item = Range<usize>> {
+        (0..count).step_by(BLOCK).map(move |first| first..count.min(first + BLOCK))
     }
 
     /// Whether a block is there.
@@ -102,7 +98,7 @@ impl Store {
     /// All of a set.
     pub(super) fn get(&self, set: &SetName, count: usize) -> anyhow::Result<Judged> {
         let mut all: Option<Judged> = None;
-        for range in Self::blocks(count, Shard::ALL) {
+        for range in Self::blocks(count) {
             let block = match &self.folder {
                 Some(folder) => read_block(&block_path(folder, set, &range), range.len())?,
                 None => self.kept[&(set.clone(), range.start)].clone(),

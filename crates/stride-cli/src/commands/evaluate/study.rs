@@ -1,5 +1,6 @@
 //! A model at every step count against real pictures: what is drawn, kept and found.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,7 @@ impl Evaluate {
         collect(&studio, &wanted, shard, &mut store)?;
 
         let is_missing = |wanted: &&Wanted| {
-            Store::blocks(wanted.count, Shard::ALL).any(|range| !store.has(&wanted.name, &range))
+            Store::blocks(wanted.count).any(|range| !store.has(&wanted.name, &range))
         };
         if let Some(missing) = wanted.iter().find(is_missing) {
             tracing::info!(
@@ -93,9 +94,9 @@ impl Evaluate {
             );
             return Ok(());
         }
-        let mut report = report(&studio, &store)?;
+        let report = report(&studio, &store)?;
         if let Some(out) = &self.out {
-            let gallery = Gallery::draw(&studio, &mut report)?;
+            let gallery = Gallery::draw(&studio)?;
             report.write(out, &gallery)?;
         }
         report.print(self.json)
@@ -157,12 +158,14 @@ fn collect(
     shard: Shard,
     store: &mut Store,
 ) -> anyhow::Result<()> {
-    let mut missing = Vec::new();
-    for wanted in wanted {
-        let ranges =
-            Store::blocks(wanted.count, shard).filter(|range| !store.has(&wanted.name, range));
-        missing.extend(ranges.map(|range| (wanted, range)));
-    }
+    let blocks = wanted
+        .iter()
+        .flat_map(|wanted| Store::blocks(wanted.count).map(move |range| (wanted, range)));
+    let missing: Vec<_> = blocks
+        .skip(shard.index)
+        .step_by(shard.count)
+        .filter(|(wanted, range)| !store.has(&wanted.name, range))
+        .collect();
     let total: u64 = missing.iter().map(|(wanted, range)| wanted.cost() * range.len() as u64).sum();
     let bar = networks::bar(total, "pictures");
     let start = Instant::now();
@@ -224,7 +227,7 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
         let Some(real) = real else { bail!("the reference of a model has pictures") };
         studies.push(Study {
             label: data.label.to_owned(),
-            folder: data.path.display().to_string(),
+            folder: name_of(&data.path),
             fingerprint: data.fingerprint.clone(),
             nearest_of_real: mean_distance(&nearest_other(real)?),
             floor: score(&get(at, Origin::Autoencoder)?, None)?,
@@ -261,6 +264,11 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
         checkpoints,
         losses: job.run.as_deref().map(losses::read).transpose()?.unwrap_or_default(),
     })
+}
+
+/// The last part of a path: where things lie on a machine is of no use to readers.
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn certificate(

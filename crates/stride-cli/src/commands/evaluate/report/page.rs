@@ -150,7 +150,7 @@ fn grid(page: &mut String, report: &Report, gallery: &Gallery) {
     let _ = write!(
         page,
         "<h2>The same noise, more and more steps</h2>\n<div class=\"scroll\"><div class=\"grid\" \
-         style=\"grid-template-columns:11rem repeat({},1fr)\">\n<span></span>",
+         style=\"grid-template-columns:11rem repeat({},minmax(4rem,9rem))\">\n<span></span>",
         steps.len()
     );
     for steps in &steps {
