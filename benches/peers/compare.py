@@ -26,7 +26,7 @@ GROUPS = ["text", "denoise", "decode", "e2e", "train"]
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="dit-s2")
+    parser.add_argument("--preset", default="dit-s2", help="dit-s2, dit-b2, or avatars, the model in the program")
     parser.add_argument("--peers", default=",".join(PEERS), help="settings of PyTorch, separated by commas")
     parser.add_argument("--only", default=",".join(GROUPS), help="groups of rows, separated by commas")
     parser.add_argument("--rounds", type=int, default=3)
@@ -112,7 +112,7 @@ def table(stride, peers):
 def main():
     arguments = parse_arguments()
     threads, environment = limit_threads(arguments.threads)
-    options = ["--preset", arguments.preset, "--only", arguments.only, "--json"]
+    options = ["--only", arguments.only, "--json"]
     options += ["--reps", str(arguments.reps), "--seconds", str(arguments.seconds)]
     script = str(Path(__file__).parent / "pytorch.py")
     stride = {dtype: [] for dtype in dict.fromkeys(map(dtype_of, arguments.peers))}
@@ -120,9 +120,12 @@ def main():
     for number in range(1, arguments.rounds + 1):
         print(f"round {number} of {arguments.rounds}", file=sys.stderr)
         for dtype, reports in stride.items():
-            report = run([arguments.stride, "bench", *options, "--dtype", dtype], environment)
+            # The avatar model is in the program, the others are presets of it.
+            preset = [] if arguments.preset == "avatars" else ["--preset", arguments.preset]
+            report = run([arguments.stride, "bench", *options, *preset, "--dtype", dtype], environment)
             reports.append(report)
-        same = ["--threads", str(threads), "--caption-length", str(report["caption_length"])]
+        same = ["--preset", arguments.preset, "--threads", str(threads)]
+        same += ["--caption-length", str(report["caption_length"])]
         for peer in arguments.peers:
             command = [arguments.python, script, *options, *same, *PEERS[peer]]
             peers[peer].append(run(command, environment))

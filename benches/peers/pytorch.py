@@ -1,4 +1,4 @@
-"""Measures in PyTorch what `stride bench --preset ...` measures, under the same row names.
+"""Measures in PyTorch what `stride bench` measures, under the same row names.
 
 bf16 means bf16 weights and activations for generating, and autocast over f32 weights for training,
 since weights are trained in f32. `--compile` puts every network through torch.compile.
@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import networks
-from networks import LATENT_CHANNELS, LATENT_SIDE, PRESETS, SCALING_FACTOR, TEXT_WIDTH
+from networks import LATENT_CHANNELS, LATENT_SIDE, PRESETS, SCALING_FACTOR
 
 GROUPS = ["text", "denoise", "decode", "e2e", "train"]
 TRAIN_BATCH, NUM_BOOTSTRAP, CLIP, TEACHER_DECAY = 8, 2, 4.0, 0.999
@@ -89,15 +89,15 @@ class Generation:
     def __init__(self, arguments):
         self.dtype = torch.bfloat16 if arguments.dtype == "bf16" else torch.float32
         self.compile = arguments.compile
-        self.ids = networks.token_ids(1, arguments.caption_length)
-        self.shape = PRESETS[arguments.preset]
+        self.shape, self.caption_length = PRESETS[arguments.preset], arguments.caption_length
+        self.ids = networks.token_ids(self.shape, 1, self.caption_length)
 
     def ready(self, network):
         network = network.to(self.dtype).eval()
         return torch.compile(network) if self.compile else network
 
     def text(self):
-        return self.ready(networks.text_encoder())
+        return self.ready(networks.text_encoder(self.shape))
 
     def dit(self):
         return self.ready(networks.Dit(self.shape))
@@ -109,11 +109,14 @@ class Generation:
             autoencoder.decoder = torch.compile(autoencoder.decoder)
         return lambda latents: autoencoder.decode(latents / scaling_factor, return_dict=False)[0]
 
-    def kl_decoder(self):
-        return self.decoder(networks.autoencoder(), SCALING_FACTOR)
-
-    def tiny_decoder(self):
-        return self.decoder(networks.tiny_autoencoder(), 1.0)
+    def decoders(self):
+        """The decoder of the preset, and under other names those for the same latents."""
+        if self.shape.is_avatars:
+            return {"decode": self.decoder(networks.AvatarAutoencoder(), 1.0)}
+        return {
+            "decode": self.decoder(networks.autoencoder(), SCALING_FACTOR),
+            "decode_taesd": self.decoder(networks.tiny_autoencoder(), 1.0),
+        }
 
     def random(self, *shape):
         return torch.randn(*shape, dtype=self.dtype)
@@ -123,16 +126,17 @@ class Generation:
 
     def step(self, dit, batch):
         """One Euler step of the second of four."""
-        x, pooled = self.latents(batch), self.random(batch, TEXT_WIDTH)
+        x, width = self.latents(batch), self.shape.text_width
+        text = self.random(batch, self.caption_length, width), self.random(batch, width)
         t, log2_steps = torch.full((batch,), 0.25), torch.full((batch,), 2.0)
-        return lambda: x + dit(x, t, log2_steps, pooled) * 0.25
+        return lambda: x + dit(x, t, log2_steps, *text) * 0.25
 
     def picture(self, text, dit, decoder, num_steps):
         """Tokens to 8-bit pixels."""
-        pooled, x = text(self.ids).pooler_output, self.latents(1)
+        context, x = networks.context(text, self.ids), self.latents(1)
         log2_steps = torch.full((1,), float(num_steps.bit_length() - 1))
         for i in range(num_steps):
-            x = x + dit(x, torch.full((1,), i / num_steps), log2_steps, pooled) / num_steps
+            x = x + dit(x, torch.full((1,), i / num_steps), log2_steps, *context) / num_steps
         pixels = ((decoder(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
@@ -141,7 +145,8 @@ class Training:
     """One shortcut step on one batch in memory; a quarter of the rows is self-consistency."""
 
     def __init__(self, arguments):
-        model = networks.TextToLatent(PRESETS[arguments.preset]).train()
+        shape = PRESETS[arguments.preset]
+        model = networks.TextToLatent(shape).train()
         teacher = copy.deepcopy(model).eval().requires_grad_(False)
         self.parameters, self.averages = list(model.parameters()), list(teacher.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
@@ -149,7 +154,7 @@ class Training:
         self.model, self.teacher = compile_it(model), compile_it(teacher.dit)
         self.teacher_text = compile_it(teacher.text_encoder)
         self.autocast = lambda: torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bf16")
-        self.ids = networks.token_ids(TRAIN_BATCH, arguments.caption_length)
+        self.ids = networks.token_ids(shape, TRAIN_BATCH, arguments.caption_length)
         shape = (TRAIN_BATCH, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE)
         self.x_0, self.x_1 = torch.randn(shape), torch.randn(shape)
         # Self-consistency rows at d = 1/4 and d = 1, flow-matching rows at d = 1/128.
@@ -163,10 +168,10 @@ class Training:
         v_target = self.x_1 - (1 - 1e-5) * self.x_0
         n = NUM_BOOTSTRAP
         half = 0.5 ** (self.log2_steps[:n] + 1)
-        pooled = self.teacher_text(self.ids[:n]).pooler_output
-        v_1 = self.teacher(x_t[:n], self.t[:n], self.log2_steps[:n] + 1, pooled)
+        text = networks.context(self.teacher_text, self.ids[:n])
+        v_1 = self.teacher(x_t[:n], self.t[:n], self.log2_steps[:n] + 1, *text)
         x_next = (x_t[:n] + half[:, None, None, None] * v_1).clamp(-CLIP, CLIP)
-        v_2 = self.teacher(x_next, self.t[:n] + half, self.log2_steps[:n] + 1, pooled)
+        v_2 = self.teacher(x_next, self.t[:n] + half, self.log2_steps[:n] + 1, *text)
         v_target[:n] = ((v_1 + v_2) / 2).clamp(-CLIP, CLIP)
         return x_t, v_target
 
@@ -201,11 +206,11 @@ def measure(arguments, recorder):
             for batch in [1, 4, 16]:
                 recorder.row(f"denoise_b{batch}", parts.step(dit, batch))
         if wanted("decode"):
-            for name, decoder in [("decode", parts.kl_decoder()), ("decode_taesd", parts.tiny_decoder())]:
+            for name, decoder in parts.decoders().items():
                 latents = parts.latents(1)
                 recorder.row(name, lambda: decoder(latents))
         if wanted("e2e"):
-            text, dit, decoder = parts.text(), parts.dit(), parts.kl_decoder()
+            text, dit, decoder = parts.text(), parts.dit(), parts.decoders()["decode"]
             for num_steps in [1, 4, 128]:
                 recorder.row(f"e2e_{num_steps}", lambda: parts.picture(text, dit, decoder, num_steps))
     if wanted("train"):
@@ -222,13 +227,12 @@ def count_flops(arguments):
         return counter.get_total_flops() / 1e9
 
     parts = Generation(arguments)
-    text, kl, tiny = parts.text(), parts.kl_decoder(), parts.tiny_decoder()
-    latents = parts.latents(1)
+    text, latents = parts.text(), parts.latents(1)
+    decoders = {name: count(lambda: decoder(latents)) for name, decoder in parts.decoders().items()}
     return {
         "text": count(lambda: text(parts.ids)),
         arguments.preset: count(parts.step(parts.dit(), 1)),
-        "decode": count(lambda: kl(latents)),
-        "decode_taesd": count(lambda: tiny(latents)),
+        **decoders,
     }
 
 

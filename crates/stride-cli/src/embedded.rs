@@ -1,4 +1,4 @@
-//! The model that is part of this program (Cargo feature `embedded-model`).
+//! The model that is part of this program, and the judge of what it draws (Cargo feature `embedded-model`).
 
 use stride::pipeline::PipelineFiles;
 
@@ -31,6 +31,30 @@ pub(crate) fn files() -> anyhow::Result<PipelineFiles> {
         files.insert(name, bytes);
     }
     Ok(files)
+}
+
+/// The configuration and the weights of `models/avatars-classifier/`.
+#[cfg(feature = "embedded-model")]
+pub(crate) fn judge() -> anyhow::Result<[&'static [u8]; 2]> {
+    macro_rules! judge_file {
+        ($name:literal) => {
+            include_bytes!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../models/avatars-classifier/",
+                $name
+            ))
+        };
+    }
+    Ok([judge_file!("config.json"), judge_file!("model.safetensors")])
+}
+
+/// Explains that there is no judge inside.
+#[cfg(not(feature = "embedded-model"))]
+pub(crate) fn judge() -> anyhow::Result<[&'static [u8]; 2]> {
+    anyhow::bail!(
+        "this program was built without a classifier inside; name a classifier's folder with \
+         --classifier DIR, or build with --features embedded-model"
+    )
 }
 
 /// Explains that there is no model inside.

@@ -5,6 +5,7 @@
 mod commands;
 mod embedded;
 mod interrupt;
+mod judge_folder;
 mod logging;
 mod model_folder;
 mod output;

@@ -1,9 +1,11 @@
 //! Reads the listing of an image folder in the Hugging Face `imagefolder` layout.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{DataError, Fingerprint};
 
@@ -25,6 +27,8 @@ pub struct CaptionedImage {
     pub line: usize,
     /// Captions, the one for validation first; never empty.
     pub captions: Vec<String>,
+    /// What is known of it, such as `hair` = `bob`; empty where the listing has none.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// One line of `metadata.jsonl`; other fields are ignored, as data sets carry their own.
@@ -34,13 +38,17 @@ struct Line {
     text: Option<String>,
     #[serde(default)]
     captions: Vec<String>,
+    /// Of any form, as a data set may mean something else by it.
+    #[serde(default)]
+    attributes: Value,
 }
 
 impl ImageFolder {
     /// Reads `metadata.jsonl` of a folder, at most `max_images` of its lines.
     ///
     /// A line is a JSON object with `file_name` (relative to the folder) and `text`, `captions` (a
-    /// list) or both; with both, `text` comes first. Images are not opened.
+    /// list) or both; with both, `text` comes first. An object `attributes` names values, which may be
+    /// texts, numbers or truth values. Images are not opened.
     ///
     /// # Errors
     /// When the file cannot be read, or a line is no such object, has no caption, or names a file
@@ -85,7 +93,7 @@ impl ImageFolder {
 }
 
 fn read_line(dir: &Path, line: &str, number: usize) -> Result<CaptionedImage, String> {
-    let Line { file_name, text, captions } =
+    let Line { file_name, text, captions, attributes } =
         serde_json::from_str(line).map_err(|error| error.to_string())?;
     let inside = Path::new(&file_name)
         .components()
@@ -104,7 +112,25 @@ fn read_line(dir: &Path, line: &str, number: usize) -> Result<CaptionedImage, St
             "{file_name} has no caption; expected \"text\" or a non-empty list \"captions\""
         ));
     }
-    Ok(CaptionedImage { path: dir.join(&file_name), file_name, line: number, captions: all })
+    Ok(CaptionedImage {
+        path: dir.join(&file_name),
+        file_name,
+        line: number,
+        captions: all,
+        attributes: named_values(attributes),
+    })
+}
+
+/// The attributes with a value that is a text, a number or a truth value.
+fn named_values(attributes: Value) -> BTreeMap<String, String> {
+    let Value::Object(attributes) = attributes else { return BTreeMap::new() };
+    let named = |(name, value)| match value {
+        Value::String(value) => Some((name, value)),
+        Value::Bool(value) => Some((name, if value { "yes" } else { "no" }.to_owned())),
+        Value::Number(value) => Some((name, value.to_string())),
+        _ => None,
+    };
+    attributes.into_iter().filter_map(named).collect()
 }
 
 #[cfg(test)]
@@ -127,6 +153,26 @@ mod tests {
         assert_eq!(folder.images[0].captions, ["one", "two"]);
         assert_eq!(folder.images[1].captions, ["three"]);
         assert_eq!(folder.images[1].line, 3);
+    }
+
+    #[test]
+    fn attributes_are_texts_whatever_they_were() {
+        let folder = open(
+            "{\"file_name\":\"a.png\",\"text\":\"x\",\"attributes\":{\"hair\":\"bob\",\"male\":true,\"age\":3,\"box\":[1]}}\n\
+             {\"file_name\":\"b.png\",\"text\":\"y\",\"attributes\":[\"bob\"]}\n",
+        )
+        .expect("valid listing");
+        let named: Vec<_> = folder.images[0].attributes.iter().collect();
+        let expected = [("age", "3"), ("hair", "bob"), ("male", "yes")];
+        assert_eq!(
+            named,
+            expected
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .iter()
+                .map(|(a, b)| (a, b))
+                .collect::<Vec<_>>()
+        );
+        assert!(folder.images[1].attributes.is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Pictures become features (`inception`, by a `protocol`), features become statistics, and two
 //! sets of either are compared. Every number carries a `certificate` that says how it was made.
 
+pub mod attribute_accuracy;
 pub mod certificate;
 pub mod diversity;
 pub mod embedding_score;
@@ -11,6 +12,7 @@ pub mod features;
 pub mod frechet;
 pub mod inception;
 pub mod inception_score;
+pub mod judge;
 pub mod kid;
 pub mod memorisation;
 pub mod network;
@@ -23,3 +25,4 @@ pub mod statistics;
 
 pub use error::EvalError;
 pub use features::Features;
+pub use judge::Judge;

@@ -3,6 +3,7 @@
 
 use crate::activation::Activation;
 use crate::gemm::{self, Compute, Epilogue, MatrixRef, PackedRhs, Patches, Taps};
+use crate::stored::Stored;
 
 /// Sizes of a convolution of pictures `[B, H, W, C]` to `[B, H', W', O]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Geometry {
     }
 
     /// What every position of the result sees of the input.
-    fn patches<'a>(&self, x: &'a [f32]) -> Patches<'a> {
+    fn patches<'a, T: Stored>(&self, x: &'a [T]) -> Patches<'a, T> {
         let (out, seen) = (self.out_size(), self.seen_size());
         let taps = [0, 1].map(|axis| {
             Taps::new(self.kernel[axis], out[axis], |position, tap| {
@@ -99,12 +100,12 @@ impl Geometry {
 }
 
 /// What follows a convolution.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct After<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct After<'a, T = f32> {
     /// Added, one number for each of O.
     pub bias: Option<&'a [f32]>,
     /// Added, `[B, H', W', O]`.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<&'a [T]>,
     /// Applied last.
     pub activation: Option<Activation>,
 }
@@ -118,7 +119,12 @@ pub struct After<'a> {
 ///
 /// # Panics
 /// The lengths do not fit the geometry, or the weight was packed for another.
-pub fn forward(geometry: &Geometry, x: &[f32], weight: &PackedRhs, after: After<'_>) -> Vec<f32> {
+pub fn forward<T: Stored>(
+    geometry: &Geometry,
+    x: &[T],
+    weight: &PackedRhs,
+    after: After<'_, T>,
+) -> Vec<T> {
     let After { bias, residual, activation } = after;
     let epilogue = Epilogue { accumulate: false, bias, activation };
     gemm::patches_product(&geometry.patches(x), weight, &epilogue, residual)
@@ -132,7 +138,7 @@ pub fn grad_input(geometry: &Geometry, compute: Compute, weight: &[f32], grad: &
     let taps: Vec<_> = geometry.taps_of(weight).map(MatrixRef::transposed).collect();
     let weight = PackedRhs::stacked(&taps, compute);
     let seen_by = geometry.seen_by(grad);
-    let seen = gemm::patches_product(&seen_by, &weight, &Epilogue::default(), None);
+    let seen: Vec<f32> = gemm::patches_product(&seen_by, &weight, &Epilogue::default(), None);
     if geometry.upsample == 1 { seen } else { sum_of_repeats(geometry, &seen) }
 }
 

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::fresh::in_pieces;
-use crate::lanes::sigmoid;
+use crate::lanes::silu;
+use crate::stored::Stored;
 use crate::vectorized::vectorized;
 
 /// Sizes of a group normalisation of `[B, P, C]`, P positions.
@@ -52,12 +53,12 @@ const STRETCH: usize = 1 << 15;
 ///
 /// # Panics
 /// The lengths do not fit together.
-pub fn forward(
+pub fn forward<T: Stored>(
     geometry: &Geometry,
-    x: &[f32],
+    x: &[T],
     gain: &[f32],
     bias: &[f32],
-) -> (Vec<f32>, Statistics) {
+) -> (Vec<T>, Statistics) {
     geometry.check(x, gain);
     assert_eq!(bias.len(), gain.len(), "group_norm: lengths differ");
     let statistics = geometry.statistics(x);
@@ -65,8 +66,8 @@ pub fn forward(
     let stretches = geometry.stretches(x);
     let y = in_pieces(stretches.iter().map(|(_, x)| x.len()), |index, y| {
         let (picture, x) = stretches[index];
-        let (slope, offset) = &lines[picture];
-        if geometry.silu { line_silu(slope, offset, x, y) } else { line(slope, offset, x, y) }
+        let (x, (slope, offset)) = (T::widened(x), &lines[picture]);
+        if geometry.silu { line_silu(slope, offset, &x, y) } else { line(slope, offset, &x, y) }
     });
     (y, statistics)
 }
@@ -158,7 +159,7 @@ pub fn backward(
 }
 
 impl Geometry {
-    fn check(&self, x: &[f32], gain: &[f32]) {
+    fn check<T>(&self, x: &[T], gain: &[f32]) {
         let Self { batch, channels, groups, .. } = *self;
         assert!(groups > 0 && channels.is_multiple_of(groups), "group_norm: {groups} groups");
         assert_eq!(gain.len(), channels, "group_norm: gain");
@@ -166,7 +167,7 @@ impl Geometry {
         assert!(x.len().is_multiple_of(unit), "group_norm: {} numbers for {self:?}", x.len());
     }
 
-    fn picture_len(&self, x: &[f32]) -> usize {
+    fn picture_len<T>(&self, x: &[T]) -> usize {
         x.len() / self.batch.max(1)
     }
 
@@ -176,13 +177,13 @@ impl Geometry {
     }
 
     /// Stretches of whole positions of one picture each, with their pictures.
-    fn stretches<'a>(&self, x: &'a [f32]) -> Vec<(usize, &'a [f32])> {
+    fn stretches<'a, T>(&self, x: &'a [T]) -> Vec<(usize, &'a [T])> {
         let (picture, stretch) = (self.picture_len(x).max(1), self.stretch_len());
         let pictures = x.chunks(picture).enumerate();
         pictures.flat_map(|(i, x)| x.chunks(stretch).map(move |x| (i, x))).collect()
     }
 
-    fn statistics(&self, x: &[f32]) -> Statistics {
+    fn statistics<T: Stored>(&self, x: &[T]) -> Statistics {
         let Self { batch, channels, groups, epsilon, .. } = *self;
         // Mean and sum of squared deviations of each channel in each stretch, joined in order by
         // the rule of Chan, Golub and LeVeque (1979), so that a large mean costs no digits.
@@ -192,7 +193,7 @@ impl Geometry {
             .map(|(picture, x)| {
                 let mut moments = [vec![0.0; channels], vec![0.0; channels]];
                 let [mean, deviation] = &mut moments;
-                moments_of(x, mean, deviation);
+                moments_of(&T::widened(x), mean, deviation);
                 (picture, x.len() / channels, moments)
             })
             .collect();
@@ -243,13 +244,6 @@ impl Geometry {
         };
         (0..batch).map(of).collect()
     }
-}
-
-/// x sigmoid(x) and its derivative.
-#[inline(always)]
-fn silu(x: f32) -> (f32, f32) {
-    let s = sigmoid(x);
-    (x * s, s + x * s * (1.0 - s))
 }
 
 vectorized! {

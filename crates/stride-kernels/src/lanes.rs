@@ -88,6 +88,13 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// x sigmoid(x) and its derivative.
+#[inline(always)]
+pub(crate) fn silu(x: f32) -> (f32, f32) {
+    let s = sigmoid(x);
+    (x * s, s + x * s * (1.0 - s))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,5 +23,7 @@ pub mod muon;
 pub mod norm_modulate;
 pub mod peak;
 mod samples;
+pub mod stored;
+pub mod swiglu;
 mod vectorized;
 pub mod workers;

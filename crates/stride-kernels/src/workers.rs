@@ -1,5 +1,6 @@
 //! Workers that each run a share of a batch on one core.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
@@ -60,6 +61,36 @@ impl Workers {
     }
 }
 
+/// Runs `work` on one of the threads that parallel loops use, and keeps the others from falling asleep.
+///
+/// A small network is hundreds of loops of some ten microseconds, as long as it takes to wake a thread.
+/// Begun elsewhere, a loop is handed over, and the thread that began it sleeps until the end. Here the loop begins at
+/// once, and the others look for a share of the next one in the meantime, giving way to other programs. So this
+/// is for work that keeps all threads busy; where each runs a share of its own, [`Workers`] are better.
+pub fn among_threads<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    struct SetAtEnd<'a>(&'a AtomicBool);
+    impl Drop for SetAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let is_done = AtomicBool::new(false);
+    rayon::scope(|scope| {
+        let _guard = SetAtEnd(&is_done);
+        let this_thread = rayon::current_thread_index();
+        let is_done = &is_done;
+        // Each thread gets one of these, and no other thread can take it.
+        scope.spawn_broadcast(move |_, thread| {
+            while Some(thread.index()) != this_thread && !is_done.load(Ordering::Relaxed) {
+                if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                    thread::yield_now();
+                }
+            }
+        });
+        work()
+    })
+}
+
 /// Cuts `0..total` into at most `parts` ranges of nearly equal length, none empty.
 pub fn split_evenly(total: usize, parts: usize) -> Vec<std::ops::Range<usize>> {
     let parts = parts.clamp(1, total.max(1));
@@ -84,6 +115,17 @@ mod tests {
     fn a_worker_sees_one_thread() {
         let workers = Workers::new(2).expect("threads");
         assert_eq!(workers.run(vec![(), ()], |()| rayon::current_num_threads()), [1, 1]);
+    }
+
+    #[test]
+    fn work_among_threads_ends_with_its_loops_and_with_its_panics() {
+        use rayon::prelude::*;
+        let sum = || among_threads(|| (0..100).into_par_iter().sum::<u64>());
+        let nested = || among_threads(|| sum() + sum());
+        assert_eq!([nested(), nested()], [9900, 9900]);
+        let panics = || std::panic::catch_unwind(|| among_threads(|| panic!("on purpose")));
+        assert!(panics().is_err() && panics().is_err());
+        assert_eq!(sum(), 4950);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::TrainError;
+use crate::classifier_trainer::ClassifierTrainConfig;
 use crate::dit_trainer::DitTrainConfig;
 use crate::ema::EmaConfig;
 use crate::optimizer::OptimizerConfig;
@@ -52,6 +53,9 @@ pub struct RunConfig {
     /// Settings of transformer training; there if and only if `kind = "dit"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dit: Option<DitTrainConfig>,
+    /// Settings of classifier training; there if and only if `kind = "classifier"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<ClassifierTrainConfig>,
 }
 
 /// What a run trains.
@@ -62,6 +66,8 @@ pub enum RunKind {
     Vae,
     /// A transformer with its text encoder.
     Dit,
+    /// A classifier of attributes.
+    Classifier,
 }
 
 /// The training images.
@@ -168,18 +174,18 @@ impl RunConfig {
                 && ema.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             check(is_name, "ema.name", "letters, digits and underscores")?;
         }
-        match (self.kind, &self.vae, &self.dit) {
-            (RunKind::Vae, Some(vae), None) => vae.validate(self.data.resolution),
-            (RunKind::Vae, _, _) => {
-                Err("kind = \"vae\" needs a section [vae] and no [dit]".to_owned())
-            }
-            (RunKind::Dit, None, Some(dit)) => {
+        let section =
+            |name| Err(format!("kind = \"{name}\" needs a section [{name}] and no other"));
+        match (self.kind, &self.vae, &self.dit, &self.classifier) {
+            (RunKind::Vae, Some(vae), None, None) => vae.validate(self.data.resolution),
+            (RunKind::Vae, ..) => section("vae"),
+            (RunKind::Dit, None, Some(dit), None) => {
                 let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
                 dit.validate(self.training.compute_dtype, &names)
             }
-            (RunKind::Dit, _, _) => {
-                Err("kind = \"dit\" needs a section [dit] and no [vae]".to_owned())
-            }
+            (RunKind::Dit, ..) => section("dit"),
+            (RunKind::Classifier, None, None, Some(classifier)) => classifier.validate(),
+            (RunKind::Classifier, ..) => section("classifier"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Training of the autoencoder, the text encoder and the diffusion transformer.
+//! Training of the autoencoder, the text encoder and the diffusion transformer, and of classifiers.
 //!
 //! [`run`] reads a configuration and trains. Every kind of training implements [`Trainee`] and is driven by
 //! [`train_loop`], which owns what they share: schedule, optimizer, averages, metrics,
@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicBool;
 
 mod autoencoder_folder;
 mod checkpoint;
+mod classifier_trainer;
 mod config;
+mod disturb;
 mod dit_data;
 mod dit_model;
 mod dit_samples;
@@ -30,6 +32,7 @@ mod vae_loss;
 mod vae_trainer;
 
 pub use checkpoint::{Checkpoint, Resume, TrainerState};
+pub use classifier_trainer::{ClassifierTrainConfig, ClassifierTrainer};
 pub use config::{DataConfig, RunConfig, RunKind};
 pub use dit_model::TextToLatent;
 pub use dit_trainer::{DitTrainConfig, DitTrainer};
@@ -96,6 +99,10 @@ pub fn train(
     match config.kind {
         RunKind::Vae => {
             let (mut trainer, state) = VaeTrainer::new(config)?;
+            train_loop(&mut trainer, state, around)
+        }
+        RunKind::Classifier => {
+            let (mut trainer, state) = ClassifierTrainer::new(config)?;
             train_loop(&mut trainer, state, around)
         }
         RunKind::Dit => {

@@ -1,8 +1,10 @@
 //! Stride: few-step text-to-image generation with shortcut models.
 
+pub mod classifier;
 pub mod clip;
 pub mod context;
 pub mod dit;
+mod floats;
 pub mod image;
 pub mod noise;
 pub mod objective;

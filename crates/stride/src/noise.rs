@@ -72,6 +72,10 @@ pub mod purpose {
     pub const AUTOENCODER_ROW: u64 = 3;
     /// Noise of held-out evaluation during training.
     pub const EVALUATION: u64 = 4;
+    /// Disturbances of a picture in classifier training.
+    pub const CLASSIFIER_ROW: u64 = 5;
+    /// Choice of a picture in classifier training.
+    pub const CLASSIFIER_PICTURE: u64 = 6;
 }
 
 fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {

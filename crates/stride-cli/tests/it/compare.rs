@@ -60,7 +60,9 @@ fn place() -> TempDir {
         let image = RgbImage { width: SIDE, height: SIDE, pixels };
         let bytes = png_bytes(&image, &PngMetadata::default()).expect("writable");
         fs::write(data.join(format!("{k}.png")), bytes).expect("writable");
-        lines += &format!("{{\"file_name\": \"{k}.png\", \"text\": \"a man\"}}\n");
+        lines += &format!(
+            "{{\"file_name\": \"{k}.png\", \"text\": \"a man\", \"attributes\": {{\"gender\": \"man\"}}}}\n"
+        );
     }
     fs::write(data.join("metadata.jsonl"), lines).expect("writable");
     fs::write(place.path().join("flow.toml"), BASE).expect("writable");
@@ -78,7 +80,14 @@ fn sides_of_equal_compute_are_trained_evaluated_and_reported() {
     let place = place();
     let out = place.path().join("out");
     let first = compare(&place, &["--seeds", "1,2"]).expect(0);
-    for part in ["| flow-seed1 |", "| shortcut-seed2 |", "+16.7 %", "sheet-128.png"] {
+    for part in [
+        "| flow-seed1 |",
+        "| shortcut-seed2 |",
+        "+16.7 %",
+        "sheet-128.png",
+        "features of the attribute classifier",
+        "## Attribute accuracy",
+    ] {
         assert!(first.stdout.contains(part), "{part} is not in:\n{}", first.stdout);
     }
     let report = fs::read(out.join("report.json")).expect("written");
@@ -92,6 +101,9 @@ fn sides_of_equal_compute_are_trained_evaluated_and_reported() {
         assert_eq!(results.len(), 7);
         let positive = |value: &Value| value.as_f64().is_some_and(|value| value > 0.0);
         assert!(results.iter().all(|result| positive(&result["frechet_distance"])), "{run}");
+        // All four captions name the gender and nothing else.
+        let named = |result: &Value| result["accuracy"]["tallies"]["gender"]["named"].as_u64();
+        assert!(results.iter().all(|result| named(result) == Some(4)), "{run}");
     }
     let of = |index: usize, steps: usize| &runs[index]["results"][steps]["frechet_distance"];
     assert_ne!(of(0, 0), of(1, 0), "seeds");

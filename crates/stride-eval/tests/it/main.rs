@@ -8,4 +8,5 @@ mod directions;
 mod files;
 mod formula;
 mod inception;
+mod judge;
 mod metrics;

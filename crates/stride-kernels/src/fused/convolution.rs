@@ -9,12 +9,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, bf16};
 
 use super::extension::FusedOps;
 use super::record::{BackwardPass, record};
-use super::storage::{Dense, tensor};
-use super::{is_fused, plain, precision};
+use super::storage::{Dense, Held, tensor};
+use super::{is_fused_picture, plain, precision};
 use crate::activation::Activation;
 use crate::column_sums::column_sums;
 use crate::convolution::{self, After, Geometry};
@@ -40,9 +40,9 @@ impl Default for Around {
 /// `y = act(x * w + bias + residual)` of a layer, with pictures `[B, H, W, C]` and `[B, H', W', O]`.
 ///
 /// See [`convolution`](crate::convolution) for the equation. The residual and the activation come
-/// in the same pass where no gradient is wanted.
+/// in the same pass where no gradient is wanted. The result is of the type of `x`; see [`stored`](super::stored).
 pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Around) -> Tensor<4> {
-    let kernels_serve = is_fused(&x) && layer.groups == 1 && layer.dilation == [1, 1];
+    let kernels_serve = is_fused_picture(&x) && layer.groups == 1 && layer.dilation == [1, 1];
     let Some(padding) = padding(layer).filter(|_| kernels_serve) else {
         return plain::conv2d(layer, x, around);
     };
@@ -114,7 +114,7 @@ pub(super) trait ConvolutionOps: Backend {
 
 impl ConvolutionOps for Flex {
     fn conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: Convolution) -> FlexTensor {
-        convolve(&Dense::new(x), &Dense::new(weight), bias, None, &how)
+        convolve(x, &Dense::new(weight), bias, None, &how)
     }
 
     fn conv2d_onto(
@@ -124,8 +124,7 @@ impl ConvolutionOps for Flex {
         residual: FlexTensor,
         how: Convolution,
     ) -> FlexTensor {
-        let residual = Dense::new(residual);
-        convolve(&Dense::new(x), &Dense::new(weight), bias, Some(residual.values()), &how)
+        convolve(x, &Dense::new(weight), bias, Some(residual), &how)
     }
 }
 
@@ -166,14 +165,29 @@ fn activate<C: CheckpointStrategy>(
 }
 
 fn convolve(
-    x: &Dense,
+    x: FlexTensor,
     weight: &Dense,
     bias: FlexTensor,
-    residual: Option<&[f32]>,
+    residual: Option<FlexTensor>,
+    how: &Convolution,
+) -> FlexTensor {
+    if x.dtype() == DType::BF16 {
+        convolve_stored::<bf16>(&Dense::new(x), weight, bias, residual, how)
+    } else {
+        convolve_stored::<f32>(&Dense::new(x), weight, bias, residual, how)
+    }
+}
+
+fn convolve_stored<T: Held>(
+    x: &Dense<T>,
+    weight: &Dense,
+    bias: FlexTensor,
+    residual: Option<FlexTensor>,
     how: &Convolution,
 ) -> FlexTensor {
     let Convolution { geometry, compute, packed, activation } = how;
-    let bias = Dense::new(bias);
+    let (bias, residual) = (Dense::new(bias), residual.map(Dense::new));
+    let residual = residual.as_ref().map(Dense::values);
     let after = After { bias: Some(bias.values()), residual, activation: *activation };
     let y = match packed {
         Some(weight) => convolution::forward(geometry, x.values(), weight, after),
@@ -190,11 +204,11 @@ fn with_backward(
     [x, weight, bias]: [FlexTensor; 3],
     how: Convolution,
 ) -> (FlexTensor, BackwardPass<3>) {
-    let (x, weight) = (Dense::new(x), Dense::new(weight));
-    let y = convolve(&x, &weight, bias, None, &how);
+    let (x, weight) = (Dense::<f32>::new(x), Dense::new(weight));
+    let y = convolve_stored(&x, &weight, bias, None, &how);
     let Convolution { geometry, compute, .. } = how;
     let backward = move |grad: FlexTensor, wanted: [bool; 3]| {
-        let grad = Dense::new(grad);
+        let grad = Dense::<f32>::new(grad);
         let grad = grad.values();
         let (x, weight) = (&x, &weight);
         let of_x = || convolution::grad_input(&geometry, compute, weight.values(), grad);

@@ -5,18 +5,19 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::GroupNorm;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, bf16};
 
 use super::record::{BackwardPass, record};
 use super::storage::{Dense, tensor};
-use super::{is_fused, plain};
+use super::{is_fused_picture, plain};
 use crate::group_norm::{self, Geometry};
 
 /// A group norm of pictures `[B, H, W, C]`, and SiLU of it with `silu`.
 ///
-/// See [`group_norm`](crate::group_norm) for the equation.
+/// See [`group_norm`](crate::group_norm) for the equation. The result is of the type of `x`; see
+/// [`stored`](super::stored).
 pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, silu: bool) -> Tensor<4> {
-    let (Some(gain), Some(bias), true) = (&layer.gamma, &layer.beta, is_fused(&x)) else {
+    let (Some(gain), Some(bias), true) = (&layer.gamma, &layer.beta, is_fused_picture(&x)) else {
         return plain::group_norm(layer, x, silu);
     };
     let [batch, _, _, channels] = x.dims();
@@ -45,7 +46,12 @@ impl GroupNormOps for Flex {
         bias: FlexTensor,
         geometry: Geometry,
     ) -> FlexTensor {
-        with_backward([x, gain, bias], geometry).0
+        if x.dtype() != DType::BF16 {
+            return with_backward([x, gain, bias], geometry).0;
+        }
+        let (x, gain, bias) = (Dense::<bf16>::new(x), Dense::new(gain), Dense::new(bias));
+        let (y, _) = group_norm::forward(&geometry, x.values(), gain.values(), bias.values());
+        tensor(y, x.dims::<4>())
     }
 }
 
@@ -61,11 +67,11 @@ impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
 }
 
 fn with_backward(inputs: [FlexTensor; 3], geometry: Geometry) -> (FlexTensor, BackwardPass<3>) {
-    let [x, gain, bias] = inputs.map(Dense::new);
+    let [x, gain, bias] = inputs.map(Dense::<f32>::new);
     let dims: [usize; 4] = x.dims();
     let (y, statistics) = group_norm::forward(&geometry, x.values(), gain.values(), bias.values());
     let backward = move |grad: FlexTensor| {
-        let grad = Dense::new(grad);
+        let grad = Dense::<f32>::new(grad);
         let (values, gain, bias) = (x.values(), gain.values(), bias.values());
         let grads = group_norm::backward(&geometry, values, gain, bias, &statistics, grad.values());
         let channels = [geometry.channels];

@@ -9,12 +9,14 @@ use burn::tensor::{DType, Tensor};
 
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
+use crate::isa::Isa;
 use crate::muon::MuonStep;
 use crate::norm_modulate::Norm;
 pub use convolution::{Around, conv2d};
 use extension::{Attention, FusedOps};
 pub use group_norm::group_norm;
 pub use precision::Precision;
+pub use swiglu::swiglu;
 use update::UpdateOps;
 
 mod convolution;
@@ -25,6 +27,7 @@ pub mod plain;
 mod precision;
 mod record;
 mod storage;
+mod swiglu;
 mod update;
 
 /// `y = x weight + bias` of a layer over the last axis of `x`: `[.., K]` to `[.., N]`.
@@ -270,16 +273,37 @@ fn of_rows<const D: usize>(x: Tensor<D>, f: impl FnOnce(Tensor<2>) -> Tensor<2>)
     y.reshape(dims)
 }
 
+/// Pictures as they lie between layers: in bfloat16 where the scope is one of [`Precision::inference`]
+/// in bf16 and the processor multiplies bfloat16, otherwise as they are.
+///
+/// Layers answer in the type that they are asked in, and `cast` leads back to f32. It halves what goes to memory and
+/// back, at the cost of one rounding a layer.
+pub fn stored(pictures: Tensor<4>) -> Tensor<4> {
+    let is_bf16 = precision::is_bf16_inference() && Isa::detect() >= Isa::Avx512Bf16;
+    match is_bf16 && !pictures.is_autodiff() && is_fused(&pictures) {
+        true => pictures.cast(DType::BF16),
+        false => pictures,
+    }
+}
+
+/// Whether the kernels of this crate serve a tensor of pictures.
+fn is_fused_picture(x: &Tensor<4>) -> bool {
+    is_on_cpu(x) && (x.dtype() == DType::F32 || (x.dtype() == DType::BF16 && !x.is_autodiff()))
+}
+
 /// Whether the kernels of this crate serve a tensor.
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
+    is_on_cpu(x) && x.dtype() == DType::F32
+}
+
+fn is_on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
-    let is_flex = match device.as_dispatch() {
+    match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
         #[allow(unreachable_patterns, reason = "other devices come with features")]
         _ => false,
-    };
-    is_flex && x.dtype() == DType::F32
+    }
 }
 
 #[cfg(test)]

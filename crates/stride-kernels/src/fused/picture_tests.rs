@@ -33,6 +33,8 @@ impl Case {
         vec![
             Self::same(2, [5, 7], [3, 4]),
             Self::same(1, [20, 18], [17, 33]),
+            // Tiles of another shape, and sums in several stretches.
+            Self::same(1, [9, 7], [90, 64]),
             Self { kernel: [1, 1], padding: [0; 4], ..Self::same(2, [4, 5], [6, 3]) },
             Self { kernel: [1, 5], padding: [0, 2, 0, 2], ..Self::same(1, [3, 9], [2, 2]) },
             Self { stride: 2, ..Self::same(2, [8, 6], [5, 4]) },
@@ -138,6 +140,69 @@ fn packed_kernels_give_the_same_numbers() {
         let expected = run(&Precision::training(compute));
         assert_eq!([run(&keeping), run(&keeping)], [expected.clone(), expected]);
     }
+}
+
+/// Compares what a layer makes of pictures stored in bfloat16 with what it makes of the same numbers
+/// in f32: they may differ by the rounding of the result.
+fn check_stored(what: &str, x: Tensor<4>, layer: impl Fn(Tensor<4>) -> Tensor<4>) {
+    let stored = x.cast(DType::BF16);
+    let exact = to_f64(layer(stored.clone().cast(DType::F32)).reshape([-1]));
+    let found = layer(stored);
+    assert_eq!(found.dtype(), DType::BF16, "{what}");
+    let found = to_f64(found.reshape([-1]));
+    assert_eq!(found.len(), exact.len(), "{what}");
+    for (found, exact) in found.iter().zip(&exact) {
+        let allowed = exact.abs() / 256.0 + 1e-5;
+        assert!((found - exact).abs() <= allowed, "{what}: {found} is not {exact} rounded");
+    }
+}
+
+#[test]
+fn layers_answer_in_the_type_that_pictures_are_stored_in() {
+    for (case, compute) in
+        Case::all().iter().flat_map(|case| [Compute::F32, Compute::Bf16].map(|c| (case, c)))
+    {
+        let [input, weight, bias] = case.lengths();
+        let values = [numbers(input, 0), numbers(weight, 1), numbers(bias, 2)];
+        let x = inputs(&values, DType::F32, &Device::flex());
+        let layer = case.layer(x[1].clone(), Some(x[2].clone()));
+        let precision = Precision::inference(compute);
+        let run = |x: Tensor<4>| precision.scope(|| conv2d(&layer, x, case.around()));
+        let what = format!("{case:?} {compute:?}");
+        check_stored(&what, case.input(x[0].clone()), run);
+        let [b, h, w, c] = run(case.input(x[0].clone())).dims();
+        let residual = inputs(&[numbers(b * h * w * c, 3)], DType::BF16, &Device::flex());
+        let residual = residual[0].clone().reshape([b, h, w, c]);
+        for activation in [Activation::Relu, Activation::Silu] {
+            check_stored(&format!("{what} {activation:?}"), case.input(x[0].clone()), |x| {
+                let residual = Some(residual.clone().cast(x.dtype()));
+                let around = Around { residual, activation: Some(activation), ..case.around() };
+                precision.scope(|| conv2d(&layer, x, around))
+            });
+        }
+    }
+    for silu in [false, true] {
+        let values = [numbers(40 * 20 * 64, 0), numbers(64, 1), numbers(64, 2)];
+        let x = inputs(&values, DType::F32, &Device::flex());
+        let layer = norm(8, 64, x[1].clone(), x[2].clone());
+        let pictures = x[0].clone().reshape([1, 40, 20, 64]);
+        check_stored("group norm", pictures, |x| group_norm(&layer, x, silu));
+    }
+}
+
+#[test]
+fn pictures_are_stored_in_bf16_for_inference_alone() {
+    let x = Tensor::<4>::ones([1, 2, 2, 2], &Device::flex());
+    let dtype = |precision: Precision, x: &Tensor<4>| precision.scope(|| stored(x.clone()).dtype());
+    let in_bf16 = match Isa::detect() {
+        Isa::Avx512Bf16 => DType::BF16,
+        _ => DType::F32,
+    };
+    assert_eq!(dtype(Precision::inference(Compute::Bf16), &x), in_bf16);
+    assert_eq!(dtype(Precision::inference(Compute::F32), &x), DType::F32);
+    assert_eq!(dtype(Precision::training(Compute::Bf16), &x), DType::F32);
+    let tracked = Tensor::<4>::ones([1, 2, 2, 2], &Device::flex().autodiff());
+    assert_eq!(dtype(Precision::inference(Compute::Bf16), &tracked), DType::F32);
 }
 
 fn norm(groups: usize, channels: usize, gain: Tensor<1>, bias: Tensor<1>) -> GroupNorm {

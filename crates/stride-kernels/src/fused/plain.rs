@@ -56,6 +56,12 @@ pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, with_silu: bool) -> Tensor<4>
     if with_silu { silu(y) } else { y }
 }
 
+/// See [`swiglu`](super::swiglu).
+pub fn swiglu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let width = x.dims()[D - 1] / 2;
+    silu(x.clone().narrow(D - 1, 0, width)) * x.narrow(D - 1, width, width)
+}
+
 /// See [`norm_modulate`](super::norm_modulate); `epsilon` is added to the mean square.
 pub fn norm_modulate(
     x: Tensor<3>,

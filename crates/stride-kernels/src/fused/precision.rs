@@ -72,6 +72,11 @@ pub(super) fn compute() -> Compute {
     CURRENT.with_borrow(|current| current.compute)
 }
 
+/// Whether this thread computes in bf16 and keeps packed weights.
+pub(super) fn is_bf16_inference() -> bool {
+    CURRENT.with_borrow(|current| current.compute == Compute::Bf16 && current.packed.is_some())
+}
+
 /// The weight of a layer packed for products, where this thread keeps packed weights and the
 /// layer lies on the CPU outside of automatic differentiation.
 pub(super) fn packed(layer: &Linear) -> Option<Arc<PackedRhs>> {

@@ -1,38 +1,56 @@
 //! Slices out of Flex tensors, and Flex tensors out of vectors.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{Shape, TensorData};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Element, FloatDType, Shape, TensorData, bf16};
 
-/// A tensor whose numbers lie in order, without gaps, in f32.
+use crate::stored::Stored;
+
+/// A type of numbers that tensors hold.
+pub(super) trait Held: Stored + Element {
+    /// Its name in the library.
+    const TYPE: FloatDType;
+    /// The numbers of a tensor of this type, those of other tensors in the same memory too.
+    fn of(tensor: &FlexTensor) -> &[Self];
+}
+
+impl Held for f32 {
+    const TYPE: FloatDType = FloatDType::F32;
+    fn of(tensor: &FlexTensor) -> &[Self] {
+        tensor.storage()
+    }
+}
+
+impl Held for bf16 {
+    const TYPE: FloatDType = FloatDType::BF16;
+    fn of(tensor: &FlexTensor) -> &[Self] {
+        tensor.storage()
+    }
+}
+
+/// A tensor whose numbers lie in order, without gaps, in one type.
 #[derive(Clone, Debug)]
-pub(super) struct Dense(FlexTensor);
+pub(super) struct Dense<T = f32>(FlexTensor, PhantomData<T>);
 
-impl Dense {
-    /// Copies only if the tensor is a view with gaps or in another order.
+impl<T: Held> Dense<T> {
+    /// Copies only if the tensor is of another type, a view with gaps or in another order.
     pub(super) fn new(tensor: FlexTensor) -> Self {
-        Self(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() })
+        let tensor = Flex::float_cast(tensor, T::TYPE);
+        let tensor = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() };
+        Self(tensor, PhantomData)
     }
 
-    pub(super) fn values(&self) -> &[f32] {
-        &self.0.storage::<f32>()[self.range()]
-    }
-
-    /// The same to write to; copied first if another tensor shares them.
-    pub(super) fn values_mut(&mut self) -> &mut [f32] {
-        let range = self.range();
-        &mut self.0.storage_mut::<f32>()[range]
+    pub(super) fn values(&self) -> &[T] {
+        &T::of(&self.0)[self.range()]
     }
 
     fn range(&self) -> Range<usize> {
         let start = self.0.layout().start_offset();
         start..start + self.0.layout().num_elements()
-    }
-
-    pub(super) fn into_inner(self) -> FlexTensor {
-        self.0
     }
 
     /// The length of every axis.
@@ -41,7 +59,19 @@ impl Dense {
     }
 }
 
+impl Dense {
+    /// The values to write to; copied first if another tensor shares them.
+    pub(super) fn values_mut(&mut self) -> &mut [f32] {
+        let range = self.range();
+        &mut self.0.storage_mut::<f32>()[range]
+    }
+
+    pub(super) fn into_inner(self) -> FlexTensor {
+        self.0
+    }
+}
+
 /// A tensor of these numbers.
-pub(super) fn tensor(values: Vec<f32>, dims: impl Into<Shape>) -> FlexTensor {
+pub(super) fn tensor<T: Element>(values: Vec<T>, dims: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, dims))
 }

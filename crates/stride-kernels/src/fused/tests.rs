@@ -207,6 +207,16 @@ fn gated_residual_agrees() {
 }
 
 #[test]
+fn gated_activations_agree() {
+    // The last one is cut into several chunks.
+    for [rows, width] in [[3, 5], [1, 16], [40, 600]] {
+        check(&format!("swiglu of {rows} x {width}"), &[rows * 2 * width], &|x| {
+            swiglu(x[0].clone().reshape([rows, 2 * width])).reshape([-1])
+        });
+    }
+}
+
+#[test]
 fn self_attention_agrees() {
     for [b, t, heads, head_dim] in [[2, 5, 3, 4], [1, 150, 2, 20]] {
         let d = heads * head_dim;

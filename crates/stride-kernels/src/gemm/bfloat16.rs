@@ -1,12 +1,12 @@
 //! Rounding to bfloat16 where the processor does not do it.
 
 /// Rounds to the nearest bfloat16, ties to even; the result is the same number as f32.
+#[inline(always)]
 pub fn round_to_bf16(x: f32) -> f32 {
-    if x.is_nan() {
-        return x;
-    }
     let bits = x.to_bits();
-    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+    // Carries could turn a NaN into a number; the highest bit of its fraction alone keeps it one.
+    let rounded = if x.is_nan() { bits | 0x40_0000 } else { bits + 0x7fff + (bits >> 16 & 1) };
+    f32::from_bits(rounded & 0xffff_0000)
 }
 
 #[cfg(test)]

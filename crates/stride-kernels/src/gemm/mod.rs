@@ -27,6 +27,7 @@ pub use patches::{Patches, Taps};
 
 use self::share::Target;
 use crate::isa::Isa;
+use crate::stored::Stored;
 
 /// What the inputs of a product are rounded to; sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -105,7 +106,7 @@ pub fn product(a: MatrixRef, rhs: Rhs, compute: Compute, epilogue: &Epilogue) ->
 }
 
 /// A vector of numbers that a product writes; zeroing it first would cost a pass of its own.
-fn written(count: usize, product: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+fn written<T>(count: usize, product: impl FnOnce(&mut [MaybeUninit<T>])) -> Vec<T> {
     let mut c = Vec::with_capacity(count);
     if count > 0 {
         product(&mut c.spare_capacity_mut()[..count]);
@@ -116,20 +117,25 @@ fn written(count: usize, product: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f
 }
 
 /// The product of the neighbourhoods of positions with one matrix `[C, N]` a tap, a convolution,
-/// plus a residual `[P, N]`; bias and activation follow.
+/// plus a residual `[P, N]`; bias and activation follow. The result is rounded to the type in which
+/// the patches are stored.
 ///
 /// # Panics
 /// The matrix was packed of other parts than the taps and channels of the patches; the bias has not
 /// one value a column; the residual has another length; or the epilogue accumulates.
-pub fn patches_product(
-    patches: &Patches,
+pub fn patches_product<T: Stored>(
+    patches: &Patches<T>,
     rhs: &PackedRhs,
     epilogue: &Epilogue,
-    residual: Option<&[f32]>,
-) -> Vec<f32> {
+    residual: Option<&[T]>,
+) -> Vec<T> {
     let (taps, channels) = (patches.taps(), patches.channels());
     let (positions, cols) = (patches.positions(), rhs.cols());
-    assert_eq!((rhs.parts(), rhs.rows()), (taps, taps * channels), "B does not fit the patches");
+    assert_eq!(
+        (rhs.taps(), rhs.rows()),
+        (Some(taps), taps * channels),
+        "B does not fit the patches"
+    );
     assert!(!epilogue.accumulate, "there is nothing yet to accumulate on");
     if let Some(bias) = epilogue.bias {
         assert_eq!(bias.len(), cols, "{} biases for {cols} columns", bias.len());
@@ -138,7 +144,7 @@ pub fn patches_product(
     assert!(residual.is_none_or(|residual| residual.len() == count), "length of the residual");
     written(count, |room| {
         // SAFETY: all of it was checked above; taps see nothing outside of their pictures.
-        unsafe { rhs.multiply_patches(patches, epilogue, residual, Target::new(room, cols)) };
+        unsafe { rhs.multiply_patches(patches, epilogue, residual, room) };
     })
 }
 
@@ -224,7 +230,7 @@ fn matmul_with(
                 "B was packed for {:?}, but the product is to be in {compute:?}",
                 b.compute()
             );
-            assert_eq!(b.parts(), 1, "B was packed for patches");
+            assert_eq!(b.taps(), None, "B was packed for patches");
         }
     }
     if let Some(bias) = epilogue.bias {

@@ -1,10 +1,13 @@
 //! Right factors packed once for many products.
 
+use std::mem::MaybeUninit;
+
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
-use super::share::Target;
+use super::share::{Target, for_each_chunk};
 use super::{Compute, Epilogue, MatrixRef, Patches, portable};
 use crate::isa::Isa;
+use crate::stored::Stored;
 
 /// Positions whose neighbourhoods are written down at a time where there is no packing.
 pub(super) const UNFOLDED_POSITIONS: usize = 1024;
@@ -14,11 +17,20 @@ pub(super) const UNFOLDED_POSITIONS: usize = 1024;
 /// It holds a copy: K N numbers of 4 bytes, or of 2 where the processor multiplies bfloat16 pairs.
 #[derive(Clone, Debug)]
 pub struct PackedRhs {
-    parts: usize,
+    taps: Option<usize>,
     rows: usize,
     cols: usize,
     compute: Compute,
     storage: Storage,
+}
+
+/// What is packed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Factor<'a> {
+    /// For products with matrices.
+    Matrix(MatrixRef<'a>),
+    /// For products with patches, a matrix a tap.
+    Taps(&'a [MatrixRef<'a>]),
 }
 
 #[derive(Clone, Debug)]
@@ -30,25 +42,30 @@ enum Storage {
 }
 
 impl PackedRhs {
-    /// Packs a matrix [K, N].
+    /// Packs a matrix [K, N] for products with matrices.
     ///
     /// # Panics
     /// The matrix has elements outside its data.
     pub fn new(b: MatrixRef, compute: Compute) -> Self {
-        Self::stacked(&[b], compute)
+        Self::with_isa(Isa::detect(), Factor::Matrix(b), compute)
     }
 
-    /// Packs matrices of equal shape on top of each other: one for each tap of [`Patches`](super::Patches).
+    /// Packs matrices of equal shape on top of each other, one for each tap of
+    /// [`Patches`](super::Patches), for products with these.
     ///
     /// # Panics
     /// The shapes differ, or a matrix has elements outside its data.
     pub fn stacked(parts: &[MatrixRef], compute: Compute) -> Self {
-        Self::with_isa(Isa::detect(), parts, compute)
+        Self::with_isa(Isa::detect(), Factor::Taps(parts), compute)
     }
 
-    /// [`PackedRhs::stacked`] for products with the given instructions.
-    pub(super) fn with_isa(isa: Isa, parts: &[MatrixRef], compute: Compute) -> Self {
+    /// Packs for products with the given instructions.
+    pub(super) fn with_isa(isa: Isa, factor: Factor, compute: Compute) -> Self {
         assert!(isa <= Isa::of_processor(), "the processor has no {isa:?}");
+        let parts = match &factor {
+            Factor::Matrix(matrix) => std::slice::from_ref(matrix),
+            Factor::Taps(taps) => taps,
+        };
         let (depth, cols) = parts.first().map_or((0, 0), |part| (part.rows, part.cols));
         for part in parts {
             part.check("B");
@@ -59,13 +76,22 @@ impl PackedRhs {
             Isa::Avx512 | Isa::Avx512Bf16 => {
                 let format = avx512::Format::of(compute, isa);
                 // SAFETY: both were checked above.
-                Storage::Panels(unsafe { avx512::Panels::new(parts, format) })
+                Storage::Panels(unsafe {
+                    match factor {
+                        Factor::Matrix(matrix) => avx512::Panels::new(matrix, format),
+                        Factor::Taps(taps) => avx512::Panels::stacked(taps, format),
+                    }
+                })
             }
             _ => Storage::Rows(
                 parts.iter().flat_map(|part| portable::rows(*part, compute)).collect(),
             ),
         };
-        Self { parts: parts.len(), rows: parts.len() * depth, cols, compute, storage }
+        let taps = match factor {
+            Factor::Matrix(_) => None,
+            Factor::Taps(taps) => Some(taps.len()),
+        };
+        Self { taps, rows: parts.len() * depth, cols, compute, storage }
     }
 
     /// The number of rows, the K of a product.
@@ -73,9 +99,9 @@ impl PackedRhs {
         self.rows
     }
 
-    /// The number of matrices on top of each other.
-    pub(super) fn parts(&self) -> usize {
-        self.parts
+    /// The number of taps that it was packed for; none where it is for matrices.
+    pub(super) fn taps(&self) -> Option<usize> {
+        self.taps
     }
 
     /// The number of columns, the N of a product.
@@ -109,41 +135,47 @@ impl PackedRhs {
         }
     }
 
-    /// The product of neighbourhoods with it.
+    /// The product of neighbourhoods with it, without gaps.
     ///
     /// # Safety
-    /// The shapes fit, and the target and the bias have room for the result.
-    pub(super) unsafe fn multiply_patches(
+    /// The shapes fit, C and the residual are as long as the result, and there is a bias for each
+    /// of its columns.
+    pub(super) unsafe fn multiply_patches<T: Stored>(
         &self,
-        patches: &Patches,
+        patches: &Patches<T>,
         epilogue: &Epilogue,
-        residual: Option<&[f32]>,
-        target: Target,
+        residual: Option<&[T]>,
+        c: &mut [MaybeUninit<T>],
     ) {
         match &self.storage {
             #[cfg(target_arch = "x86_64")]
             Storage::Panels(panels) => {
                 // SAFETY: the processor was checked before packing, the rest by the caller.
-                unsafe { avx512::multiply_patches(patches, panels, epilogue, residual, target) };
+                unsafe { avx512::multiply_patches(patches, panels, epilogue, residual, c) };
             }
             Storage::Rows(data) => {
                 let b = MatrixRef::row_major(data, self.rows, self.cols);
-                let positions = patches.positions();
-                for first in (0..positions).step_by(UNFOLDED_POSITIONS) {
-                    let some = first..(first + UNFOLDED_POSITIONS).min(positions);
+                let rows = |first: usize, c: &mut [MaybeUninit<f32>], residual: Option<&[f32]>| {
+                    let some = first..first + c.len() / self.cols;
                     let unfolded = patches.unfold(some.clone());
                     let a = MatrixRef::row_major(&unfolded, some.len(), self.rows);
-                    let target = target.rows_from(first);
                     if let Some(residual) = residual {
-                        let residual = &residual[first * self.cols..][..some.len() * self.cols];
-                        // SAFETY: the caller has given room for as many numbers, without gaps.
-                        unsafe { target.fill(residual) };
+                        Stored::narrow(residual, c);
                     }
                     let accumulate = residual.is_some();
                     let epilogue = Epilogue { accumulate, ..*epilogue };
+                    let target = Target::new(c, self.cols);
                     // SAFETY: the copies hold all of A and B; the caller has checked the rest.
                     unsafe { portable::multiply(a, b, self.compute, &epilogue, target) };
-                }
+                };
+                // The products share their work among threads.
+                for_each_chunk(c, UNFOLDED_POSITIONS * self.cols, 1, |first, c| {
+                    let residual = residual.map(|residual| &residual[first..first + c.len()]);
+                    // SAFETY: a product writes every number.
+                    unsafe {
+                        T::write(c, residual, |c, residual| rows(first / self.cols, c, residual));
+                    };
+                });
             }
         }
     }

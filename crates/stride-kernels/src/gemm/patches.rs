@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use crate::stored::Stored;
+
 /// The neighbourhoods of all positions of pictures: a matrix of one row a position and, for each tap
 /// of the kernel, one column a channel, which is never written down.
 ///
 /// The pictures are `[B, H, W, C]`; the positions are those of the result, `[B, H', W']`.
 #[derive(Clone, Debug)]
-pub struct Patches<'a> {
-    data: &'a [f32],
+pub struct Patches<'a, T = f32> {
+    data: &'a [T],
     channels: usize,
     batch: usize,
     /// H and W.
@@ -16,7 +18,7 @@ pub struct Patches<'a> {
     down: Taps,
     across: Taps,
     /// Stands for the channels outside of the picture.
-    outside: Vec<f32>,
+    outside: Vec<T>,
 }
 
 /// Which of the rows, or of the columns, of a picture each tap sees from each position.
@@ -48,13 +50,13 @@ impl Taps {
     }
 }
 
-impl<'a> Patches<'a> {
+impl<'a, T: Stored> Patches<'a, T> {
     /// The neighbourhoods in pictures `[batch, size[0], size[1], channels]`.
     ///
     /// # Panics
     /// The data is not as long as its shape says, or a tap sees beyond the picture.
     pub fn new(
-        data: &'a [f32],
+        data: &'a [T],
         batch: usize,
         size: [usize; 2],
         channels: usize,
@@ -65,7 +67,7 @@ impl<'a> Patches<'a> {
         for (taps, size) in [(&down, size[0]), (&across, size[1])] {
             assert!(taps.sources.iter().flatten().all(|&source| source < size), "patches: {size}");
         }
-        Self { data, channels, batch, size, down, across, outside: vec![0.0; channels] }
+        Self { data, channels, batch, size, down, across, outside: vec![T::default(); channels] }
     }
 
     /// The number of positions, the rows of the matrix.
@@ -84,7 +86,7 @@ impl<'a> Patches<'a> {
     }
 
     /// The pictures.
-    pub(super) fn data(&self) -> &[f32] {
+    pub(super) fn data(&self) -> &[T] {
         self.data
     }
 
@@ -93,7 +95,7 @@ impl<'a> Patches<'a> {
         &self,
         tap: usize,
         positions: Range<usize>,
-    ) -> impl Iterator<Item = &[f32]> + '_ {
+    ) -> impl Iterator<Item = &[T]> + '_ {
         self.pixels(tap, positions).map(|pixel| {
             pixel.map_or(&self.outside[..], |pixel| {
                 &self.data[pixel * self.channels..][..self.channels]
@@ -107,24 +109,33 @@ impl<'a> Patches<'a> {
         tap: usize,
         positions: Range<usize>,
     ) -> impl Iterator<Item = Option<usize>> + '_ {
+        self.rows(tap, positions)
+            .flat_map(|(row, columns)| columns.iter().map(move |column| Some(row? + (*column)?)))
+    }
+
+    /// What a tap sees from some positions, one row of a picture after the other: the first pixel of
+    /// that row, counted over all pictures, and the column for each position.
+    pub(super) fn rows(
+        &self,
+        tap: usize,
+        positions: Range<usize>,
+    ) -> impl Iterator<Item = (Option<usize>, &[Option<usize>])> + '_ {
         let taps_across = self.across.count();
         let (tap_down, tap_across) = (tap / taps_across, tap % taps_across);
         let (height, width) = (self.down.positions, self.across.positions);
-        let mut picture = positions.start / (height * width);
-        let mut y = positions.start / width % height;
-        let mut x = positions.start % width;
-        positions.map(move |_| {
-            let place = self.down.source(tap_down, y).zip(self.across.source(tap_across, x));
-            let pixel =
-                place.map(|(row, column)| (picture * self.size[0] + row) * self.size[1] + column);
-            x += 1;
-            if x == width {
-                (x, y) = (0, y + 1);
+        let columns = &self.across.sources[tap_across * width..(tap_across + 1) * width];
+        let mut next = positions.start;
+        std::iter::from_fn(move || {
+            if next >= positions.end {
+                return None;
             }
-            if y == height {
-                (y, picture) = (0, picture + 1);
-            }
-            pixel
+            let (line, x) = (next / width, next % width);
+            let (picture, y) = (line / height, line % height);
+            let end = width.min(x + positions.end - next);
+            next += end - x;
+            let row = self.down.source(tap_down, y);
+            let first = row.map(|row| (picture * self.size[0] + row) * self.size[1]);
+            Some((first, &columns[x..end]))
         })
     }
 
@@ -135,7 +146,7 @@ impl<'a> Patches<'a> {
         for tap in 0..self.taps() {
             let places = unfolded.chunks_exact_mut(row.max(1));
             for (place, seen) in places.zip(self.seen(tap, positions.clone())) {
-                place[tap * channels..(tap + 1) * channels].copy_from_slice(seen);
+                place[tap * channels..(tap + 1) * channels].copy_from_slice(&T::widened(seen));
             }
         }
         unfolded

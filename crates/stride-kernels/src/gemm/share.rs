@@ -28,20 +28,6 @@ impl<'a> Target<'a> {
         Self { first: data.as_mut_ptr().cast(), row_stride, data: PhantomData }
     }
 
-    /// The target from a row on.
-    pub(super) fn rows_from(self, row: usize) -> Self {
-        Self { first: self.at(row, 0), ..self }
-    }
-
-    /// Writes numbers from the first element on.
-    ///
-    /// # Safety
-    /// There is room for them, and nothing else uses it.
-    pub(super) unsafe fn fill(&self, numbers: &[f32]) {
-        // SAFETY: what is asked of the caller; numbers of a target lie in no other slice.
-        unsafe { self.first.copy_from_nonoverlapping(numbers.as_ptr(), numbers.len()) };
-    }
-
     /// Element (i, j).
     pub(super) fn at(&self, row: usize, col: usize) -> *mut f32 {
         self.first.wrapping_add(row * self.row_stride + col)
@@ -57,6 +43,24 @@ impl<'a> Target<'a> {
 pub(super) fn threads_for(rows: usize, depth: usize, cols: usize) -> usize {
     let multiplications = rows.saturating_mul(cols).saturating_mul(depth);
     if multiplications < FEWEST_FOR_THREADS { 1 } else { rayon::current_num_threads() }
+}
+
+/// Does every chunk of some numbers, given with the place of its first, at the same time if there
+/// are threads for it.
+pub(super) fn for_each_chunk<T: Send>(
+    numbers: &mut [T],
+    length: usize,
+    threads: usize,
+    work: impl Fn(usize, &mut [T]) + Send + Sync,
+) {
+    let length = length.max(1);
+    if threads == 1 {
+        let chunks = numbers.chunks_mut(length).enumerate();
+        chunks.for_each(|(index, chunk)| work(index * length, chunk));
+    } else {
+        let chunks = numbers.par_chunks_mut(length).enumerate().with_max_len(1);
+        chunks.for_each(|(index, chunk)| work(index * length, chunk));
+    }
 }
 
 /// Does every part, at the same time if there are threads for it.

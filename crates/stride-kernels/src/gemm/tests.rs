@@ -2,6 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 
+use super::packed::Factor;
 use super::{
     Compute, Epilogue, MatrixRef, PackedRhs, Rhs, matmul, matmul_with, product, round_to_bf16,
     slice_of_written,
@@ -160,7 +161,7 @@ fn check(
                  {epilogue:?}: error {error:e}"
             );
             largest = largest.max(error);
-            let packed = PackedRhs::with_isa(isa, &[b], compute);
+            let packed = PackedRhs::with_isa(isa, Factor::Matrix(b), compute);
             let packed = multiply(isa, a, Rhs::Packed(&packed), compute, epilogue, &c);
             // The portable product reads a packed matrix row by row, maybe in another order.
             if isa >= Isa::Avx512 {

@@ -2,6 +2,7 @@
 // Comparisons print how close they came; `cargo test` shows it only on failure or with `--nocapture`.
 #![allow(clippy::print_stdout)]
 
+mod classifier;
 mod optimizer;
 mod resume;
 mod toy;

@@ -30,10 +30,7 @@ impl Mlp {
     /// `[B, T, D]` to `[B, T, D]`.
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = if self.gated {
-            let hidden = fused::linear(&self.fc1, x);
-            let width = hidden.dims()[2] / 2;
-            let gate = fused::activate(hidden.clone().narrow(2, 0, width), Activation::Silu);
-            gate * hidden.narrow(2, width, width)
+            fused::swiglu(fused::linear(&self.fc1, x))
         } else {
             fused::linear_activate(&self.fc1, x, Activation::GeluTanh)
         };

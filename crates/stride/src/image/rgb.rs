@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+use crate::floats::floats;
+
 /// An RGB picture with 8 bits a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RgbImage {
@@ -24,21 +26,20 @@ impl RgbImage {
         if channels * plane == 0 {
             return Vec::new();
         }
-        let values: Vec<f32> = pixels.into_data().iter::<f32>().collect();
-        let last = channels - 1;
-        let byte = |value: f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-        values
-            .chunks_exact(channels * plane)
-            .map(|picture| Self {
-                width,
-                height,
-                pixels: (0..plane)
-                    .flat_map(|i| {
-                        [0, 1, 2].map(|channel| byte(picture[last.min(channel) * plane + i]))
-                    })
-                    .collect(),
-            })
-            .collect()
+        let values = floats(pixels);
+        // The conversion cuts off what stands behind the point, and clamps.
+        let byte = |value: f32| ((value + 1.0) * 127.5 + 0.5) as u8;
+        let picture = |picture: &[f32]| {
+            let mut pixels = vec![0; 3 * plane];
+            for channel in 0..3 {
+                let values = &picture[channel.min(channels - 1) * plane..][..plane];
+                for (pixel, &value) in pixels[channel..].iter_mut().step_by(3).zip(values) {
+                    *pixel = byte(value);
+                }
+            }
+            Self { width, height, pixels }
+        };
+        values.chunks_exact(channels * plane).map(picture).collect()
     }
 
     /// Rows of pictures as one, with white gaps of `gap` pixels between them; one row is a strip.

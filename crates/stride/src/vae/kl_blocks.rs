@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor};
-use stride_kernels::fused::{self, Around, conv2d, cross_attention, group_norm};
+use burn::tensor::{Device, FloatDType, Tensor};
+use stride_kernels::fused::{self, Around, conv2d, cross_attention, group_norm, stored};
 
 use super::AutoencoderKlConfig;
 
@@ -39,10 +39,11 @@ impl Encoder {
     }
 
     pub(super) fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let x = conv2d(&self.conv_in, pixels, Around::default());
+        let x = conv2d(&self.conv_in, stored(pixels), Around::default());
         let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x));
         let x = self.mid_block.forward(x);
-        conv2d(&self.conv_out, group_norm(&self.conv_norm_out, x, true), Around::default())
+        let x = group_norm(&self.conv_norm_out, x, true);
+        conv2d(&self.conv_out, x, Around::default()).cast(FloatDType::F32)
     }
 }
 
@@ -74,9 +75,10 @@ impl Decoder {
     }
 
     pub(super) fn forward(&self, z: Tensor<4>) -> Tensor<4> {
-        let x = self.mid_block.forward(conv2d(&self.conv_in, z, Around::default()));
+        let x = self.mid_block.forward(conv2d(&self.conv_in, stored(z), Around::default()));
         let x = self.up_blocks.iter().fold(x, |x, block| block.forward(x));
-        conv2d(&self.conv_out, group_norm(&self.conv_norm_out, x, true), Around::default())
+        let x = group_norm(&self.conv_norm_out, x, true);
+        conv2d(&self.conv_out, x, Around::default()).cast(FloatDType::F32)
     }
 }
 
@@ -240,12 +242,13 @@ impl Attention {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [b, h, w, c] = x.dims();
+        let x = x.cast(FloatDType::F32);
         let tokens = group_norm(&self.group_norm, x.clone(), false).reshape([b, h * w, c]);
         let of_tokens = |layer: &Linear| fused::linear(layer, tokens.clone());
         let (q, k, v) = (of_tokens(&self.to_q), of_tokens(&self.to_k), of_tokens(&self.to_v));
         let attended = cross_attention(q, k, v, None, 1, None); // [B, hw, C]
         let out = self.to_out.iter().fold(attended, |y, layer| fused::linear(layer, y));
-        x + out.reshape([b, h, w, c])
+        stored(x + out.reshape([b, h, w, c]))
     }
 }
 

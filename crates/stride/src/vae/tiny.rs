@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d, Relu};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use stride_kernels::activation::Activation;
-use stride_kernels::fused::{self, Around, conv2d};
+use stride_kernels::fused::{Around, conv2d, stored};
 
 use super::resample::{
     channels_first, channels_last, downsample_mean, pixel_shuffle, pixel_unshuffle,
@@ -180,19 +180,24 @@ impl Stack {
     }
 
     /// Pictures are `[B, H, W, C]`.
-    fn forward(&self, mut x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let mut x = stored(x);
         let mut upsample = 1;
-        for layer in &self.layers {
+        let next = self.layers.iter().skip(1).map(Some).chain([None]);
+        for (layer, next) in self.layers.iter().zip(next) {
             x = match layer {
-                Layer::Conv(conv) => conv2d(conv, x, Around { upsample, ..Around::default() }),
+                Layer::Conv(conv) => {
+                    let activation =
+                        matches!(next, Some(Layer::Relu(_))).then_some(Activation::Relu);
+                    conv2d(conv, x, Around { upsample, activation, residual: None })
+                }
                 Layer::Block(block) => block.forward(x),
-                Layer::Relu(_) => fused::activate(x, Activation::Relu),
-                Layer::Upsample(_) => x,
+                // The convolution before applies the one, the convolution after reads the other.
+                Layer::Relu(_) | Layer::Upsample(_) => x,
             };
-            // The convolution that follows repeats what it reads.
             upsample = if matches!(layer, Layer::Upsample(_)) { 2 } else { 1 };
         }
-        x
+        x.cast(FloatDType::F32)
     }
 }
 

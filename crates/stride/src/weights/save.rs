@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use super::WeightsError;
 use super::names::{Path, transpose};
+use crate::floats::floats;
 
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +65,8 @@ impl ModuleVisitor for Saver<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param.val().into_data();
         let mut shape = param.lazy_shape().to_vec();
-        let mut values: Vec<f32> = data.iter::<f32>().collect();
+        let mut values = floats(param.val());
         if let (true, &[rows, cols]) = (self.path.is_transposed(), shape.as_slice()) {
             values = transpose(&values, rows, cols);
             shape.reverse();

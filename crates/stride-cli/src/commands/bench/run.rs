@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum as _;
 use stride_kernels::peak;
+use stride_kernels::workers::among_threads;
 
 use super::arguments::{Bench, Group};
 use super::report::{Recorder, Report};
@@ -30,13 +31,17 @@ impl Bench {
             if !self.wants(group) {
                 continue;
             }
-            match group {
-                Group::Text => generation::text(&subject, &mut recorder)?,
-                Group::Denoise => generation::denoise(&subject, &mut recorder)?,
-                Group::Decode => generation::decode(&subject, &mut recorder)?,
-                Group::E2e => generation::end_to_end(&subject, &mut recorder)?,
-                Group::Train => training::training(&subject, &mut recorder)?,
-            }
+            let generation = match group {
+                Group::Text => generation::text,
+                Group::Denoise => generation::denoise,
+                Group::Decode => generation::decode,
+                Group::E2e => generation::end_to_end,
+                Group::Train => {
+                    training::training(&subject, &mut recorder)?;
+                    continue;
+                }
+            };
+            among_threads(|| generation(&subject, &mut recorder))?;
         }
 
         let device = self.device.to_possible_value();

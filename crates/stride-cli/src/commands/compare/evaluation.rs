@@ -1,23 +1,22 @@
 //! How far the pictures of a model are from real ones, by step count.
 
 use std::fs;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use stride::image::RgbImage;
 use stride::pipeline::{GenerateError, GenerateRequest, Pipeline};
-use stride_data::{ImageFolder, ImageSet};
-use stride_eval::Features;
+use stride_data::{CaptionedImage, ImageFolder, decode_rgb};
+use stride_eval::attribute_accuracy::AttributeAccuracy;
 use stride_eval::frechet::{EpsilonRule, frechet_distance};
 use stride_eval::statistics::Gaussian;
+use stride_eval::{Features, Judge};
 use stride_kernels::workers::{Workers, split_evenly};
 use stride_train::RunConfig;
 
-use super::features::{self, features};
 use super::plan::Side;
 use super::stop_here;
 use crate::model_folder::Model;
@@ -28,25 +27,37 @@ pub(super) const STEP_COUNTS: [usize; 7] = [1, 2, 4, 8, 16, 32, 128];
 
 /// Real pictures that are read, at most.
 const MAX_REFERENCE: usize = 4096;
-/// Real pictures decoded at once.
-const CHUNK: usize = 128;
+/// Pictures that a core decodes and judges at once.
+const BATCH: usize = 16;
 
-/// Compares samples with real pictures.
+/// Compares samples with real pictures, and with their captions.
 pub(super) struct Evaluator {
-    /// A caption for every sample.
-    captions: Vec<String>,
+    judge: Judge,
+    /// A caption for every sample, and what is true of it.
+    captions: Vec<CaptionedImage>,
     reference: Gaussian,
-    floor: f64,
+    real: RealPictures,
     workers: Workers,
 }
 
+/// What real pictures come to.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RealPictures {
+    /// Frechet distance of as many as there are samples, or fewer, from others.
+    pub(super) frechet_distance: f64,
+    /// Attribute accuracy of the same.
+    pub(super) accuracy: AttributeAccuracy,
+}
+
 /// What was measured with one step count.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct StepResult {
     /// Steps.
     pub(super) steps: usize,
     /// Frechet distance from the real pictures.
     pub(super) frechet_distance: f64,
+    /// How often the pictures show what their captions name; of nothing where the data names no attributes.
+    pub(super) accuracy: AttributeAccuracy,
     /// Seconds per picture with all cores at work, decoding included.
     pub(super) seconds_per_image: f64,
 }
@@ -60,15 +71,20 @@ struct Evaluation {
     results: Vec<StepResult>,
 }
 
+/// What the judge sees in pictures, and what it misses.
+struct Judged {
+    features: Features,
+    accuracy: AttributeAccuracy,
+}
+
 impl Evaluator {
     /// Reads captions and real pictures, spread evenly over the data set.
-    pub(super) fn new(config: &RunConfig, samples: usize) -> Result<Self> {
+    pub(super) fn new(config: &RunConfig, judge: Judge, samples: usize) -> Result<Self> {
         let folder = ImageFolder::open(&config.data.dir, config.data.max_images)?;
-        let captions = spread(&folder, samples).images.into_iter();
+        let captions = spread(&folder, samples).images;
         // Every second picture is the reference; the others tell how near real ones come.
-        let num_real = folder.images.len().min(MAX_REFERENCE);
-        let real = of_pictures(&spread(&folder, num_real), config.data.resolution)?;
-        let every_second = |first| real.iter().skip(first).step_by(2).copied();
+        let real = spread(&folder, folder.images.len().min(MAX_REFERENCE)).images;
+        let every_second = |first| real.iter().skip(first).step_by(2).cloned();
         let (reference, others): (Vec<_>, Vec<_>) =
             (every_second(0).collect(), every_second(1).take(samples).collect());
         if others.len() < 2 {
@@ -78,32 +94,42 @@ impl Evaluator {
                 real.len()
             );
         }
-        let reference = gaussian(&reference)?;
-        Ok(Self {
-            captions: captions.map(|mut image| image.captions.swap_remove(0)).collect(),
-            floor: distance(&reference, &others)?,
-            reference,
-            workers: Workers::per_core()?,
-        })
+        let workers = Workers::per_core()?;
+        let resolution = config.data.resolution;
+        let decode = |image: &CaptionedImage| {
+            let pixels = decode_rgb(image, resolution)?;
+            Ok(RgbImage { width: resolution, height: resolution, pixels })
+        };
+        let reference = judge_all(&judge, &workers, &reference, &|_, image| decode(image))?;
+        let others = judge_all(&judge, &workers, &others, &|_, image| decode(image))?;
+        let reference = Gaussian::of(&reference.features)?;
+        let frechet_distance = distance(&reference, &others.features)?;
+        let real = RealPictures { frechet_distance, accuracy: others.accuracy };
+        Ok(Self { judge, captions, reference, real, workers })
     }
 
-    /// The distance of real pictures from others, as many as there are samples or fewer.
-    pub(super) fn floor(&self) -> f64 {
-        self.floor
+    /// What real pictures come to.
+    pub(super) fn real(&self) -> &RealPictures {
+        &self.real
+    }
+
+    /// What the features are called.
+    pub(super) fn features(&self) -> &str {
+        self.judge.name()
     }
 
     /// Draws and compares the samples of every step count that is not in the run folder yet.
     ///
     /// Sample i has seed i and its own caption, without guidance, for every model and step count.
     pub(super) fn evaluate(
-        &mut self,
+        &self,
         side: &Side,
         model: &Model,
         stop: &AtomicBool,
     ) -> Result<Vec<StepResult>> {
         let path = side.config.run_dir.join("evaluation.json");
         let empty = Evaluation {
-            features: features::NAME.to_owned(),
+            features: self.features().to_owned(),
             samples: self.captions.len(),
             model_hash: model.hash.clone(),
             results: Vec::new(),
@@ -121,15 +147,21 @@ impl Evaluator {
                 continue;
             }
             let start = Instant::now();
-            let drawn = self.draw(&model.pipeline, steps, stop)?;
+            let draw = |index: usize, image: &CaptionedImage| {
+                draw(&model.pipeline, &image.captions[0], index as u64, steps, stop)
+            };
+            let drawn = judge_all(&self.judge, &self.workers, &self.captions, &draw);
+            stop_here(stop)?;
+            let drawn = drawn?;
             let result = StepResult {
                 steps,
-                frechet_distance: distance(&self.reference, &drawn)?,
-                seconds_per_image: start.elapsed().as_secs_f64() / drawn.len() as f64,
+                frechet_distance: distance(&self.reference, &drawn.features)?,
+                accuracy: drawn.accuracy,
+                seconds_per_image: start.elapsed().as_secs_f64() / self.captions.len() as f64,
             };
             let StepResult { frechet_distance, seconds_per_image, .. } = result;
             tracing::info!(
-                "{}, {steps} steps: distance {frechet_distance:.4}, {seconds_per_image:.3} s a picture",
+                "{}, {steps} steps: distance {frechet_distance:.3}, {seconds_per_image:.3} s a picture",
                 side.name
             );
             evaluation.results.push(result);
@@ -137,47 +169,63 @@ impl Evaluator {
         }
         Ok(evaluation.results)
     }
+}
 
-    /// The features of all samples.
-    fn draw(
-        &self,
-        pipeline: &Pipeline,
-        num_steps: usize,
-        stop: &AtomicBool,
-    ) -> Result<Vec<[f64; features::SIZE]>> {
-        let shares = split_evenly(self.captions.len(), self.workers.count());
-        let of_share = |range: std::ops::Range<usize>| {
-            let mut found = Vec::with_capacity(range.len());
-            for index in range {
-                let request = GenerateRequest {
-                    prompt: self.captions[index].clone(),
-                    negative_prompt: None,
-                    num_steps,
-                    cfg_scale: 1.0,
-                    seed: index as u64,
-                    count: 1,
-                };
-                let images = generate(pipeline, &request, stop)?;
-                found.extend(images.iter().map(features));
+/// Makes a picture for every image of a listing, a share on each core, and judges it.
+fn judge_all(
+    judge: &Judge,
+    workers: &Workers,
+    images: &[CaptionedImage],
+    picture: &(dyn Fn(usize, &CaptionedImage) -> Result<RgbImage> + Sync),
+) -> Result<Judged> {
+    let of_share = |range: Range<usize>| {
+        let features = Features::empty(judge.config().feature_size);
+        let mut judged = Judged { features, accuracy: AttributeAccuracy::default() };
+        for first in range.clone().step_by(BATCH) {
+            let batch = first..(first + BATCH).min(range.end);
+            let pictures = batch.clone().map(|index| picture(index, &images[index]));
+            let verdicts = judge.look(&pictures.collect::<Result<Vec<_>>>()?)?;
+            judged.features.extend(&verdicts.features)?;
+            for (image, choices) in images[batch].iter().zip(&verdicts.choices) {
+                let attributes = &judge.config().attributes;
+                judged.accuracy.add(&image.captions[0], &image.attributes, attributes, choices);
             }
-            Ok::<_, GenerateError>(found)
-        };
-        let mut all = Vec::with_capacity(self.captions.len());
-        for found in self.workers.run(shares, of_share) {
-            stop_here(stop)?;
-            all.extend(found?);
         }
-        Ok(all)
+        anyhow::Ok(judged)
+    };
+    let shares = split_evenly(images.len(), workers.count());
+    let features = Features::empty(judge.config().feature_size);
+    let mut all = Judged { features, accuracy: AttributeAccuracy::default() };
+    for share in workers.run(shares, of_share) {
+        let share = share?;
+        all.features.extend(&share.features)?;
+        all.accuracy.merge(&share.accuracy);
     }
+    Ok(all)
 }
 
-fn gaussian(features: &[[f64; features::SIZE]]) -> Result<Gaussian> {
-    let values = features.iter().flatten().map(|&value| value as f32).collect();
-    Ok(Gaussian::of(&Features::new(features::NAME, features::SIZE, values)?)?)
+fn distance(reference: &Gaussian, features: &Features) -> Result<f64> {
+    Ok(frechet_distance(reference, &Gaussian::of(features)?, EpsilonRule::None)?)
 }
 
-fn distance(reference: &Gaussian, features: &[[f64; features::SIZE]]) -> Result<f64> {
-    Ok(frechet_distance(reference, &gaussian(features)?, EpsilonRule::None)?)
+/// The picture of a caption, without guidance.
+fn draw(
+    pipeline: &Pipeline,
+    caption: &str,
+    seed: u64,
+    num_steps: usize,
+    stop: &AtomicBool,
+) -> Result<RgbImage> {
+    let request = GenerateRequest {
+        prompt: caption.to_owned(),
+        negative_prompt: None,
+        num_steps,
+        cfg_scale: 1.0,
+        seed,
+        count: 1,
+    };
+    let mut images = generate(pipeline, &request, stop)?;
+    Ok(images.swap_remove(0))
 }
 
 /// The pictures of a request, unless the user stops.
@@ -198,20 +246,4 @@ fn spread(folder: &ImageFolder, count: usize) -> ImageFolder {
     let total = folder.images.len();
     let images = (0..count).map(|i| folder.images[i * total / count].clone()).collect();
     ImageFolder { images }
-}
-
-/// The features of all pictures of a folder.
-fn of_pictures(folder: &ImageFolder, resolution: usize) -> Result<Vec<[f64; features::SIZE]>> {
-    let mut found = Vec::with_capacity(folder.images.len());
-    for chunk in folder.images.chunks(CHUNK) {
-        let set = ImageSet::load(&ImageFolder { images: chunk.to_vec() }, resolution)?;
-        for index in 0..set.len() {
-            let mut pixels = vec![0.0; 3 * resolution * resolution];
-            set.crop(index, 0, 0, resolution, &mut pixels);
-            let shape = [1, 3, resolution, resolution];
-            let pixels = Tensor::from_data(TensorData::new(pixels, shape), &Device::flex());
-            found.extend(RgbImage::from_tensor(pixels).iter().map(features));
-        }
-    }
-    Ok(found)
 }

@@ -1,7 +1,6 @@
 //! `stride compare`: objectives side by side on the same data, network, seeds and compute.
 
 mod evaluation;
-mod features;
 mod pictures;
 mod plan;
 mod report;
@@ -16,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 
-use crate::{interrupt, model_folder};
+use crate::{interrupt, judge_folder, model_folder};
 use evaluation::Evaluator;
 use pictures::Pictures;
 use plan::Plan;
@@ -41,6 +40,9 @@ pub(crate) struct Compare {
     /// Seeds, comma-separated; every side is trained once with each
     #[arg(long, value_name = "SEEDS", value_delimiter = ',', default_values_t = [1])]
     seeds: Vec<u64>,
+    /// Folder of the classifier that judges the pictures [default: the one inside this program]
+    #[arg(long, value_name = "DIR")]
+    classifier: Option<PathBuf>,
     /// Pictures per step count
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse_samples)]
     samples: usize,
@@ -71,15 +73,16 @@ impl Compare {
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
             tracing::info!("{} is trained; about {} of training left", side.name, hours(left));
         }
-        if self.samples < 2 * features::SIZE {
+        let judge = judge_folder::load(self.classifier.as_deref(), &Device::flex())?;
+        let num_features = judge.config().feature_size;
+        if self.samples < 2 * num_features {
             tracing::warn!(
-                "{} pictures for {} features: distances will be more noise than anything else",
+                "{} pictures for {num_features} features: distances will be more noise than anything else",
                 self.samples,
-                features::SIZE
             );
         }
-        let mut evaluator = Evaluator::new(plan.config(), self.samples)?;
-        let mut report = Report::new(&self, &plan, evaluator.floor());
+        let evaluator = Evaluator::new(plan.config(), judge, self.samples)?;
+        let mut report = Report::new(&self, &plan, &evaluator);
         let mut pictures = Pictures::default();
         let start = Instant::now();
         for (index, side) in plan.sides.iter().enumerate() {

@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::evaluation::{STEP_COUNTS, StepResult};
+use super::Compare;
+use super::evaluation::{Evaluator, RealPictures, STEP_COUNTS, StepResult};
 use super::pictures::{PROMPTS, STRIP_STEPS};
 use super::plan::{Plan, Side};
-use super::{Compare, features};
 use crate::commands::plot::{Curve, draw_panels};
 use crate::output::write_whole;
 
@@ -22,9 +22,8 @@ pub(super) struct Report {
     version: &'static str,
     passes: u64,
     samples: usize,
-    features: &'static str,
-    /// Frechet distance of real pictures from others.
-    real_pictures: f64,
+    features: String,
+    real_pictures: RealPictures,
     /// The objective that costs least per row, to which the others' costs are related.
     cheapest: String,
     runs: Vec<Run>,
@@ -46,15 +45,15 @@ struct Run {
 }
 
 impl Report {
-    pub(super) fn new(arguments: &Compare, plan: &Plan, real_pictures: f64) -> Self {
+    pub(super) fn new(arguments: &Compare, plan: &Plan, evaluator: &Evaluator) -> Self {
         let cheapest =
             plan.sides.iter().min_by(|a, b| a.passes_per_row.total_cmp(&b.passes_per_row));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             passes: arguments.passes,
             samples: arguments.samples,
-            features: features::NAME,
-            real_pictures,
+            features: evaluator.features().to_owned(),
+            real_pictures: evaluator.real().clone(),
             cheapest: cheapest.map_or_else(String::new, |side| side.objective.clone()),
             runs: Vec::new(),
         }
@@ -89,12 +88,46 @@ impl Report {
             .collect();
         let curves: Vec<(&str, &Curve)> =
             curves.iter().map(|(name, curve)| (*name, curve)).collect();
-        let title = "Frechet distance by the logarithm (base 2) of the number of steps";
-        draw_panels(&out.join("curves.svg"), "log2 of steps", &[(title, curves)])?;
+        let shares: Vec<(&str, Curve)> = self
+            .runs
+            .iter()
+            .map(|run| {
+                let point = |result: &StepResult| {
+                    let (share, _) = result.accuracy.total().share()?;
+                    Some(((result.steps as f64).log2(), share))
+                };
+                (run.name.as_str(), run.results.iter().filter_map(point).collect())
+            })
+            .collect();
+        let shares: Vec<(&str, &Curve)> =
+            shares.iter().map(|(name, curve)| (*name, curve)).collect();
+        let mut panels =
+            vec![("Frechet distance by the logarithm (base 2) of the number of steps", curves)];
+        if self.names_attributes() {
+            panels.push(("Attribute accuracy by the same", shares));
+        }
+        draw_panels(&out.join("curves.svg"), "log2 of steps", &panels)?;
         let text = self.markdown();
         write_whole(&out.join("report.md"), text.as_bytes())?;
         write!(std::io::stdout(), "{text}")?;
         Ok(())
+    }
+
+    /// Whether there is an attribute accuracy.
+    fn names_attributes(&self) -> bool {
+        self.real_pictures.accuracy.total().named > 0
+    }
+
+    /// A row a run with a cell for every step count.
+    fn rows(&self, text: &mut String, cell: impl Fn(&StepResult) -> String) {
+        for run in &self.runs {
+            let _ = write!(text, "| {} |", run.name);
+            for steps in STEP_COUNTS {
+                let result = run.results.iter().find(|result| result.steps == steps);
+                let _ = write!(text, " {} |", result.map_or_else(String::new, &cell));
+            }
+            text.push('\n');
+        }
     }
 
     fn markdown(&self) -> String {
@@ -108,24 +141,30 @@ impl Report {
             "Every run spent {} passes of the network: three a trained row, and one a row for what \
              the objective asks its teacher.\n\n\
              ## Frechet distance by number of steps\n\n\
-             On plain features ({}) of {} pictures; no other program uses them, and only the order \
-             within this table means something. Real pictures come to {:.4}.\n\n\
+             On features of the {}, of {} pictures; only numbers of the same features compare. \
+             Real pictures come to {:.3}.\n\n\
              | run | {steps} |\n|---|{}\n",
             self.passes,
             self.features,
             self.samples,
-            self.real_pictures,
+            self.real_pictures.frechet_distance,
             "---|".repeat(STEP_COUNTS.len()),
         );
-        for run in &self.runs {
-            let _ = write!(text, "| {} |", run.name);
-            for steps in STEP_COUNTS {
-                match run.results.iter().find(|result| result.steps == steps) {
-                    Some(result) => _ = write!(text, " {:.4} |", result.frechet_distance),
-                    None => text.push_str(" |"),
-                }
-            }
-            text.push('\n');
+        self.rows(&mut text, |result| format!("{:.3}", result.frechet_distance));
+        if let Some((real, _)) = self.real_pictures.accuracy.total().share() {
+            let _ = write!(
+                text,
+                "\n## Attribute accuracy by number of steps\n\n\
+                 The share of the attributes named by the captions that the classifier sees in the pictures, \
+                 in percent with its standard error. Real pictures come to {:.1}.\n\n\
+                 | run | {steps} |\n|---|{}\n",
+                100.0 * real,
+                "---|".repeat(STEP_COUNTS.len()),
+            );
+            self.rows(&mut text, |result| match result.accuracy.total().share() {
+                Some((share, error)) => format!("{:.1} ± {:.1}", 100.0 * share, 100.0 * error),
+                None => String::new(),
+            });
         }
         let _ = write!(
             text,

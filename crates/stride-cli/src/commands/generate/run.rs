@@ -13,6 +13,7 @@ use serde::Serialize;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{GenerateError, GenerateRequest, GeneratedImage, Pipeline};
 use stride_kernels::gemm::Compute;
+use stride_kernels::workers::among_threads;
 
 use super::arguments::Generate;
 use super::parameters::Parameters;
@@ -127,15 +128,17 @@ impl Generate {
         let total = request.count * request.num_steps;
         tracing::info!("seed {}, {} steps", request.seed, request.num_steps);
         let progress = Progress::new(total);
-        let result = pipeline.generate(request, &mut |event| {
-            if stop.load(Ordering::SeqCst) {
-                return ControlFlow::Break(());
-            }
-            progress.set(event.image * event.num_steps + event.step);
-            if self.strip.is_some() && is_shown(event.step) {
-                strip[event.image].push(event.preview());
-            }
-            ControlFlow::Continue(())
+        let result = among_threads(|| {
+            pipeline.generate(request, &mut |event| {
+                if stop.load(Ordering::SeqCst) {
+                    return ControlFlow::Break(());
+                }
+                progress.set(event.image * event.num_steps + event.step);
+                if self.strip.is_some() && is_shown(event.step) {
+                    strip[event.image].push(event.preview());
+                }
+                ControlFlow::Continue(())
+            })
         });
         progress.finish();
         match result {

@@ -7,12 +7,15 @@ use super::panels::first_lanes;
 use super::tile::Tile;
 use crate::activation::{self, Activation, Form};
 
-/// Applies an activation to a tile of C.
+/// Applies an activation to a tile of C, unless it is one that the tile has applied itself.
 ///
 /// # Safety
 /// The tile may be written, and the processor has AVX-512.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn activate(activation: Activation, tile: &Tile) {
+    if tile.is_relu {
+        return;
+    }
     let Form::Sigmoid(a, b) = activation.form() else {
         for row in 0..tile.rows {
             let first = tile.c.wrapping_add(row * tile.c_row_stride);

@@ -2,61 +2,68 @@
 //!
 //! A pixel is part of as many neighbourhoods as the kernel has taps. Packing would copy it for each,
 //! which costs as much as the product where there are few columns. But its channels lie together, so
-//! a tile can take them from there, after one rounding of the whole picture for bfloat16.
+//! a tile can take them from there, after one rounding of the whole picture for bfloat16 unless it
+//! is stored so.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::super::share::{Target, for_each, threads_for};
+use super::super::share::{Target, for_each_chunk, threads_for};
 use super::super::{Epilogue, Patches};
 use super::panels::{self, Format, Panels, parts_of};
 use super::tile::{Factor, Tile};
-use super::{TILE_COLS, TILE_ROWS, activate, stretches};
+use super::{TILE_ROWS, WIDE_TILE_COLS, WIDE_TILE_ROWS, activate, stretches};
+use crate::activation::Activation;
 use crate::fresh::in_chunks;
+use crate::stored::Stored;
 
 /// Positions of a band: what the tiles read of them stays in the second-level cache.
 const BAND: usize = 192;
 /// Pixels that one task rounds.
 const ROUNDED_PIXELS: usize = 1024;
 
-/// C = act(A B + bias + residual) for the neighbourhoods A, into a target that has room for it.
+/// C = act(A B + bias + residual) for the neighbourhoods A, without gaps.
 ///
 /// # Safety
-/// The processor does what the format of B needs; B fits the patches; the target, the bias and the
-/// residual have room for the result, and their rows are as far apart as B has columns.
-pub(in super::super) unsafe fn multiply_patches(
-    patches: &Patches,
+/// The processor does what the format of B needs; B fits the patches; C and the residual are as long as
+/// the result, and there is a bias for each of its columns.
+pub(in super::super) unsafe fn multiply_patches<T: Stored>(
+    patches: &Patches<T>,
     b: &Panels,
     epilogue: &Epilogue,
-    residual: Option<&[f32]>,
-    target: Target,
+    residual: Option<&[T]>,
+    c: &mut [MaybeUninit<T>],
 ) {
     let format = b.format();
     let pixels = Pixels::new(patches, format);
     let (positions, units) = (patches.positions(), patches.taps() * pixels.units);
     let stretches: Vec<_> = stretches(units).collect();
+    let tile_rows = if b.width() == WIDE_TILE_COLS { WIDE_TILE_ROWS } else { TILE_ROWS };
     let threads = threads_for(positions, units * format.depth(), b.cols());
-    for_each(positions.div_ceil(BAND), threads, |band| {
-        let band = band * BAND..((band + 1) * BAND).min(positions);
+    let band = |first: usize, c: &mut [MaybeUninit<f32>], residual: Option<&[f32]>| {
+        let band = first..first + c.len() / b.cols();
+        let target = Target::new(c, b.cols());
         for stretch in &stretches {
             let pieces = Pieces::new(&pixels, &band, stretch);
-            for panel in 0..b.cols().div_ceil(TILE_COLS) {
-                let cols = panel * TILE_COLS..((panel + 1) * TILE_COLS).min(b.cols());
+            for panel in 0..b.cols().div_ceil(b.width()) {
+                let cols = panel * b.width()..((panel + 1) * b.width()).min(b.cols());
                 let is_last = stretch.end == units;
                 let bias = epilogue.bias.filter(|_| is_last).map(|bias| &bias[cols.clone()]);
-                for row in band.clone().step_by(TILE_ROWS) {
+                for row in (0..band.len()).step_by(tile_rows) {
                     let c = target.at(row, cols.start);
-                    let onto = residual.map(|residual| {
-                        residual[row * target.row_stride() + cols.start..].as_ptr()
-                    });
+                    let onto =
+                        residual.map(|residual| residual[row * b.cols() + cols.start..].as_ptr());
                     let tile = Tile {
-                        a: pieces.of_rows(row - band.start),
+                        a: pieces.of_rows(row),
                         b: b.panel(panel, stretch),
                         c,
-                        c_row_stride: target.row_stride(),
-                        rows: TILE_ROWS.min(band.end - row),
+                        c_row_stride: b.cols(),
+                        rows: tile_rows.min(band.len() - row),
                         cols: cols.len(),
+                        b_width: b.width(),
                         add: if stretch.start == 0 { onto } else { Some(c.cast_const()) },
                         bias,
+                        is_relu: is_last && epilogue.activation == Some(Activation::Relu),
                     };
                     // SAFETY: the pieces and the panel hold this stretch, these elements of C are
                     // this thread's alone, and the processor does what the format needs.
@@ -69,45 +76,55 @@ pub(in super::super) unsafe fn multiply_patches(
                 }
             }
         }
+    };
+    for_each_chunk(c, BAND * b.cols(), threads, |first, c| {
+        let residual = residual.map(|residual| &residual[first..first + c.len()]);
+        // SAFETY: tiles cover the band, and the last stretch writes every number of each.
+        unsafe { T::write(c, residual, |c, residual| band(first / b.cols(), c, residual)) };
     });
 }
 
 /// The pictures of patches as units of 32 bits.
-struct Pixels<'a> {
-    patches: &'a Patches<'a>,
+struct Pixels<'a, T> {
+    patches: &'a Patches<'a, T>,
     /// Units of a pixel.
     units: usize,
-    /// The units of all pixels, as the numbers that have their bits, unless they are the numbers
-    /// themselves.
+    /// The units of all pixels, as the numbers that have their bits, unless they are in memory as
+    /// they are.
     rounded: Option<Vec<f32>>,
     /// A pixel of zeros.
     outside: Vec<u32>,
 }
 
-impl<'a> Pixels<'a> {
-    fn new(patches: &'a Patches<'a>, format: Format) -> Self {
+impl<'a, T: Stored> Pixels<'a, T> {
+    fn new(patches: &'a Patches<'a, T>, format: Format) -> Self {
         let (data, channels) = (patches.data(), patches.channels());
         let units = channels.div_ceil(format.depth());
-        let rounded = (format != Format::F32).then(|| {
+        let are_units = match format {
+            Format::F32 => size_of::<T>() == 4,
+            Format::Rounded => false,
+            Format::Bf16Pair => size_of::<T>() == 2 && channels.is_multiple_of(2),
+        };
+        let rounded = (!are_units).then(|| {
             let count = data.len().checked_div(channels).unwrap_or(0) * units;
             let chunk = ROUNDED_PIXELS * units;
             in_chunks(count, chunk, |index, place| {
                 let first = index * ROUNDED_PIXELS * channels;
                 let numbers = &data[first..data.len().min(first + ROUNDED_PIXELS * channels)];
+                let numbers = T::widened(numbers);
                 // SAFETY: whoever multiplies in the format has its instructions.
-                unsafe { panels::round_rows(format, channels, numbers, place) }
+                unsafe { panels::round_rows(format, channels, &numbers, place) }
             })
         });
         Self { patches, units, rounded, outside: vec![0; units] }
     }
 
-    /// The first unit of a pixel.
-    fn at(&self, pixel: Option<usize>) -> *const u32 {
-        let first: *const u32 = match &self.rounded {
+    /// The first unit of the first pixel.
+    fn first(&self) -> *const u32 {
+        match &self.rounded {
             Some(rounded) => rounded.as_ptr().cast(),
             None => self.patches.data().as_ptr().cast(),
-        };
-        pixel.map_or(self.outside.as_ptr(), |pixel| first.wrapping_add(pixel * self.units))
+        }
     }
 }
 
@@ -119,13 +136,23 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new(pixels: &Pixels<'_>, band: &Range<usize>, stretch: &Range<usize>) -> Self {
-        let (mut lengths, mut starts) = (Vec::new(), Vec::new());
+    fn new<T: Stored>(pixels: &Pixels<'_, T>, band: &Range<usize>, stretch: &Range<usize>) -> Self {
+        let mut lengths = Vec::with_capacity(pixels.patches.taps());
+        let mut starts = Vec::with_capacity(pixels.patches.taps() * band.len());
         for (tap, units) in parts_of(stretch, pixels.units) {
             lengths.push(units.len());
             let skipped = units.start - tap * pixels.units;
-            let seen = pixels.patches.pixels(tap, band.clone());
-            starts.extend(seen.map(|pixel| pixels.at(pixel).wrapping_add(skipped)));
+            let first = pixels.first().wrapping_add(skipped);
+            // Of the zeros, as many are read as of a pixel.
+            let outside = pixels.outside.as_ptr();
+            for (row, columns) in pixels.patches.rows(tap, band.clone()) {
+                let Some(row) = row else {
+                    starts.extend(columns.iter().map(|_| outside));
+                    continue;
+                };
+                let at = |column: usize| first.wrapping_add((row + column) * pixels.units);
+                starts.extend(columns.iter().map(|column| column.map_or(outside, at)));
+            }
         }
         Self { units: lengths, starts, positions: band.len() }
     }

@@ -26,11 +26,15 @@ pub(super) use self::rows::{Rows, padded_channels};
 use self::tile::{Factor, Tile};
 use super::share::{Target, for_each, threads_for};
 use super::{Epilogue, MatrixRef};
+use crate::activation::Activation;
 
 /// Rows of a tile.
 const TILE_ROWS: usize = 8;
 /// Columns of a tile.
 const TILE_COLS: usize = 48;
+/// The same of tiles for columns that fill them better; the sums then have room for fewer rows.
+const WIDE_TILE_COLS: usize = 64;
+const WIDE_TILE_ROWS: usize = 6;
 /// Rows are packed, and cut for threads, in multiples of the lanes of a vector.
 const LANES: usize = 16;
 /// Most units of K in a stretch. A panel of B then takes 147 KB and streams from the second-level
@@ -201,8 +205,10 @@ impl Product<'_> {
                 c_row_stride: self.target.row_stride(),
                 rows: TILE_ROWS.min(band.end - row),
                 cols: cols.len(),
+                b_width: TILE_COLS,
                 add: (self.epilogue.accumulate || !is_first).then_some(c.cast_const()),
                 bias,
+                is_relu: is_last && self.epilogue.activation == Some(Activation::Relu),
             };
             // SAFETY: both panels are packed for this stretch, these elements of C are this
             // thread's alone, and the processor does what the format needs.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::super::share::{for_each, threads_for};
 use super::super::{Compute, MatrixRef};
 use super::buffer::Buffer;
-use super::{LANES, PACK_COST, TILE_COLS, stretches};
+use super::{LANES, PACK_COST, TILE_COLS, WIDE_TILE_COLS, stretches};
 use crate::isa::Isa;
 
 /// What a unit holds.
@@ -80,27 +80,50 @@ impl Room {
 pub(in super::super) struct Panels {
     units: Buffer,
     cols: usize,
+    /// Columns of a panel.
+    width: usize,
     format: Format,
 }
 
 impl Panels {
-    /// Packs matrices of equal shape on top of each other, each from a unit of its own on.
+    /// Packs a matrix for products with matrices.
+    ///
+    /// # Safety
+    /// As for [`Panels::stacked`].
+    pub(in super::super) unsafe fn new(matrix: MatrixRef, format: Format) -> Self {
+        // SAFETY: what is asked of the caller.
+        unsafe { Self::with_width(&[matrix], TILE_COLS, format) }
+    }
+
+    /// Packs matrices of equal shape on top of each other, each from a unit of its own on, for
+    /// products with neighbourhoods.
     ///
     /// # Safety
     /// The elements of the matrices lie in their slices, and the processor does what the format
     /// needs.
-    pub(in super::super) unsafe fn new(parts: &[MatrixRef], format: Format) -> Self {
+    pub(in super::super) unsafe fn stacked(parts: &[MatrixRef], format: Format) -> Self {
+        let cols = parts.first().map_or(0, |part| part.cols);
+        let padded = |width: &usize| cols.next_multiple_of(*width);
+        let widths = [WIDE_TILE_COLS, TILE_COLS];
+        let width = widths.into_iter().min_by_key(padded).unwrap_or(TILE_COLS);
+        // SAFETY: what is asked of the caller.
+        unsafe { Self::with_width(parts, width, format) }
+    }
+
+    /// # Safety
+    /// As for [`Panels::stacked`].
+    unsafe fn with_width(parts: &[MatrixRef], panel_width: usize, format: Format) -> Self {
         let (depth, cols) = parts.first().map_or((0, 0), |part| (part.rows, part.cols));
-        let mut panels = Self { units: Buffer::new(), cols, format };
+        let mut panels = Self { units: Buffer::new(), cols, width: panel_width, format };
         let part_units = depth.div_ceil(format.depth());
         let units = parts.len() * part_units;
-        let width = cols.next_multiple_of(TILE_COLS);
+        let width = cols.next_multiple_of(panel_width);
         let room = Room(panels.units.reserve(units * width));
         let stretches: Vec<_> = stretches(units).collect();
-        let panels_across = width / TILE_COLS;
+        let panels_across = width / panel_width;
         let work = |index: usize| {
             let (stretch, panel) = (&stretches[index / panels_across], index % panels_across);
-            let first = panel * TILE_COLS;
+            let first = panel * panel_width;
             let packed = room.at(stretch.start * width + first * stretch.len());
             for (part, units) in parts_of(stretch, part_units) {
                 let part_depth = format.depths(&units, part_units * part, depth);
@@ -115,14 +138,19 @@ impl Panels {
                 };
                 let source = Source {
                     place,
-                    lanes: TILE_COLS.min(cols - first),
+                    lanes: panel_width.min(cols - first),
                     depth: part_depth.len(),
                     panel_units: stretch.len(),
                 };
-                let packed = packed.wrapping_add((units.start - stretch.start) * TILE_COLS);
+                let packed = packed.wrapping_add((units.start - stretch.start) * panel_width);
                 // SAFETY: there is room for every stretch of every panel, and the caller promises
                 // the rest.
-                unsafe { pack::<TILE_COLS>(format, &source, packed) };
+                unsafe {
+                    match panel_width {
+                        WIDE_TILE_COLS => pack::<WIDE_TILE_COLS>(format, &source, packed),
+                        _ => pack::<TILE_COLS>(format, &source, packed),
+                    }
+                }
             }
         };
         let threads = threads_for(PACK_COST as usize, units, width);
@@ -134,14 +162,19 @@ impl Panels {
         self.cols
     }
 
+    /// The columns of a panel, of which the last may have fewer.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     pub(in super::super) fn format(&self) -> Format {
         self.format
     }
 
     /// A stretch of one panel.
     pub(super) fn panel(&self, index: usize, stretch: &Range<usize>) -> *const u32 {
-        let width = self.cols.next_multiple_of(TILE_COLS);
-        let offset = stretch.start * width + index * TILE_COLS * stretch.len();
+        let width = self.cols.next_multiple_of(self.width);
+        let offset = stretch.start * width + index * self.width * stretch.len();
         self.units.as_ptr().wrapping_add(offset)
     }
 }

@@ -3,25 +3,29 @@
 use std::arch::x86_64::*;
 
 use super::panels::{Format, first_lanes};
-use super::{LANES, TILE_COLS, TILE_ROWS};
+use super::{LANES, TILE_ROWS, WIDE_TILE_COLS};
 
 /// A tile of C and what is added to it.
 pub(super) struct Tile<'a> {
     /// Rows of A.
     pub(super) a: Factor<'a>,
-    /// A panel of 48 columns of B.
+    /// A panel of B.
     pub(super) b: *const u32,
+    /// The columns that lie together in it: at least `cols`, a multiple of 16 up to 64.
+    pub(super) b_width: usize,
     /// The first element.
     pub(super) c: *mut f32,
     pub(super) c_row_stride: usize,
     /// From 1 to 8.
     pub(super) rows: usize,
-    /// From 1 to 48.
+    /// From 1 to 64.
     pub(super) cols: usize,
     /// Added to the sums: numbers in rows as far apart as those of C, often C itself.
     pub(super) add: Option<*const f32>,
     /// Added to each row, one value a column.
     pub(super) bias: Option<&'a [f32]>,
+    /// Whether sums below zero become zero.
+    pub(super) is_relu: bool,
 }
 
 /// Where the rows of A are.
@@ -43,7 +47,8 @@ impl Tile<'_> {
     /// The panels may be read and the tile written; the panels are aligned to 64 bytes for B, hold
     /// what `format` says, and the processor does what it needs.
     pub(super) unsafe fn multiply(&self, format: Format) {
-        debug_assert!((1..=TILE_ROWS).contains(&self.rows) && (1..=TILE_COLS).contains(&self.cols));
+        debug_assert!((1..=TILE_ROWS).contains(&self.rows));
+        debug_assert!((1..=self.b_width.min(WIDE_TILE_COLS)).contains(&self.cols));
         let kernels = match (format, self.a) {
             (Format::F32 | Format::Rounded, Factor::Panel { .. }) => &F32_KERNELS,
             (Format::F32 | Format::Rounded, Factor::InPlace { .. }) => &F32_IN_PLACE_KERNELS,
@@ -77,7 +82,8 @@ macro_rules! kernel {
                         columns[v] = _mm512_load_si512($b.add(v * LANES).cast());
                     }
                     for r in 0..R {
-                        let row = _mm512_set1_epi32($row(r).cast::<i32>().read());
+                        // A pair of bfloat16 in memory need not lie at a multiple of four bytes.
+                        let row = _mm512_set1_epi32($row(r).cast::<i32>().read_unaligned());
                         for v in 0..V {
                             sums[r][v] = $multiply_add(sums[r][v], row, columns[v]);
                         }
@@ -108,21 +114,25 @@ macro_rules! kernel {
                         if tile.bias.is_some() {
                             sum = _mm512_add_ps(sum, bias[v]);
                         }
+                        if tile.is_relu {
+                            // The order of the arguments lets NaN through.
+                            sum = _mm512_max_ps(_mm512_setzero_ps(), sum);
+                        }
                         _mm512_mask_storeu_ps(at, mask(v), sum);
                     }
                 }
             }
         }
 
-        static $table: [[Kernel; 3]; TILE_ROWS] = [
-            [$name::<1, 1>, $name::<1, 2>, $name::<1, 3>],
-            [$name::<2, 1>, $name::<2, 2>, $name::<2, 3>],
-            [$name::<3, 1>, $name::<3, 2>, $name::<3, 3>],
-            [$name::<4, 1>, $name::<4, 2>, $name::<4, 3>],
-            [$name::<5, 1>, $name::<5, 2>, $name::<5, 3>],
-            [$name::<6, 1>, $name::<6, 2>, $name::<6, 3>],
-            [$name::<7, 1>, $name::<7, 2>, $name::<7, 3>],
-            [$name::<8, 1>, $name::<8, 2>, $name::<8, 3>],
+        static $table: [[Kernel; WIDE_TILE_COLS / LANES]; TILE_ROWS] = [
+            [$name::<1, 1>, $name::<1, 2>, $name::<1, 3>, $name::<1, 4>],
+            [$name::<2, 1>, $name::<2, 2>, $name::<2, 3>, $name::<2, 4>],
+            [$name::<3, 1>, $name::<3, 2>, $name::<3, 3>, $name::<3, 4>],
+            [$name::<4, 1>, $name::<4, 2>, $name::<4, 3>, $name::<4, 4>],
+            [$name::<5, 1>, $name::<5, 2>, $name::<5, 3>, $name::<5, 4>],
+            [$name::<6, 1>, $name::<6, 2>, $name::<6, 3>, $name::<6, 4>],
+            [$name::<7, 1>, $name::<7, 2>, $name::<7, 3>, $name::<7, 4>],
+            [$name::<8, 1>, $name::<8, 2>, $name::<8, 3>, $name::<8, 4>],
         ];
     };
 }
@@ -137,7 +147,7 @@ macro_rules! over_panel {
             unsafe {
                 $unit!(|r| a.add(r), b);
                 a = a.add(TILE_ROWS);
-                b = b.add(TILE_COLS);
+                b = b.add($tile.b_width);
             }
         }
     };
@@ -158,7 +168,7 @@ macro_rules! over_pieces {
                 // SAFETY: the pieces and the panel have this many units.
                 unsafe {
                     $unit!(|r: usize| rows[r].add(unit), b);
-                    b = b.add(TILE_COLS);
+                    b = b.add($tile.b_width);
                 }
             }
         }

@@ -1,0 +1,97 @@
+//! Pictures through a classifier of attributes: what they show, and features to compare them by.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use sha2::{Digest as _, Sha256};
+use stride::classifier::{AttributeClassifier, AttributeClassifierConfig};
+use stride::image::RgbImage;
+use stride_kernels::fused::Precision;
+use stride_kernels::gemm::Compute;
+
+use crate::pictures::hex;
+use crate::resize::Resize;
+use crate::{EvalError, Features};
+
+/// Hexadecimal digits of the weights' hash in a judge's name.
+const HASH_DIGITS: usize = 8;
+/// Names of the two files of a classifier's folder.
+pub const FILE_NAMES: [&str; 2] = ["config.json", "model.safetensors"];
+
+/// A trained classifier of attributes.
+#[derive(Debug)]
+pub struct Judge {
+    model: AttributeClassifier,
+    name: String,
+    precision: Precision,
+    device: Device,
+}
+
+/// What a judge sees in some pictures.
+#[derive(Clone, Debug)]
+pub struct Verdicts {
+    /// One vector a picture.
+    pub features: Features,
+    /// For every picture and attribute of the judge, the place of the value.
+    pub choices: Vec<Vec<usize>>,
+}
+
+impl Judge {
+    /// A judge from the contents of the files of [`FILE_NAMES`].
+    ///
+    /// # Errors
+    /// The configuration or the weights are damaged, or do not belong together.
+    pub fn load(config: &[u8], weights: &[u8], device: &Device) -> Result<Self, EvalError> {
+        let problem =
+            |problem: String| EvalError::Format { path: FILE_NAMES[0].to_owned(), problem };
+        let config: AttributeClassifierConfig =
+            serde_json::from_slice(config).map_err(|error| problem(error.to_string()))?;
+        let model = config.init(device).map_err(|error| problem(error.to_string()))?;
+        let model = model.load(FILE_NAMES[1], weights)?;
+        let hash: String = hex(&Sha256::digest(weights)).chars().take(HASH_DIGITS).collect();
+        Ok(Self {
+            model,
+            name: format!("attribute classifier {hash}"),
+            precision: Precision::inference(Compute::F32),
+            device: device.clone(),
+        })
+    }
+
+    /// What its features are called: numbers of different judges say nothing about each other.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The attributes it tells.
+    pub fn config(&self) -> &AttributeClassifierConfig {
+        self.model.config()
+    }
+
+    /// Looks at pictures of any size; those of another size than it was trained on are resized
+    /// (cubic, with antialias).
+    ///
+    /// # Errors
+    /// A feature is not finite.
+    pub fn look(&self, pictures: &[RgbImage]) -> Result<Verdicts, EvalError> {
+        let side = self.config().resolution;
+        let mut pixels = Vec::with_capacity(pictures.len() * 3 * side * side);
+        for picture in pictures {
+            for channel in 0..3 {
+                let plane = picture.pixels.iter().skip(channel).step_by(3);
+                let plane: Vec<f32> = plane.map(|&value| f32::from(value) / 127.5 - 1.0).collect();
+                if (picture.height, picture.width) == (side, side) {
+                    pixels.extend(plane);
+                } else {
+                    let (height, width) = (picture.height, picture.width);
+                    pixels.extend(Resize::BicubicAntialias.apply(&plane, height, width, side));
+                }
+            }
+        }
+        let pixels = TensorData::new(pixels, [pictures.len(), 3, side, side]);
+        let pixels = Tensor::from_data(pixels, &self.device);
+        let answers = self.precision.scope(|| self.model.forward(pixels));
+        let values = answers.features.clone().into_data().iter::<f32>().collect();
+        Ok(Verdicts {
+            features: Features::new(&self.name, self.config().feature_size, values)?,
+            choices: answers.choices(self.config()),
+        })
+    }
+}

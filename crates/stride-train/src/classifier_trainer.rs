@@ -1,0 +1,254 @@
+//! Trains a classifier of attributes on a folder of pictures that names them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use stride::classifier::{Attribute, AttributeClassifier, AttributeClassifierConfig};
+use stride::noise::{below, keyed_rng, purpose};
+use stride::weights::{self, StoredDtype};
+use stride_data::{CaptionedImage, ImageFolder, ImageSet};
+
+use crate::TrainError;
+use crate::config::{RunConfig, check};
+use crate::disturb::disturb;
+use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee};
+
+/// Settings of classifier training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierTrainConfig {
+    /// Pictures in a batch.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
+}
+
+fn default_batch_size() -> usize {
+    32
+}
+
+impl ClassifierTrainConfig {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        check(self.batch_size > 0, "classifier.batch_size", "at least 1")
+    }
+}
+
+/// The classifier's [`Trainee`].
+pub struct ClassifierTrainer {
+    batch_size: usize,
+    seed: u64,
+    model_config: AttributeClassifierConfig,
+    images: ImageSet,
+    /// The place of the value of every attribute of every picture.
+    labels: Vec<Vec<usize>>,
+    /// The last pictures are for evaluation.
+    held_out: usize,
+    device: Device,
+}
+
+/// Pictures that are answered at once per core in an evaluation.
+const EVALUATION_BATCH: usize = 16;
+
+impl ClassifierTrainer {
+    /// Loads the pictures and draws a model for the attributes that they name.
+    ///
+    /// # Errors
+    /// When pictures do not fit, or one of them does not name an attribute that the first one names.
+    pub fn new(run: &RunConfig) -> Result<(Self, TrainState<AttributeClassifier>), TrainError> {
+        let config = run.classifier.clone().ok_or_else(|| TrainError::Config {
+            path: run.run_dir.join("config.toml"),
+            problem: "kind = \"classifier\" needs a section [classifier]".to_owned(),
+        })?;
+        let folder = ImageFolder::open(&run.data.dir, run.data.max_images)?;
+        let (found, held_out) = (folder.images.len(), run.data.held_out);
+        if found <= held_out {
+            return Err(TrainError::TooFew {
+                what: "images beside data.held_out",
+                expected: held_out + 1,
+                found,
+            });
+        }
+        let problem = |problem| TrainError::Config { path: run.data.dir.clone(), problem };
+        let attributes = attributes_of(&folder.images).map_err(problem)?;
+        let labels = folder.images.iter().map(|image| labels_of(image, &attributes));
+        let labels = labels.collect::<Result<_, _>>().map_err(problem)?;
+        let model_config = AttributeClassifierConfig::new(run.data.resolution, attributes);
+        let device = Device::flex();
+        let on = device.clone().autodiff();
+        on.seed(run.seed);
+        let model = model_config.init(&on).map_err(|error| problem(error.to_string()))?;
+        tracing::info!("decoding {found} images");
+        let images = ImageSet::load(&folder, run.data.resolution)?;
+        let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
+        let (batch_size, seed) = (config.batch_size, run.seed);
+        Ok((Self { batch_size, seed, model_config, images, labels, held_out, device }, state))
+    }
+
+    /// Pictures `[n, 3, R, R]`, each disturbed by the draws of its row if there is a key.
+    fn pixels(
+        &self,
+        pictures: &[usize],
+        disturbed: Option<&dyn Fn(usize) -> [u64; 3]>,
+    ) -> TensorData {
+        let size = self.images.resolution();
+        let mut pixels = vec![0.0; pictures.len() * 3 * size * size];
+        for (row, out) in pixels.chunks_exact_mut(3 * size * size).enumerate() {
+            self.images.crop(pictures[row], 0, 0, size, out);
+            if let Some(key) = disturbed {
+                let [purpose, step, index] = key(row);
+                disturb(size, out, &mut keyed_rng(self.seed, purpose, step, index));
+            }
+        }
+        TensorData::new(pixels, [pictures.len(), 3, size, size])
+    }
+
+    /// The share of right answers for every attribute of held-out pictures.
+    fn held_out_accuracy(&self, model: &AttributeClassifier, is_disturbed: bool) -> Vec<f64> {
+        let all = self.images.len();
+        let starts: Vec<usize> = (all - self.held_out..all).step_by(EVALUATION_BATCH).collect();
+        let of_batch = |start: usize| {
+            let pictures: Vec<usize> = (start..(start + EVALUATION_BATCH).min(all)).collect();
+            let key = |row: usize| [purpose::EVALUATION, 0, (start + row) as u64];
+            let pixels = self.pixels(&pictures, is_disturbed.then_some(&key));
+            let answers = model.forward(Tensor::from_data(pixels, &self.device));
+            let mut right = vec![0; self.model_config.attributes.len()];
+            for (choices, &picture) in answers.choices(&self.model_config).iter().zip(&pictures) {
+                for ((right, choice), label) in
+                    right.iter_mut().zip(choices).zip(&self.labels[picture])
+                {
+                    *right += usize::from(choice == label);
+                }
+            }
+            right
+        };
+        let right: Vec<Vec<usize>> = starts.into_par_iter().map(of_batch).collect();
+        let share = |attribute: usize| {
+            right.iter().map(|right| right[attribute]).sum::<usize>() as f64 / self.held_out as f64
+        };
+        (0..self.model_config.attributes.len()).map(share).collect()
+    }
+}
+
+impl Trainee for ClassifierTrainer {
+    type Model = AttributeClassifier;
+
+    fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    fn loss(
+        &self,
+        model: &AttributeClassifier,
+        _state: &TrainState<AttributeClassifier>,
+        at: &StepInfo,
+        rows: Range<usize>,
+    ) -> Result<StepLoss, TrainError> {
+        let key = |row: usize| [purpose::CLASSIFIER_ROW, at.step, row as u64];
+        let pictures: Vec<usize> = rows
+            .clone()
+            .map(|row| {
+                let [_, step, index] = key(row);
+                let mut rng = keyed_rng(self.seed, purpose::CLASSIFIER_PICTURE, step, index);
+                below(&mut rng, self.images.len() - self.held_out)
+            })
+            .collect();
+        let first = rows.start;
+        let pixels = self.pixels(&pictures, Some(&|row| key(first + row)));
+        let device = self.device.clone().autodiff();
+        let logits = model.forward(Tensor::from_data(pixels, &device)).logits;
+        let attributes = &self.model_config.attributes;
+        let mut loss = Tensor::<1>::zeros([1], &device);
+        let mut first_value = 0;
+        for (attribute, Attribute { values, .. }) in attributes.iter().enumerate() {
+            let labels: Vec<i64> =
+                pictures.iter().map(|&picture| self.labels[picture][attribute] as i64).collect();
+            let labels = TensorData::new(labels, [rows.len(), 1]);
+            let labels = Tensor::<2, Int>::from_data(labels, &device);
+            let of_this = logits.clone().narrow(1, first_value, values.len());
+            loss = loss - log_softmax(of_this, 1).gather(1, labels).mean();
+            first_value += values.len();
+        }
+        let loss = loss / attributes.len() as f64;
+        let mean = loss.clone().inner().into_data().iter::<f64>().sum();
+        let parts = vec![LossPart { name: "cross_entropy", mean, rows: rows.len() }];
+        Ok(StepLoss { loss, parts })
+    }
+
+    fn report(
+        &mut self,
+        state: &TrainState<AttributeClassifier>,
+        _at: &StepInfo,
+        _run_dir: &Path,
+    ) -> Result<Vec<(String, f64)>, TrainError> {
+        let model = state.model().valid();
+        let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
+        let disturbed = self.held_out_accuracy(&model, true);
+        let clean = self.held_out_accuracy(&model, false);
+        let mut metrics = vec![
+            ("held_out_accuracy".to_owned(), mean(&clean)),
+            ("held_out_accuracy_disturbed".to_owned(), mean(&disturbed)),
+        ];
+        for (Attribute { name, .. }, share) in self.model_config.attributes.iter().zip(clean) {
+            metrics.push((format!("held_out_accuracy_{name}"), share));
+        }
+        Ok(metrics)
+    }
+
+    /// Writes `model/config.json` and `model/model.safetensors`.
+    fn export(
+        &mut self,
+        state: &TrainState<AttributeClassifier>,
+        run_dir: &Path,
+    ) -> Result<(), TrainError> {
+        let dir = run_dir.join("model");
+        fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
+        let path = dir.join("config.json");
+        let json =
+            serde_json::to_vec_pretty(&self.model_config).map_err(TrainError::weights(&path))?;
+        fs::write(&path, json).map_err(TrainError::io(&path))?;
+        let path = dir.join("model.safetensors");
+        let bytes = weights::save(&state.model().valid(), "", StoredDtype::Bf16, &[])?;
+        fs::write(&path, bytes).map_err(TrainError::io(&path))
+    }
+}
+
+/// The attributes that pictures name, with every value that occurs; those with one value are left out.
+fn attributes_of(images: &[CaptionedImage]) -> Result<Vec<Attribute>, String> {
+    let names: Vec<&String> =
+        images.iter().take(1).flat_map(|image| image.attributes.keys()).collect();
+    let values_of = |name: &str| -> BTreeSet<&String> {
+        images.iter().filter_map(|image| image.attributes.get(name)).collect()
+    };
+    let attributes: Vec<Attribute> = names
+        .into_iter()
+        .map(|name| Attribute {
+            name: name.clone(),
+            values: values_of(name).into_iter().cloned().collect(),
+        })
+        .filter(|attribute| attribute.values.len() > 1)
+        .collect();
+    if attributes.is_empty() {
+        return Err("expected an object \"attributes\" in the lines of metadata.jsonl, with values that differ".to_owned());
+    }
+    Ok(attributes)
+}
+
+fn labels_of(image: &CaptionedImage, attributes: &[Attribute]) -> Result<Vec<usize>, String> {
+    let label = |Attribute { name, values }: &Attribute| {
+        let value = image.attributes.get(name);
+        let place = value.and_then(|value| values.iter().position(|other| other == value));
+        place.ok_or_else(|| {
+            format!(
+                "line {}: {} has no attribute {name}, which others have",
+                image.line, image.file_name
+            )
+        })
+    };
+    attributes.iter().map(label).collect()
+}

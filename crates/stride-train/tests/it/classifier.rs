@@ -1,0 +1,109 @@
+//! A classifier that learns two attributes of small pictures.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use stride::classifier::AttributeClassifierConfig;
+use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride_train::{LogProgress, RunSummary, TrainError, run};
+
+const SIDE: usize = 64;
+const CONFIG: &str = r#"
+kind = "classifier"
+run_dir = "set by the test"
+[data]
+dir = "set by the test"
+resolution = 64
+held_out = 16
+[training.budget]
+max_steps = 80
+[training.schedule]
+warmup_steps = 5
+[optimizer]
+kind = "adamw"
+learning_rate = 3e-3
+[classifier]
+batch_size = 16
+"#;
+
+/// A red or blue bar above or below on gray, with what it is.
+fn write_data(dir: &Path) {
+    fs::create_dir_all(dir).expect("writable");
+    let mut metadata = String::new();
+    for index in 0..64usize {
+        let (is_red, is_above) = (index % 2 == 0, index / 2 % 2 == 0);
+        let first = if is_above { 8 } else { SIDE - 20 } + index / 4 % 4;
+        let color = if is_red { [200, 40, 30] } else { [30, 60, 210] };
+        let pixel =
+            |i: usize| if (first..first + 10).contains(&(i / SIDE)) { color } else { [130; 3] };
+        let pixels = (0..SIDE * SIDE).flat_map(pixel).collect();
+        let picture = RgbImage { width: SIDE, height: SIDE, pixels };
+        let bytes = png_bytes(&picture, &PngMetadata::default()).expect("a picture");
+        fs::write(dir.join(format!("{index}.png")), bytes).expect("writable");
+        let (color, place) =
+            (if is_red { "red" } else { "blue" }, if is_above { "above" } else { "below" });
+        writeln!(
+            metadata,
+            "{{\"file_name\":\"{index}.png\",\"text\":\"{color} {place}\",\
+             \"attributes\":{{\"color\":\"{color}\",\"place\":\"{place}\",\"shape\":\"bar\"}}}}"
+        )
+        .expect("string");
+    }
+    fs::write(dir.join("metadata.jsonl"), metadata).expect("writable");
+}
+
+fn train(dir: &Path) -> Result<RunSummary, TrainError> {
+    let path = dir.join("classifier.toml");
+    fs::write(&path, CONFIG).expect("writable");
+    let overrides = [format!("data.dir={}", dir.join("data").display())];
+    let mut progress = LogProgress::new(Duration::from_secs(60));
+    run(&path, &overrides, None, Some(&dir.join("run")), &mut progress, &AtomicBool::new(false))
+}
+
+#[test]
+fn colour_and_place_are_learned() {
+    let dir = tempfile::tempdir().expect("folder");
+    write_data(&dir.path().join("data"));
+    let summary = train(dir.path()).expect("trains");
+    let value =
+        |name: &str| summary.report.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
+    println!("{:?}", summary.report);
+    for name in ["held_out_accuracy", "held_out_accuracy_disturbed"] {
+        assert!(value(name).is_some_and(|share| share > 0.9), "{:?}", summary.report);
+    }
+    // What has one value alone cannot be told apart.
+    assert!(
+        value("held_out_accuracy_place").is_some() && value("held_out_accuracy_shape").is_none()
+    );
+    let model = dir.path().join("run/model");
+    let config = fs::read(model.join("config.json")).expect("exported");
+    let config: AttributeClassifierConfig = serde_json::from_slice(&config).expect("a config");
+    assert_eq!(config.attributes[0].values, ["blue", "red"]);
+    let weights = fs::read(model.join("model.safetensors")).expect("exported");
+    let device = burn::tensor::Device::flex();
+    config.init(&device).expect("valid").load("model.safetensors", &weights).expect("fits");
+}
+
+#[test]
+fn attributes_that_are_missing_are_named() {
+    let dir = tempfile::tempdir().expect("folder");
+    let data = dir.path().join("data");
+    write_data(&data);
+    let listing = data.join("metadata.jsonl");
+    let text = fs::read_to_string(&listing).expect("there");
+    let change = |from: &str, to: &str| {
+        fs::write(&listing, text.replacen(from, to, 3)).expect("writable");
+        train(dir.path()).expect_err("must fail").to_string()
+    };
+    let error = change(
+        "\"text\":\"blue above\",\"attributes\":{\"color\":\"blue\",",
+        "\"text\":\"x\",\"attributes\":{",
+    );
+    assert!(error.contains("line 2: 1.png has no attribute color"), "{error}");
+    fs::write(&listing, "{\"file_name\":\"0.png\",\"text\":\"x\"}\n".repeat(20)).expect("writable");
+    let error = train(dir.path()).expect_err("must fail").to_string();
+    assert!(error.contains("expected an object \"attributes\""), "{error}");
+}

@@ -1,0 +1,102 @@
+//! The shape of a classifier and what it tells apart.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// One attribute and its values, in the order of the network's outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attribute {
+    /// Its name, such as `hair_color`.
+    pub name: String,
+    /// Its values, such as `black` and `red`; at least two.
+    pub values: Vec<String>,
+}
+
+/// A classifier's `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeClassifierConfig {
+    /// Height and width of the pictures: a multiple of [`Self::downsampling_factor`].
+    pub resolution: usize,
+    /// Channels of the stages; the first halves the picture twice, the others once each. Multiples
+    /// of [`Self::GROUPS`].
+    #[serde(default = "default_widths")]
+    pub widths: Vec<usize>,
+    /// Numbers that stand for a picture in front of the answers.
+    #[serde(default = "default_feature_size")]
+    pub feature_size: usize,
+    /// What is told apart.
+    pub attributes: Vec<Attribute>,
+}
+
+fn default_widths() -> Vec<usize> {
+    vec![32, 48, 64, 96, 128]
+}
+
+fn default_feature_size() -> usize {
+    128
+}
+
+/// A configuration that describes no classifier.
+#[derive(Debug, Error, PartialEq)]
+#[error("classifier config: {field}: expected {expected}, found {found}")]
+pub struct ClassifierConfigError {
+    /// The field.
+    pub field: &'static str,
+    /// What it must be.
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+}
+
+impl AttributeClassifierConfig {
+    /// Groups of the group norms.
+    pub const GROUPS: usize = 8;
+
+    /// A classifier of the usual shape.
+    pub fn new(resolution: usize, attributes: Vec<Attribute>) -> Self {
+        let (widths, feature_size) = (default_widths(), default_feature_size());
+        Self { resolution, widths, feature_size, attributes }
+    }
+
+    /// Side of the square of pixels that one position of the last stage stands for.
+    pub fn downsampling_factor(&self) -> usize {
+        4 << self.widths.len().saturating_sub(1).min(usize::BITS as usize / 2)
+    }
+
+    /// The number of answers of all attributes together.
+    pub fn num_answers(&self) -> usize {
+        self.attributes.iter().map(|attribute| attribute.values.len()).sum()
+    }
+
+    /// Checks that the numbers describe a classifier.
+    ///
+    /// # Errors
+    /// Names the field that does not fit.
+    pub fn validate(&self) -> Result<(), ClassifierConfigError> {
+        let check = |holds: bool, field, expected: &str, found: String| {
+            let expected = expected.to_owned();
+            if holds { Ok(()) } else { Err(ClassifierConfigError { field, expected, found }) }
+        };
+        let widths = || format!("{:?}", self.widths);
+        let is_width = |&width: &usize| width > 0 && width.is_multiple_of(Self::GROUPS);
+        let are_widths = self.widths.iter().all(is_width);
+        check(are_widths, "widths", "multiples of 8", widths())?;
+        check((1..=8).contains(&self.widths.len()), "widths", "1 to 8 stages", widths())?;
+        let factor = self.downsampling_factor();
+        check(
+            self.resolution > 0 && self.resolution.is_multiple_of(factor),
+            "resolution",
+            &format!("a multiple of {factor}"),
+            self.resolution.to_string(),
+        )?;
+        check(self.feature_size > 0, "feature_size", "at least 1", self.feature_size.to_string())?;
+        check(!self.attributes.is_empty(), "attributes", "at least one", "none".to_owned())?;
+        for attribute in &self.attributes {
+            let found = format!("{} with {} values", attribute.name, attribute.values.len());
+            check(attribute.values.len() >= 2, "attributes", "at least two values each", found)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! A network that tells the attributes of a picture, to judge other networks by.
+
+mod config;
+mod model;
+
+pub use config::{Attribute, AttributeClassifierConfig, ClassifierConfigError};
+pub use model::{Answers, AttributeClassifier};
