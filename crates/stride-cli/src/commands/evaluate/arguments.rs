@@ -79,7 +79,10 @@ pub(super) struct Job {
     /// What the model multiplies in
     #[arg(long, value_enum, default_value_t = DtypeName::F32)]
     pub(super) dtype: DtypeName,
-    /// Weights of Inception-v3, names of pytorch-fid and torchvision (.safetensors, .pth)
+    /// Folder of a classifier of attributes [default: the classifier inside this program]
+    #[arg(long, value_name = "DIR")]
+    pub(super) classifier: Option<PathBuf>,
+    /// Take the features of Inception-v3 and not the classifier's: its weights, names of pytorch-fid and torchvision (.safetensors, .pth)
     #[arg(long, value_name = "FILE")]
     pub(super) inception: Option<PathBuf>,
     /// The graph that the weights belong to

@@ -9,11 +9,11 @@ use burn::tensor::{Tensor, TensorData};
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{GenerateRequest, Pipeline};
 use stride_data::{CaptionedImage, decode_rgb};
-use stride_eval::network::FeatureNetwork;
 use stride_kernels::workers::{Workers, split_evenly};
 
 use super::arguments::Job;
 use super::judged::{BATCH, Judged};
+use super::networks::Networks;
 use super::store::SetName;
 use super::subjects::{Data, Subject};
 use crate::output::write_whole;
@@ -82,7 +82,7 @@ pub(super) struct Studio<'a> {
     pub(super) job: &'a Job,
     pub(super) subjects: &'a [Subject],
     pub(super) data: &'a [Data],
-    pub(super) network: &'a dyn FeatureNetwork,
+    pub(super) networks: &'a Networks,
     /// Where pictures are written, if they are.
     pub(super) images: Option<&'a Path>,
     pub(super) workers: &'a Workers,
@@ -97,7 +97,7 @@ impl Studio<'_> {
             let mut all: Option<Judged> = None;
             for batch in indices.chunks(BATCH) {
                 let pictures = self.pictures(wanted, batch)?;
-                let judged = Judged::of(self.network, self.job.protocol.protocol(), &pictures)?;
+                let judged = self.networks.look(&pictures, self.job.protocol.protocol())?;
                 match &mut all {
                     Some(all) => all.extend(&judged)?,
                     None => all = Some(judged),

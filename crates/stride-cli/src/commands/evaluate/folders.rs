@@ -7,14 +7,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 use stride_eval::certificate::{Certificate, Set};
-use stride_eval::network::FeatureNetwork;
 use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
 use stride_eval::pictures::{PictureSet, hex};
 use stride_eval::statistics::Gaussian;
 
 use super::arguments::{Evaluate, Job};
 use super::judged::{BATCH, Judged};
-use super::networks;
+use super::networks::{self, Networks};
 use super::scores::{Reference, Scores};
 use crate::output::{check_writable, write_whole};
 use crate::usage::usage;
@@ -24,14 +23,15 @@ impl Evaluate {
     pub(super) fn compare_sets(&self, samples: &Path, reference: &Path) -> anyhow::Result<()> {
         // Everything that can be refused comes before minutes of work.
         let samples_set = PictureSet::open(samples, None)?;
-        let network = networks::load(&self.job)?;
-        let reference = self.reference(reference, &*network)?;
-        let samples = judge(&samples_set, "samples", &*network, &self.job)?;
+        let networks = Networks::load(&self.job)?;
+        let reference = self.reference(reference, &networks)?;
+        let samples = judge(&samples_set, "samples", &networks, &self.job)?;
         let sets = [
             Set { count: Some(samples.features.len()), sha256: samples.sha256() },
             reference.set(),
         ];
-        let certificate = Certificate::new(&*network, self.job.protocol.protocol(), sets, None);
+        let certificate =
+            Certificate::new(networks.of_features(), self.job.protocol.protocol(), sets, None);
         let scores = Scores::of(&samples, &reference, certificate, &self.job)?;
 
         let mut stdout = std::io::stdout();
@@ -50,13 +50,13 @@ impl Evaluate {
     }
 
     /// The features of a set of pictures, or the statistics in an `.npz` file.
-    fn reference(&self, path: &Path, network: &dyn FeatureNetwork) -> anyhow::Result<Reference> {
+    fn reference(&self, path: &Path, networks: &Networks) -> anyhow::Result<Reference> {
         let target = self.save_statistics.as_deref();
         if has_statistics(path)? {
             if target.is_some() {
                 return usage("--save-statistics: the reference is a file of statistics already");
             }
-            let gaussian = read_statistics(path, Some(network.width()))?;
+            let gaussian = read_statistics(path, Some(networks.of_features().width()))?;
             let bytes =
                 fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             return Ok(Reference { gaussian, judged: None, sha256: hex(&Sha256::digest(bytes)) });
@@ -64,7 +64,7 @@ impl Evaluate {
         if let Some(target) = target {
             check_writable(target)?;
         }
-        let judged = judge(&PictureSet::open(path, None)?, "reference", network, &self.job)?;
+        let judged = judge(&PictureSet::open(path, None)?, "reference", networks, &self.job)?;
         let reference = Reference::of(judged)?;
         if let Some(target) = target {
             write_whole(target, &statistics_bytes(&reference.gaussian)?)?;
@@ -83,16 +83,11 @@ impl Reference {
 }
 
 /// What the network says about a set of pictures.
-fn judge(
-    set: &PictureSet,
-    what: &str,
-    network: &dyn FeatureNetwork,
-    job: &Job,
-) -> anyhow::Result<Judged> {
+fn judge(set: &PictureSet, what: &str, networks: &Networks, job: &Job) -> anyhow::Result<Judged> {
     let bar = networks::bar(set.len() as u64, what);
     let mut all: Option<Judged> = None;
     set.for_each_batch(BATCH, |pictures| {
-        let judged = Judged::of(network, job.protocol.protocol(), pictures)?;
+        let judged = networks.look(pictures, job.protocol.protocol())?;
         bar.inc(pictures.len() as u64);
         match &mut all {
             Some(all) => all.extend(&judged),

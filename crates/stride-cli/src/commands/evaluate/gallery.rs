@@ -9,6 +9,7 @@ use image::{ExtendedColorType, ImageBuffer, Rgb};
 use stride::image::RgbImage;
 
 use super::draw::Studio;
+use super::study::Study;
 
 /// Prompts of the grid.
 const PROMPTS: usize = 6;
@@ -33,11 +34,13 @@ pub(super) struct Gallery {
     pub(super) sheet: Vec<u8>,
     /// Steps, and the pictures after some of them.
     pub(super) strips: Vec<(usize, Vec<Vec<u8>>)>,
+    /// The failures of every study.
+    pub(super) failures: Vec<Vec<Vec<u8>>>,
 }
 
 impl Gallery {
     /// Draws the pictures again that a report shows.
-    pub(super) fn draw(studio: &Studio<'_>) -> anyhow::Result<Self> {
+    pub(super) fn draw(studio: &Studio<'_>, studies: &[Study]) -> anyhow::Result<Self> {
         let images = &studio.data[0].folder.images;
         let prompts: Vec<String> =
             images.iter().take(PROMPTS).map(|image| image.captions[0].clone()).collect();
@@ -50,12 +53,20 @@ impl Gallery {
         for steps in STRIP_STEPS {
             strips.push((steps, strip(studio, &prompts[0], steps)?));
         }
+        let failures = studies.iter().map(|study| {
+            let pictures = study.failures.iter().map(|failure| {
+                jpeg(&tile(&studio.draw(0, &failure.caption, failure.index, failure.steps)?))
+            });
+            pictures.collect::<anyhow::Result<Vec<_>>>()
+        });
+        let failures = failures.collect::<anyhow::Result<_>>()?;
         let grid = tiles.iter().map(|row| row.iter().map(jpeg).collect::<anyhow::Result<_>>());
         Ok(Self {
             grid: grid.collect::<anyhow::Result<_>>()?,
             sheet: jpeg(&RgbImage::sheet(&tiles, GAP))?,
             prompts,
             strips,
+            failures,
         })
     }
 }

@@ -4,9 +4,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest as _, Sha256};
 use stride::image::RgbImage;
-use stride_eval::network::FeatureNetwork;
 use stride_eval::pictures::{digest, hex};
-use stride_eval::protocol::Protocol;
 use stride_eval::{EvalError, Features};
 
 /// Pictures that go through a network together.
@@ -15,25 +13,26 @@ pub(super) const BATCH: usize = 8;
 /// Length of a picture's digest.
 const DIGEST: usize = 32;
 
-/// Features, logits and digests of pictures, in their order.
+/// Features, logits, attributes and digests of pictures, in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Judged {
     pub(super) features: Features,
     /// Absent for a network without one set of classes.
     pub(super) logits: Option<Features>,
+    /// For every picture and attribute of the classifier, the place of the value; empty without a classifier.
+    pub(super) choices: Vec<Vec<usize>>,
     digests: Vec<u8>,
 }
 
 impl Judged {
-    /// Asks the network about a batch.
-    pub(super) fn of(
-        network: &dyn FeatureNetwork,
-        protocol: Protocol,
+    /// What was said about some pictures.
+    pub(super) fn new(
+        features: Features,
+        logits: Option<Features>,
+        choices: Vec<Vec<usize>>,
         pictures: &[RgbImage],
-    ) -> Result<Self, EvalError> {
-        let output = network.features(pictures, protocol)?;
-        let digests = pictures.iter().flat_map(digest).collect();
-        Ok(Self { features: output.features, logits: output.logits, digests })
+    ) -> Self {
+        Self { features, logits, choices, digests: pictures.iter().flat_map(digest).collect() }
     }
 
     /// Adds later pictures.
@@ -42,6 +41,7 @@ impl Judged {
         if let (Some(logits), Some(more)) = (&mut self.logits, &other.logits) {
             logits.extend(more)?;
         }
+        self.choices.extend_from_slice(&other.choices);
         self.digests.extend_from_slice(&other.digests);
         Ok(())
     }
@@ -64,6 +64,11 @@ impl Judged {
             .collect();
         let count = self.digests.len() / DIGEST;
         tensors.push(("digests", Dtype::U8, vec![count, DIGEST], self.digests.clone()));
+        if let Some(first) = self.choices.first() {
+            // An attribute has some tens of values.
+            let choices = self.choices.iter().flatten().map(|&choice| choice as u8).collect();
+            tensors.push(("choices", Dtype::U8, vec![count, first.len()], choices));
+        }
         let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
             Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
         });
@@ -81,7 +86,13 @@ impl Judged {
                 view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             Features::new(name, width, values.collect()).ok()
         };
+        let choices = file.tensor("choices").ok().map(|view| {
+            let width = view.shape().get(1).copied().unwrap_or(1).max(1);
+            let rows = view.data().chunks_exact(width);
+            rows.map(|row| row.iter().map(|&choice| usize::from(choice)).collect()).collect()
+        });
         let judged = Self {
+            choices: choices.unwrap_or_default(),
             features: set("features")?,
             logits: set("logits"),
             digests: file.tensor("digests").ok()?.data().to_vec(),

@@ -1,6 +1,7 @@
 //! `stride evaluate`: distances between sets of pictures, with a certificate, and a model's report.
 
 mod arguments;
+mod attributes;
 mod draw;
 mod folders;
 mod gallery;

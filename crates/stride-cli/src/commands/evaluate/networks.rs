@@ -3,22 +3,71 @@
 use std::io::{IsTerminal as _, stderr};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stride::image::RgbImage;
 use stride_eval::inception::Inception;
+use stride_eval::judge::Verdicts;
 use stride_eval::network::FeatureNetwork;
+use stride_eval::protocol::Protocol;
+use stride_eval::{EvalError, Judge};
 
 use super::arguments::Job;
-use crate::usage::usage;
+use super::judged::Judged;
+use crate::judge_folder;
 
-/// The feature network of a job.
-pub(super) fn load(job: &Job) -> anyhow::Result<Box<dyn FeatureNetwork>> {
-    match &job.inception {
-        Some(path) => {
-            Ok(Box::new(Inception::open(path, job.variant.variant(), &job.device.device())?))
+/// The source of features, and a classifier of attributes.
+///
+/// A network that compares pictures with captions, such as CLIP, belongs here too: its vectors would be kept in
+/// [`Judged`] and scored by `stride_eval::embedding_score`.
+pub(super) enum Networks {
+    /// One network for both.
+    Judge(Judge),
+    /// Features of Inception; no classifier where the program has none inside.
+    Inception { inception: Box<Inception>, judge: Option<Judge> },
+}
+
+impl Networks {
+    /// The networks of a job.
+    pub(super) fn load(job: &Job) -> anyhow::Result<Self> {
+        let device = job.device.device();
+        let judge = judge_folder::load(job.classifier.as_deref(), &device);
+        let Some(path) = &job.inception else { return Ok(Self::Judge(judge?)) };
+        let inception = Box::new(Inception::open(path, job.variant.variant(), &device)?);
+        let judge = if job.classifier.is_some() { Some(judge?) } else { judge.ok() };
+        Ok(Self::Inception { inception, judge })
+    }
+
+    /// The classifier.
+    pub(super) fn judge(&self) -> Option<&Judge> {
+        match self {
+            Self::Judge(judge) => Some(judge),
+            Self::Inception { judge, .. } => judge.as_ref(),
         }
-        None => usage(
-            "--inception FILE is missing: weights of Inception-v3; `stride evaluate convert-inception --help` tells how \
-             to make such a file",
-        ),
+    }
+
+    /// The network whose features are compared.
+    pub(super) fn of_features(&self) -> &dyn FeatureNetwork {
+        match self {
+            Self::Judge(judge) => judge,
+            Self::Inception { inception, .. } => &**inception,
+        }
+    }
+
+    /// What they say about a batch.
+    pub(super) fn look(
+        &self,
+        pictures: &[RgbImage],
+        protocol: Protocol,
+    ) -> Result<Judged, EvalError> {
+        let verdicts = self.judge().map(|judge| judge.look(pictures)).transpose()?;
+        let (features, logits, choices) = match (self, verdicts) {
+            (Self::Judge(_), Some(Verdicts { features, choices })) => (features, None, choices),
+            (_, verdicts) => {
+                let output = self.of_features().features(pictures, protocol)?;
+                let choices = verdicts.map_or_else(Vec::new, |verdicts| verdicts.choices);
+                (output.features, output.logits, choices)
+            }
+        };
+        Ok(Judged::new(features, logits, choices, pictures))
     }
 }
 

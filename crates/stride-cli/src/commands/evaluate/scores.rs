@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use stride_eval::EvalError;
+use stride_eval::attribute_accuracy::AttributeAccuracy;
 use stride_eval::certificate::{Certificate, Set};
 use stride_eval::frechet::{bootstrap_interval, frechet_distance};
 use stride_eval::inception_score::inception_score;
@@ -38,6 +39,8 @@ pub(super) struct Scores {
     pub(super) coverage: Option<f64>,
     /// Mean distance to the nearest reference picture; copies come near 0.
     pub(super) nearest: Option<f64>,
+    /// How often pictures show what their captions name, for pictures that a model drew.
+    pub(super) attributes: Option<AttributeAccuracy>,
     pub(super) certificate: Certificate,
 }
 
@@ -90,6 +93,7 @@ impl Scores {
             density: None,
             coverage: None,
             nearest: None,
+            attributes: None,
             certificate,
         };
         if let Some(logits) = samples.logits.as_ref().filter(|logits| logits.len() >= SPLITS) {

@@ -6,26 +6,30 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use serde::Serialize;
+use stride_eval::attribute_accuracy::AttributeAccuracy;
 use stride_eval::certificate::{Certificate, Drawing, Set};
 use stride_eval::diversity::diversity;
 use stride_eval::memorisation::nearest_other;
-use stride_eval::network::FeatureNetwork;
 use stride_kernels::workers::Workers;
 
 use super::arguments::{Evaluate, Job, Shard};
+use super::attributes::{Failure, count};
 use super::draw::{Origin, Studio, Wanted, cfg_scale};
 use super::gallery::Gallery;
 use super::judged::Judged;
+use super::losses;
+use super::networks::{self, Networks};
 use super::report::{Checkpoint, Report};
 use super::scores::{Reference, Scores, mean_distance};
 use super::store::{Identity, Store};
 use super::subjects::{Data, Subject};
-use super::{losses, networks};
 use crate::interrupt;
 use crate::usage::usage;
 
 /// Steps at which checkpoints are judged, where the job has them.
 const CHECKPOINT_STEPS: [usize; 2] = [1, 4];
+/// Failures are looked for at the most steps up to this many.
+const FAILURE_STEPS: usize = 4;
 /// Time between lines about the progress where nobody watches a bar.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -39,6 +43,10 @@ pub(super) struct Study {
     pub(super) fingerprint: String,
     /// Mean distance of real pictures to the nearest other one.
     pub(super) nearest_of_real: f64,
+    /// What the classifier makes of the real pictures: the most that drawn ones can reach.
+    pub(super) real_attributes: Option<AttributeAccuracy>,
+    /// Drawn pictures that show least of what was asked for.
+    pub(super) failures: Vec<Failure>,
     /// Real pictures after the autoencoder.
     pub(super) floor: Scores,
     /// One for each step count.
@@ -64,7 +72,7 @@ impl Evaluate {
         }
         let stop = interrupt::stop_flag()?;
         let data = Data::load(job)?;
-        let network = networks::load(job)?;
+        let networks = Networks::load(job)?;
         let subjects = Subject::load(job)?;
         let workers = Workers::per_core()?;
         let images = self.out.as_ref().map(|out| out.join("images")).filter(|_| self.save_images);
@@ -72,7 +80,7 @@ impl Evaluate {
             job,
             subjects: &subjects,
             data: &data,
-            network: &*network,
+            networks: &networks,
             images: images.as_deref(),
             workers: &workers,
             stop: &stop,
@@ -96,7 +104,7 @@ impl Evaluate {
         }
         let report = report(&studio, &store)?;
         if let Some(out) = &self.out {
-            let gallery = Gallery::draw(&studio)?;
+            let gallery = Gallery::draw(&studio, &report.studies)?;
             report.write(out, &gallery)?;
         }
         report.print(self.json)
@@ -138,8 +146,15 @@ fn identity(studio: &Studio<'_>) -> Identity {
         ("guidance".to_owned(), cfg_scale(job, &studio.subjects[0].pipeline).to_string()),
         ("dtype".to_owned(), format!("{:?}", job.dtype)),
         ("protocol".to_owned(), job.protocol.protocol().name().to_owned()),
-        ("features".to_owned(), studio.network.name()),
-        ("weights of the features".to_owned(), studio.network.weights_sha256().to_owned()),
+        ("features".to_owned(), studio.networks.of_features().name()),
+        (
+            "classifier".to_owned(),
+            studio.networks.judge().map_or_else(String::new, |judge| judge.name().to_owned()),
+        ),
+        (
+            "weights of the features".to_owned(),
+            studio.networks.of_features().weights_sha256().to_owned(),
+        ),
     ];
     decides.extend(studio.subjects.iter().map(|subject| {
         let name =
@@ -209,7 +224,12 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
     let mut one_caption = None;
     for (at, data) in studio.data.iter().enumerate() {
         let reference = Reference::of(get(at, Origin::Real)?)?;
-        let score = |judged: &Judged, drawing: Option<(&Subject, usize)>| {
+        let attributes = |judged: &Judged| {
+            studio.networks.judge().map(|judge| count(judge, &data.folder, &judged.choices))
+        };
+        let score = |judged: &Judged,
+                     drawing: Option<(&Subject, usize)>|
+         -> anyhow::Result<Scores> {
             let drawing = drawing.map(|(subject, steps)| Drawing {
                 model: subject.hash.clone(),
                 steps,
@@ -217,12 +237,25 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
                 cfg_scale: cfg_scale(job, &model.pipeline),
                 data: data.fingerprint.clone(),
             });
-            Scores::of(judged, &reference, certificate(studio, judged, &reference, drawing), job)
+            let certificate = certificate(studio, judged, &reference, drawing);
+            let scores = Scores::of(judged, &reference, certificate, job)?;
+            let attributes = attributes(judged).map(|(accuracy, _)| accuracy);
+            Ok(Scores { attributes: attributes.filter(|found| found.total().named > 0), ..scores })
         };
         let mut rows = Vec::new();
+        let mut failures = Vec::new();
         for &steps in &job.steps {
-            rows.push(score(&drawn(at, 0, steps)?, Some((model, steps)))?);
+            let judged = drawn(at, 0, steps)?;
+            rows.push(score(&judged, Some((model, steps)))?);
+            if Some(&steps)
+                == job.steps.iter().max_by_key(|&&steps| (steps <= FAILURE_STEPS, steps))
+            {
+                let found = attributes(&judged).map(|(_, failures)| failures).unwrap_or_default();
+                failures = found.into_iter().map(|failure| Failure { steps, ..failure }).collect();
+            }
         }
+        let reference_judged = reference.judged.as_ref();
+        let real_attributes = reference_judged.and_then(|real| Some(attributes(real)?.0));
         let real = reference.judged.as_ref().map(|judged| &judged.features);
         let Some(real) = real else { bail!("the reference of a model has pictures") };
         studies.push(Study {
@@ -230,6 +263,8 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
             folder: name_of(&data.path),
             fingerprint: data.fingerprint.clone(),
             nearest_of_real: mean_distance(&nearest_other(real)?),
+            real_attributes: real_attributes.filter(|found| found.total().named > 0),
+            failures,
             floor: score(&get(at, Origin::Autoencoder)?, None)?,
             rows,
         });
@@ -278,6 +313,6 @@ fn certificate(
     drawing: Option<Drawing>,
 ) -> Certificate {
     let set = Set { count: Some(judged.features.len()), sha256: judged.sha256() };
-    let network: &dyn FeatureNetwork = studio.network;
+    let network = studio.networks.of_features();
     Certificate::new(network, studio.job.protocol.protocol(), [set, reference.set()], drawing)
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use stride_eval::attribute_accuracy::Tally;
+
 use super::super::gallery::Gallery;
+use super::super::study::Study;
 use super::table::Table;
 use super::{Report, heading};
 
@@ -33,6 +36,9 @@ pub(super) fn tables(report: &Report) -> String {
             let _ = writeln!(text, "| {} |", row.join(" | "));
         }
     }
+    for study in &report.studies {
+        attributes(&mut text, study);
+    }
     if !report.checkpoints.is_empty() {
         text.push_str(
             "\n## Over training\n\n| training step | steps | distance |\n|---|---|---|\n",
@@ -54,6 +60,42 @@ pub(super) fn tables(report: &Report) -> String {
         }
     }
     text
+}
+
+/// The share of every attribute at every step count.
+fn attributes(text: &mut String, study: &Study) {
+    let Some(real) = &study.real_attributes else { return };
+    let rows =
+        || study.rows.iter().filter_map(|row| Some((row.steps()?, row.attributes.as_ref()?)));
+    let steps: Vec<String> = rows().map(|(steps, _)| steps.to_string()).collect();
+    let _ = write!(
+        text,
+        "\n## Attributes by number of steps ({})\n\nThe share, in percent, of what captions name that pictures show.\n\n\
+         | attribute | named | real | {} |\n|---|---|---{}|\n",
+        study.label,
+        steps.join(" | "),
+        "|---".repeat(steps.len())
+    );
+    let percent = |tally: Option<Tally>| {
+        let share = tally.and_then(|tally| tally.share());
+        share.map_or_else(String::new, |(share, _)| format!("{:.1}", 1e2 * share))
+    };
+    for (name, tally) in real.by_attribute() {
+        let cells: Vec<String> = rows()
+            .map(|(_, found)| {
+                percent(
+                    found.by_attribute().find(|(other, _)| *other == name).map(|(_, tally)| tally),
+                )
+            })
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {} | {} |",
+            tally.named,
+            percent(Some(tally)),
+            cells.join(" | ")
+        );
+    }
 }
 
 /// The tables with the sheet of pictures.

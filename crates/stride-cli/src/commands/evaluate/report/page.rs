@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use stride_eval::attribute_accuracy::{AttributeAccuracy, Miss, Tally};
+
 use super::super::gallery::Gallery;
 use super::super::study::Study;
 use super::chart::{Chart, Line, escape};
@@ -27,8 +29,10 @@ pub(super) fn html(report: &Report, gallery: &Gallery) -> String {
     grid(&mut page, report, gallery);
     for study in &report.studies {
         study_section(&mut page, report, study);
+        attribute_table(&mut page, study);
     }
     strips(&mut page, gallery);
+    failures(&mut page, report, gallery);
     training(&mut page, report);
     certificates(&mut page, report);
     page.push_str("</main>\n</html>\n");
@@ -48,6 +52,17 @@ fn facts(report: &Report) -> String {
         fact(format!("{:.3}", scores.distance), &format!("distance at {steps} {plural}"));
     }
     fact(format!("{:.3}", report.studies[0].floor.distance), "distance of the autoencoder");
+    for study in &report.studies {
+        let best = |scores: &super::Scores| {
+            Some((scores.attributes.as_ref()?.total().share()?.0, scores.steps()?))
+        };
+        if let Some((share, steps)) =
+            study.rows.iter().filter_map(best).max_by(|a, b| a.0.total_cmp(&b.0))
+        {
+            let of = if study.label == "heldout" { "held-out attributes" } else { "attributes" };
+            fact(format!("{:.1} %", 1e2 * share), &format!("{of} shown at {steps} steps"));
+        }
+    }
     fact(report.samples.to_string(), "pictures a step count");
     facts.push_str("</ul>\n");
     facts
@@ -129,6 +144,19 @@ fn step_charts(study: &Study) -> String {
         level: Some(("autoencoder alone".to_owned(), study.floor.distance)),
         has_points: true,
     };
+    let total = |accuracy: &AttributeAccuracy| Some(accuracy.total().share()?.0);
+    let attributes = Chart {
+        title: "Attributes that captions name and pictures show",
+        x_name: "steps",
+        ticks: ticks.clone(),
+        lines: vec![line("drawn pictures", &|scores| total(scores.attributes.as_ref()?))],
+        level: study
+            .real_attributes
+            .as_ref()
+            .and_then(total)
+            .map(|share| ("real pictures".to_owned(), share)),
+        has_points: true,
+    };
     let overlap = Chart {
         title: "Precision and recall",
         x_name: "steps",
@@ -141,7 +169,85 @@ fn step_charts(study: &Study) -> String {
         level: None,
         has_points: true,
     };
-    [distance, overlap].iter().map(Chart::html).collect()
+    [distance, attributes, overlap].iter().map(Chart::html).collect()
+}
+
+/// The share of every attribute at every step count.
+fn attribute_table(page: &mut String, study: &Study) {
+    let Some(real) = &study.real_attributes else { return };
+    page.push_str(
+        "<div class=\"scroll\"><table><thead><tr><th>attribute</th><th>named</th><th>real</th>",
+    );
+    let rows: Vec<(usize, &AttributeAccuracy)> = study
+        .rows
+        .iter()
+        .filter_map(|scores| Some((scores.steps()?, scores.attributes.as_ref()?)))
+        .collect();
+    for (steps, _) in &rows {
+        let _ = write!(page, "<th>{steps}</th>");
+    }
+    page.push_str("</tr></thead><tbody>\n");
+    let percent = |tally: Option<Tally>| {
+        let share = tally.and_then(|tally| tally.share()).map(|(share, _)| share);
+        share.map_or_else(
+            || "<td></td>".to_owned(),
+            |share| {
+                // From half right on, so that differences show.
+                let strength = (2.0 * share - 1.0).max(0.0) * 0.45;
+                format!("<td class=\"share\" style=\"--a:{strength:.2}\">{:.0} %</td>", 1e2 * share)
+            },
+        )
+    };
+    for (name, tally) in real.by_attribute() {
+        let _ = write!(
+            page,
+            "<tr><td>{}</td><td>{}</td>{}",
+            escape(&name.replace('_', " ")),
+            tally.named,
+            percent(Some(tally))
+        );
+        for (_, accuracy) in &rows {
+            let found = accuracy.by_attribute().find(|(other, _)| *other == name);
+            page.push_str(&percent(found.map(|(_, tally)| tally)));
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody></table></div>\n");
+}
+
+/// The pictures that show least of what was asked for.
+fn failures(page: &mut String, report: &Report, gallery: &Gallery) {
+    if report.studies.iter().all(|study| study.failures.is_empty()) {
+        return;
+    }
+    page.push_str(
+        "<h2>Failures</h2>\n<p class=\"dim small\">The pictures that, to the classifier, show least of what their \
+         captions name: what was asked for, and what it sees instead.</p>\n<div class=\"failures\">\n",
+    );
+    for (study, pictures) in report.studies.iter().zip(&gallery.failures) {
+        for (failure, picture) in study.failures.iter().zip(pictures) {
+            let _ = write!(
+                page,
+                "<div class=\"failure\">{}<div>{} <span class=\"dim\">({} steps{})</span><ul>",
+                img(picture, &failure.caption),
+                escape(&failure.caption),
+                failure.steps,
+                if study.label == "heldout" { ", held out" } else { "" }
+            );
+            for Miss { attribute, wanted, seen } in &failure.misses {
+                let attribute = attribute.replace('_', " ");
+                let _ = write!(
+                    page,
+                    "<li>{}: <ins>{}</ins>, seen <del>{}</del></li>",
+                    escape(&attribute),
+                    escape(wanted),
+                    escape(seen)
+                );
+            }
+            page.push_str("</ul></div></div>\n");
+        }
+    }
+    page.push_str("</div>\n");
 }
 
 fn grid(page: &mut String, report: &Report, gallery: &Gallery) {

@@ -20,7 +20,7 @@ pub(super) struct Column {
     value: fn(&Scores) -> Option<String>,
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column {
         name: "distance",
         arrow: "↓",
@@ -43,6 +43,15 @@ const COLUMNS: [Column; 10] = [
             scores
                 .kernel_distance
                 .map(|[mean, std]| format!("{:.2} ± {:.2}", 1e3 * mean, 1e3 * std))
+        },
+    },
+    Column {
+        name: "attributes",
+        arrow: "↑",
+        meaning: "share of what captions name that pictures show, by the classifier of attributes",
+        value: |scores| {
+            let (share, error) = scores.attributes.as_ref()?.total().share()?;
+            Some(format!("{:.1} ± {:.1} %", 1e2 * share, 1e2 * error))
         },
     },
     Column {
