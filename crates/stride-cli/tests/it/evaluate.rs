@@ -10,6 +10,8 @@ use serde_json::Value;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use tempfile::TempDir;
 
+#[cfg(feature = "embedded-model")]
+use crate::compare::{TINY, preset};
 use crate::model::{SIDE, workplace};
 use crate::program::{Run, names_in, run};
 
@@ -75,7 +77,10 @@ fn place() -> TempDir {
         for k in 0..6 {
             fs::write(folder.join(format!("{k}.png")), picture(first + k, SIDE)).expect("writable");
             let caption = if k % 2 == 0 { "a man" } else { "a smiling woman" };
-            lines += &format!("{{\"file_name\": \"{k}.png\", \"text\": \"{caption}\"}}\n");
+            let gender = if k % 2 == 0 { "man" } else { "woman" };
+            lines += &format!(
+                "{{\"file_name\": \"{k}.png\", \"text\": \"{caption}\", \"attributes\": {{\"gender\": \"{gender}\"}}}}\n"
+            );
         }
         fs::write(folder.join("metadata.jsonl"), lines).expect("writable");
     }
@@ -174,6 +179,51 @@ fn shards_merge_into_the_report_of_the_whole() {
 }
 
 #[test]
+#[cfg(feature = "embedded-model")]
+fn a_training_run_is_judged_by_the_classifier_inside() {
+    let place = place();
+    let preset = preset("shortcut");
+    let mut arguments = vec!["train", "--config", preset.as_str(), "--run-dir", "run"];
+    let more = [
+        "training.budget.max_steps=12",
+        "data.max_images=6",
+        "training.output.metrics_every_steps=4",
+    ];
+    arguments.extend(TINY.iter().chain(&more).flat_map(|setting| ["--set", setting]));
+    run(place.path(), &arguments).expect(0);
+    let arguments =
+        ["evaluate", "--run", "run", "--data", "data", "--samples", "6", "--steps", "1,2"];
+    let found = run(place.path(), &[&arguments[..], &["--out", "out"]].concat()).expect(0);
+    for part in ["Frechet distance (attribute classifier", "| gender | 6 |", "## Over training"] {
+        assert!(found.stdout.contains(part), "{part} is not in:\n{}", found.stdout);
+    }
+    let report = json(&place.path().join("out/report.json"));
+    let study = &report["studies"][0];
+    let tally = &study["rows"][0]["attributes"]["tallies"]["gender"];
+    let [named, shown] = ["named", "shown"].map(|key| tally[key].as_u64().expect("a count"));
+    let failures = study["failures"].as_array().expect("a list");
+    assert_eq!(named, 6);
+    if failures[0]["steps"] == 1 {
+        assert_eq!(failures.len() as u64, named - shown);
+    }
+    for miss in failures.iter().flat_map(|failure| failure["misses"].as_array().expect("a list")) {
+        assert!(miss["attribute"] == "gender" && miss["wanted"] != miss["seen"], "{miss}");
+    }
+    let checkpoints = report["checkpoints"].as_array().expect("a list");
+    assert_eq!(checkpoints[0]["training_step"], 12);
+    // The last checkpoint is the exported model, but for the precision in which that is stored.
+    let [checkpoint, model] =
+        [&checkpoints[0]["scores"], &study["rows"][0]].map(|s| s["distance"].as_f64());
+    let (checkpoint, model) = (checkpoint.expect("a number"), model.expect("a number"));
+    assert!((checkpoint / model - 1.0).abs() < 0.05, "{checkpoint} {model}");
+    assert!(
+        report["losses"]["loss"].as_array().is_some_and(|curve| curve.len() == 3),
+        "{}",
+        report["losses"]
+    );
+}
+
+#[test]
 fn wrong_usage_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cases: [(&[&str], &str); 7] = [
@@ -204,7 +254,7 @@ fn unusable_inputs_are_named() {
     write("a/1.png", &picture(1, 2));
     evaluate(&["a", "a"]).expect(1).says(&["at least 2 samples, found 1"]);
     write("a/2.png", &picture(2, 2));
-    evaluate(&["a", "a"]).expect(2).says(&["--inception", "convert-inception"]);
+    evaluate(&["a", "a", "--classifier", "a"]).expect(1).says(&["config.json"]);
     write("w.safetensors", b"no weights");
     evaluate(&["a", "a", "--inception", "w.safetensors"])
         .expect(1)
