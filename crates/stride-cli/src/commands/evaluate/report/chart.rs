@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 56.0;
+use super::table::figure;
+
+const WIDTH: f64 = 420.0;
+const HEIGHT: f64 = 250.0;
+const LEFT: f64 = 50.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 40.0;
@@ -44,7 +46,7 @@ impl Scale {
         if low > 0.0 && high > LOGARITHMIC_FROM * low {
             return Self { low: low / 1.15, high: high * 1.15, is_log: true };
         }
-        let margin = ((high - low) * 0.08).max(high.abs() * 1e-3).max(1e-9);
+        let margin = ((high - low) * 0.08).max(high.abs() * 0.02).max(1e-9);
         // Small non-negative values read best from zero.
         let from = if low >= 0.0 && low < 0.5 * high { 0.0 } else { low - margin };
         Self { low: from, high: high + margin, is_log: false }
@@ -104,7 +106,7 @@ impl Chart<'_> {
                 WIDTH - RIGHT,
                 LEFT - 8.0,
                 y + 4.0,
-                number(value)
+                figure(value, 3)
             );
         }
         for (place, label) in &self.ticks {
@@ -146,7 +148,7 @@ impl Chart<'_> {
                     x(place),
                     scale.y(value),
                     escape(&line.name),
-                    number(value)
+                    figure(value, 3)
                 );
             }
         }
@@ -159,19 +161,12 @@ impl Chart<'_> {
                 svg,
                 "<span><i class=\"dash\"></i>{} {}</span>",
                 escape(name),
-                number(*value)
+                figure(*value, 3)
             );
         }
         svg.push_str("</p></figure>");
         svg
     }
-}
-
-/// A number with three digits, without zeros at the end.
-fn number(value: f64) -> String {
-    let digits = if value == 0.0 { 0.0 } else { 2.0 - value.abs().log10().floor() };
-    let scale = 10f64.powf(digits);
-    format!("{}", (value * scale).round() / scale)
 }
 
 /// Text inside HTML.
@@ -197,7 +192,5 @@ mod tests {
             assert!((1..=14).contains(&ticks.len()), "{values:?}: {ticks:?}");
         }
         assert!(Scale::of(&[0.01, 30.0]).is_log && !Scale::of(&[1.0, 2.0]).is_log);
-        assert_eq!(number(0.012_345), "0.0123");
-        assert_eq!(number(1200.0), "1200");
     }
 }

@@ -6,7 +6,7 @@ use stride_eval::attribute_accuracy::Tally;
 
 use super::super::gallery::Gallery;
 use super::super::study::Study;
-use super::table::Table;
+use super::table::{Table, figure};
 use super::{Report, heading};
 
 /// Tables and certificates.
@@ -17,8 +17,8 @@ pub(super) fn tables(report: &Report) -> String {
         let _ = write!(
             text,
             " The row *autoencoder* is real pictures after the autoencoder: no model of its latents comes nearer. Real \
-             pictures are {:.3} from the nearest other one.\n\n",
-            study.nearest_of_real
+             pictures are {} from the nearest other one.\n\n",
+            figure(study.nearest_of_real, 4)
         );
         if let Some(flag) = &study.floor.flag {
             let _ = write!(text, "Careful: {flag}.\n\n");
@@ -46,10 +46,10 @@ pub(super) fn tables(report: &Report) -> String {
         for checkpoint in &report.checkpoints {
             let _ = writeln!(
                 text,
-                "| {} | {} | {:.3} |",
+                "| {} | {} | {} |",
                 checkpoint.training_step,
                 checkpoint.scores.steps().unwrap_or(0),
-                checkpoint.scores.distance
+                figure(checkpoint.scores.distance, 4)
             );
         }
     }

@@ -10,7 +10,7 @@ use stride_eval::attribute_accuracy::{AttributeAccuracy, Miss, Tally};
 use super::super::gallery::Gallery;
 use super::super::study::Study;
 use super::chart::{Chart, Line, escape};
-use super::table::Table;
+use super::table::{Table, figure};
 use super::{Report, heading};
 
 const STYLE: &str = include_str!("style.css");
@@ -49,9 +49,9 @@ fn facts(report: &Report) -> String {
     for scores in [rows.first(), rows.last()].into_iter().flatten() {
         let steps = scores.steps().unwrap_or(0);
         let plural = if steps == 1 { "step" } else { "steps" };
-        fact(format!("{:.3}", scores.distance), &format!("distance at {steps} {plural}"));
+        fact(figure(scores.distance, 4), &format!("distance at {steps} {plural}"));
     }
-    fact(format!("{:.3}", report.studies[0].floor.distance), "distance of the autoencoder");
+    fact(figure(report.studies[0].floor.distance, 4), "distance of the autoencoder");
     for study in &report.studies {
         let best = |scores: &super::Scores| {
             Some((scores.attributes.as_ref()?.total().share()?.0, scores.steps()?))
@@ -72,11 +72,11 @@ fn study_section(page: &mut String, report: &Report, study: &Study) {
     let _ = write!(
         page,
         "<h2>{}</h2>\n<p class=\"dim small\">Data <code>{}</code>. The row <i>autoencoder</i> is real pictures after the \
-         autoencoder: no model of its latents comes nearer. Real pictures are {:.3} from the nearest other one. Best \
+         autoencoder: no model of its latents comes nearer. Real pictures are {} from the nearest other one. Best \
          step counts in bold; a column's name tells what it says.</p>\n",
         heading(study),
         escape(&study.folder),
-        study.nearest_of_real
+        figure(study.nearest_of_real, 4)
     );
     if let Some(flag) = &study.floor.flag {
         let _ = writeln!(page, "<p class=\"flag small\">{}</p>", escape(flag));

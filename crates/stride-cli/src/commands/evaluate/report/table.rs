@@ -25,24 +25,26 @@ const COLUMNS: [Column; 11] = [
         name: "distance",
         arrow: "↓",
         meaning: "Frechet distance between the features of drawn and real pictures",
-        value: |scores| Some(format!("{:.3}", scores.distance)),
+        value: |scores| Some(figure(scores.distance, 4)),
     },
     Column {
         name: "95% interval",
         arrow: "",
         meaning: "of the distance, by bootstrap; it lies above where samples are few",
         value: |scores| {
-            scores.distance_interval_95.map(|[low, high]| format!("{low:.3}–{high:.3}"))
+            scores
+                .distance_interval_95
+                .map(|[low, high]| format!("{}–{}", figure(low, 4), figure(high, 4)))
         },
     },
     Column {
         name: "kernel distance",
         arrow: "↓",
-        meaning: "KID: the unbiased squared discrepancy with a cubic kernel, times 1000, with its deviation over subsets",
+        meaning: "KID: the unbiased squared discrepancy with a cubic kernel, with its deviation over subsets",
         value: |scores| {
             scores
                 .kernel_distance
-                .map(|[mean, std]| format!("{:.2} ± {:.2}", 1e3 * mean, 1e3 * std))
+                .map(|[mean, std]| format!("{} ± {}", figure(mean, 3), figure(std, 2)))
         },
     },
     Column {
@@ -88,7 +90,7 @@ const COLUMNS: [Column; 11] = [
         name: "nearest",
         arrow: "",
         meaning: "mean distance to the nearest real picture; copies of training pictures would come near 0",
-        value: |scores| scores.nearest.map(|value| format!("{value:.3}")),
+        value: |scores| scores.nearest.map(|value| figure(value, 4)),
     },
     Column {
         name: "one caption",
@@ -107,7 +109,7 @@ impl Table {
             "one caption" => diversity.and_then(|diversity| match scores.steps() {
                 Some(steps) => {
                     let of_steps = diversity.by_steps.iter().find(|(n, _)| *n == steps);
-                    of_steps.map(|(_, value)| format!("{value:.3}"))
+                    of_steps.map(|(_, value)| figure(*value, 4))
                 }
                 None => None,
             }),
@@ -130,4 +132,32 @@ impl Table {
 
 fn share(value: Option<f64>) -> Option<String> {
     value.map(|value| format!("{value:.3}"))
+}
+
+/// A number with so many digits that count, without zeros at the end.
+pub(super) fn figure(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let scale = 10f64.powi(digits - 1 - value.abs().log10().floor() as i32);
+    format!("{}", (value * scale).round() / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures_keep_the_digits_that_count() {
+        let cases = [
+            (0.012_345, "0.0123"),
+            (1690.2, "1690"),
+            (-48_288.4, "-48300"),
+            (2.5, "2.5"),
+            (0.0, "0"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(figure(value, 3), text);
+        }
+    }
 }
