@@ -146,7 +146,7 @@ fn step_charts(study: &Study) -> String {
     };
     let total = |accuracy: &AttributeAccuracy| Some(accuracy.total().share()?.0);
     let attributes = Chart {
-        title: "Attributes that captions name and pictures show",
+        title: "Attributes named and shown",
         x_name: "steps",
         ticks: ticks.clone(),
         lines: vec![line("drawn pictures", &|scores| total(scores.attributes.as_ref()?))],

@@ -30,7 +30,7 @@ const COLUMNS: [Column; 11] = [
     Column {
         name: "95% interval",
         arrow: "",
-        meaning: "of the distance, by bootstrap; it lies above where samples are few",
+        meaning: "of the distance, by bootstrap over the drawn pictures",
         value: |scores| {
             scores
                 .distance_interval_95
