@@ -21,7 +21,7 @@ use crate::judge_folder;
 pub(super) enum Networks {
     /// One network for both.
     Judge(Judge),
-    /// Features of Inception; no classifier where the program has none inside.
+    /// Features of Inception; no classifier where there are no captions, or none is inside the program.
     Inception { inception: Box<Inception>, judge: Option<Judge> },
 }
 
@@ -32,7 +32,12 @@ impl Networks {
         let judge = judge_folder::load(job.classifier.as_deref(), &device);
         let Some(path) = &job.inception else { return Ok(Self::Judge(judge?)) };
         let inception = Box::new(Inception::open(path, job.variant.variant(), &device)?);
-        let judge = if job.classifier.is_some() { Some(judge?) } else { judge.ok() };
+        let judge = match (&job.data, &job.classifier) {
+            // Pictures without captions cannot miss what these name.
+            (None, _) => None,
+            (Some(_), Some(_)) => Some(judge?),
+            (Some(_), None) => judge.ok(),
+        };
         Ok(Self::Inception { inception, judge })
     }
 

@@ -10,6 +10,8 @@ const LEFT: f64 = 50.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 40.0;
+/// Colours of the page; more lines share them.
+const COLOURS: usize = 9;
 /// Ratio of the largest to the smallest value from which an axis is logarithmic.
 const LOGARITHMIC_FROM: f64 = 8.0;
 
@@ -133,7 +135,7 @@ impl Chart<'_> {
                 WIDTH - RIGHT
             );
         }
-        for (index, line) in self.lines.iter().enumerate() {
+        for (index, line) in (0..COLOURS).cycle().zip(&self.lines) {
             let places: Vec<String> = line
                 .points
                 .iter()
@@ -153,7 +155,7 @@ impl Chart<'_> {
             }
         }
         svg.push_str("</svg><p class=\"legend\">");
-        for (index, line) in self.lines.iter().enumerate() {
+        for (index, line) in (0..COLOURS).cycle().zip(&self.lines) {
             let _ = write!(svg, "<span><i class=\"c{index}\"></i>{}</span>", escape(&line.name));
         }
         if let Some((name, value)) = &self.level {

@@ -296,7 +296,10 @@ fn training(page: &mut String, report: &Report) {
     page.push_str("<h2>Training</h2>\n<div class=\"charts\">\n");
     let mut by_steps: Vec<Line> = Vec::new();
     for checkpoint in &report.checkpoints {
-        let name = format!("{} steps", checkpoint.scores.steps().unwrap_or(0));
+        let name = match checkpoint.scores.steps() {
+            Some(1) | None => "1 step".to_owned(),
+            Some(steps) => format!("{steps} steps"),
+        };
         let point = (checkpoint.training_step as f64, checkpoint.scores.distance);
         match by_steps.iter_mut().find(|line| line.name == name) {
             Some(line) => line.points.push(point),
