@@ -10,6 +10,7 @@ use stride_eval::certificate::{Certificate, Set};
 use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
 use stride_eval::pictures::{PictureSet, hex};
 use stride_eval::statistics::Gaussian;
+use stride_kernels::workers::{Workers, split_evenly};
 
 use super::arguments::{Evaluate, Job};
 use super::judged::{BATCH, Judged};
@@ -86,16 +87,18 @@ impl Reference {
 fn judge(set: &PictureSet, what: &str, networks: &Networks, job: &Job) -> anyhow::Result<Judged> {
     let bar = networks::bar(set.len() as u64, what);
     let mut all: Option<Judged> = None;
-    set.for_each_batch(BATCH, |pictures| {
-        let judged = networks.look(pictures, job.protocol.protocol())?;
-        bar.inc(pictures.len() as u64);
-        match &mut all {
-            Some(all) => all.extend(&judged),
-            None => {
-                all = Some(judged);
-                Ok(())
+    let protocol = job.protocol.protocol();
+    let workers = Workers::per_core()?;
+    set.for_each_batch(BATCH * workers.count(), |pictures| {
+        let shares = split_evenly(pictures.len(), workers.count());
+        for judged in workers.run(shares, |share| networks.look(&pictures[share], protocol)) {
+            match &mut all {
+                Some(all) => all.extend(&judged?)?,
+                None => all = Some(judged?),
             }
         }
+        bar.inc(pictures.len() as u64);
+        Ok(())
     })?;
     bar.finish_and_clear();
     all.context("no picture was judged")
