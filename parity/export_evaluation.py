@@ -6,14 +6,17 @@ holds results alone.
 
 import importlib.metadata
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from cleanfid.fid import frechet_distance as clean_frechet_distance
 from cleanfid.resize import build_resizer
+from PIL import Image
+from pytorch_fid import fid_score
+from pytorch_fid import inception as pytorch_fid_inception
 from pytorch_fid.fid_score import calculate_frechet_distance
-from pytorch_fid.inception import fid_inception_v3
 from torch_fidelity.feature_extractor_inceptionv3 import interpolate_bilinear_2d_like_tensorflow1x
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
@@ -139,23 +142,88 @@ fixture["inputs"] = {
     for size, some in (("small", pictures), ("large", large))
     for name, x in inputs(some).items()
 }
+# The package's constructor downloads weights; formulas take their place.
+pytorch_fid_inception.load_state_dict_from_url = lambda *_a, **_k: {}
+load = torch.nn.Module.load_state_dict
+torch.nn.Module.load_state_dict = lambda self, state, *a, **k: None if not state else load(self, state, *a, **k)
+fid = pytorch_fid_inception.fid_inception_v3()
+keras = pytorch_fid_inception.fid_inception_v3()
+# The one difference in the graph: averages instead of maxima in the last block.
+keras.Mixed_7c = pytorch_fid_inception.FIDInceptionE_1(2048)
+torch.nn.Module.load_state_dict = load
 networks = {
-    "fid": fid_inception_v3.__wrapped__() if hasattr(fid_inception_v3, "__wrapped__") else None,
+    "fid": fid,
+    "keras": keras,
     "torchvision": inception_v3(weights=None, aux_logits=False, init_weights=False),
 }
-if networks["fid"] is None:
-    import pytorch_fid.inception as module
-
-    module.load_state_dict_from_url = lambda *_a, **_k: {}
-    load = torch.nn.Module.load_state_dict
-    torch.nn.Module.load_state_dict = lambda self, state, *a, **k: None if not state else load(self, state, *a, **k)
-    networks["fid"] = fid_inception_v3()
-    torch.nn.Module.load_state_dict = load
 for variant, network in networks.items():
     shapes = set_weights(network)
-    fixture[f"shapes {variant}"] = shapes
+    if variant != "keras":
+        fixture[f"shapes {variant}"] = shapes
     pooled, logits = run(network, inputs(pictures)["pytorch-fid"])
     fixture[f"features {variant}"] = shown(pooled)
-    fixture[f"logits {variant}"] = shown(logits)
+    if variant != "keras":
+        fixture[f"logits {variant}"] = shown(logits)
+
+# Pictures of two kinds through the network of FID: everything from pixels to scores.
+COUNT = 100
+sets = [[picture(stream + 2 * k, 64, 64) for k in range(COUNT)] for stream in (10_000, 20_000)]
+sets[1] = [(0.8 * p).astype(np.uint8) for p in sets[1]]
+judged = [[run(fid, inputs(some[k : k + 10])["pytorch-fid"]) for k in range(0, COUNT, 10)] for some in sets]
+(real_features, _), (fake_features, fake_logits) = [
+    (torch.cat([f for f, _ in parts]), torch.cat([l for _, l in parts])) for parts in judged
+]
+numpy_statistics = [
+    (x.numpy().mean(0), np.cov(x.numpy().astype(np.float64), rowvar=False)) for x in (real_features, fake_features)
+]
+kid = kid_features_to_metric(fake_features, real_features, kid_subsets=2, kid_subset_size=COUNT, verbose=False)
+score = isc_features_to_metric(fake_logits, splits=10, shuffle=False)
+prc = prc_features_to_metric(
+    fake_features, real_features, prc_neighborhood=3, prc_batch_size=1000, save_cpu_ram=False, verbose=False
+)
+fixture["pictures"] = {
+    "fid": float(calculate_frechet_distance(*numpy_statistics[0], *numpy_statistics[1])),
+    "kid": kid["kernel_inception_distance_mean"],
+    "inception_score": [score["inception_score_mean"], score["inception_score_std"]],
+    "precision_recall": [prc["precision"], prc["recall"]],
+}
 OUT.write_text(json.dumps(fixture) + "\n")
-print(OUT.stat().st_size, json.dumps(fixture["metrics"], indent=1))
+
+# Statistics as pytorch-fid saves them, of its 64-wide features.
+fid_score.InceptionV3.DEFAULT_BLOCK_INDEX = 0
+with tempfile.TemporaryDirectory() as folder:
+    for k, p in enumerate(sets[0][:12]):
+        Image.fromarray(p).save(f"{folder}/{k:02}.png")
+    torch.manual_seed(1)
+    torch.nn.Module.load_state_dict = lambda self, state, *a, **k: None if not state else load(self, state, *a, **k)
+    target = OUT.parent / "pytorch_fid_statistics.npz"
+    target.unlink(missing_ok=True)
+    fid_score.save_fid_stats([folder, str(target)], 4, "cpu", 64, 1)
+    torch.nn.Module.load_state_dict = load
+
+# The statistics that Stride writes, as pytorch-fid reads them (tests/it/files.rs compares the bytes of this file).
+mu, sigma = fid_score.compute_statistics_of_path(str(OUT.parent / "stride_statistics.npz"), None, 1, 8, "cpu")
+assert np.allclose(mu, [0.25, -1.5, 3.0]) and np.allclose(sigma, np.diag([2.0, 1.0, 0.5]) + 0.125)
+
+# Weights as torch.save writes them, now and before 1.6; and a pickle that would run a command.
+state = {
+    "Conv2d_1a_3x3.conv.weight": torch.arange(864, dtype=torch.float32).reshape(32, 3, 3, 3) / 864,
+    "Conv2d_1a_3x3.bn.running_mean": torch.tensor([0.5, -2.0], dtype=torch.float16),
+    "Conv2d_1a_3x3.bn.num_batches_tracked": torch.tensor(7),
+}
+torch.save(state, OUT.parent / "weights_zip.pth")
+torch.save(state, OUT.parent / "weights_legacy.pth", _use_new_zipfile_serialization=False)
+
+
+class Command:
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch executed-by-a-pickle",)
+
+
+torch.save({"conv.weight": Command()}, OUT.parent / "weights_command.pth")
+
+# A batch of samples as the ADM suite saves it.
+np.savez(OUT.parent / "samples.npz", np.stack([picture(50 + 2 * k, 12, 10) for k in range(3)]), np.arange(3))
+print(OUT.stat().st_size, json.dumps(fixture["metrics"], indent=1), json.dumps(fixture["pictures"], indent=1))

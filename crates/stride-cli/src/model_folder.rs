@@ -13,7 +13,7 @@ use crate::embedded;
 /// The file whose hash names a model.
 const HASHED: &str = "transformer/diffusion_pytorch_model.safetensors";
 /// Hexadecimal digits of the hash that web interfaces show.
-const HASH_DIGITS: usize = 10;
+pub(crate) const HASH_DIGITS: usize = 10;
 
 /// A model, ready to use.
 #[derive(Debug)]

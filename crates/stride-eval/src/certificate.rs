@@ -4,8 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::inception::Variant;
+use crate::network::FeatureNetwork;
 use crate::protocol::Protocol;
+
+/// The start of the SHA-256 of `pt_inception-2015-12-05-6726825d.pth`, which pytorch-fid and torch-fidelity download.
+const FID_SHA256: &str = "6726825d";
 
 /// Everything that decides a Frechet distance, so that two of them can be compared or must not be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,22 +16,33 @@ use crate::protocol::Protocol;
 pub struct Certificate {
     /// Resize, quantisation, scaling, epsilon.
     pub protocol: Protocol,
-    /// The feature network.
-    pub network: Variant,
+    /// The feature network's name.
+    pub network: String,
+    /// How pictures became its input.
+    pub input: String,
     /// SHA-256 of its weights.
     pub weights_sha256: String,
     /// Numbers in a feature vector.
     pub width: usize,
     /// Pictures that are judged.
     pub samples: usize,
-    /// SHA-256 of their pixels in order.
+    /// SHA-256 of the SHA-256s of their pixels in order.
     pub samples_sha256: String,
     /// Pictures they are compared with; absent for statistics of another program.
     pub references: Option<usize>,
-    /// SHA-256 of their pixels in order, or of the file of statistics.
+    /// The same of these, or SHA-256 of the file of statistics.
     pub references_sha256: String,
     /// How a model drew the samples; absent for pictures from elsewhere.
     pub drawing: Option<Drawing>,
+}
+
+/// Pictures on one side of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Set {
+    /// Their number; absent for statistics of another program.
+    pub count: Option<usize>,
+    /// What identifies them.
+    pub sha256: String,
 }
 
 /// How a model drew pictures.
@@ -48,11 +62,44 @@ pub struct Drawing {
 }
 
 impl Certificate {
-    /// What the distance is called. `FID` belongs to one set of weights alone, whose published hash
-    /// is that of a PyTorch archive; weights read from safetensors cannot show that they are these.
+    /// What numbers of these sets depend on.
+    pub fn new(
+        network: &dyn FeatureNetwork,
+        protocol: Protocol,
+        [samples, references]: [Set; 2],
+        drawing: Option<Drawing>,
+    ) -> Self {
+        Self {
+            protocol,
+            network: network.name(),
+            input: network.input(protocol),
+            weights_sha256: network.weights_sha256().to_owned(),
+            width: network.width(),
+            samples: samples.count.unwrap_or(0),
+            samples_sha256: samples.sha256,
+            references: references.count,
+            references_sha256: references.sha256,
+            drawing,
+        }
+    }
+
+    /// What the distance is called: FID for the network that FID is defined with, and the features' name otherwise.
+    ///
+    /// That network is known by its file alone: PyTorch's port of it is published under a name with the first digits
+    /// of the file's SHA-256. The same weights in another file cannot show that they are these.
     pub fn distance_name(&self) -> String {
+        let is_fid =
+            self.network == "inception-v3 fid" && self.weights_sha256.starts_with(FID_SHA256);
+        match is_fid {
+            true => "FID".to_owned(),
+            false => format!("Frechet distance ({})", self.features_name()),
+        }
+    }
+
+    /// Network and weights, short.
+    pub fn features_name(&self) -> String {
         let digits = self.weights_sha256.get(..10).unwrap_or(&self.weights_sha256);
-        format!("Frechet distance (inception-v3 {}, weights {digits})", self.network.name())
+        format!("{}, weights {digits}", self.network)
     }
 
     /// A warning where the covariance is singular.
@@ -75,10 +122,10 @@ impl fmt::Display for Certificate {
             self.references.map_or("statistics".to_owned(), |n| format!("{n} pictures"));
         write!(
             f,
-            "protocol {} (resize {:?} to 299), inception-v3 {} with weights {}, {} samples {}, against {references} {}",
+            "protocol {} ({}), {} with weights {}, {} samples {}, against {references} {}",
             self.protocol.name(),
-            self.protocol.resize(),
-            self.network.name(),
+            self.input,
+            self.network,
             self.weights_sha256,
             self.samples,
             self.samples_sha256,
@@ -91,5 +138,42 @@ impl fmt::Display for Certificate {
                 ", drawn by model {model} in {steps} steps, seeds from {seed}, guidance {cfg_scale}, captions of data {data}"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(network: &str, weights_sha256: &str) -> Certificate {
+        Certificate {
+            protocol: Protocol::PytorchFid,
+            network: network.to_owned(),
+            input: String::new(),
+            weights_sha256: weights_sha256.to_owned(),
+            width: 2048,
+            samples: 2048,
+            samples_sha256: String::new(),
+            references: Some(5000),
+            references_sha256: String::new(),
+            drawing: None,
+        }
+    }
+
+    #[test]
+    fn only_the_published_weights_in_their_own_graph_are_called_fid() {
+        let name = |network, weights| certificate(network, weights).distance_name();
+        assert_eq!(name("inception-v3 fid", "6726825d0af5f729"), "FID");
+        let other = "Frechet distance (inception-v3 keras, weights 6726825d0a)";
+        assert_eq!(name("inception-v3 keras", "6726825d0af5f729"), other);
+        assert!(name("inception-v3 fid", "0000825d0af5").starts_with("Frechet distance"));
+    }
+
+    #[test]
+    fn as_many_samples_as_dimensions_are_flagged() {
+        let mut own = certificate("inception-v3 fid", "");
+        assert!(own.flag().is_some_and(|text| text.contains("use at least 2049")));
+        own.samples = 2049;
+        assert_eq!(own.flag(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! How much pictures of one caption differ.
 
 use crate::error::at_least;
-use crate::features::squared_distances;
+use crate::features::for_each_distance_block;
 use crate::{EvalError, Features};
 
 /// The mean Euclidean distance between all pairs of one caption's pictures.
@@ -13,10 +13,11 @@ use crate::{EvalError, Features};
 pub fn diversity(pictures: &Features) -> Result<f64, EvalError> {
     at_least("diversity", 2, pictures.len())?;
     let n = pictures.len() as f64;
-    let distances = squared_distances(pictures, pictures);
-    let off_diagonal = (0..pictures.len())
-        .flat_map(|i| (0..i).map(move |j| (i, j)))
-        .map(|place| distances[place].sqrt())
-        .sum::<f64>();
-    Ok(off_diagonal / (n * (n - 1.0) / 2.0))
+    let mut sum = 0.0;
+    for_each_distance_block(pictures, pictures, |first, block| {
+        for (column, own) in block.column_iter().zip(first..) {
+            sum += column.iter().take(own).map(|squared| squared.sqrt()).sum::<f64>();
+        }
+    });
+    Ok(sum / (n * (n - 1.0) / 2.0))
 }

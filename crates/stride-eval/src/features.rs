@@ -88,18 +88,30 @@ impl Features {
     }
 }
 
-/// Squared Euclidean distances between all vectors of two sets, `[a.len(), b.len()]`, in f64.
+/// Vectors whose distances to another set are in memory at once.
+const BLOCK: usize = 256;
+
+/// Squared Euclidean distances of all vectors of `a` to a block of `b` after the other, in f64.
 ///
+/// `each` gets the index of the block's first vector and the distances `[a.len(), block]`:
 /// |x - y|^2 = |x|^2 - 2 x.y + |y|^2, clamped at 0.
-pub(crate) fn squared_distances(a: &Features, b: &Features) -> DMatrix<f64> {
-    let (columns_a, columns_b) = (a.matrix(), b.matrix());
+pub(crate) fn for_each_distance_block(
+    a: &Features,
+    b: &Features,
+    mut each: impl FnMut(usize, &DMatrix<f64>),
+) {
     let norms = |m: &DMatrix<f64>| m.column_iter().map(|c| c.norm_squared()).collect::<Vec<_>>();
-    let (norms_a, norms_b) = (norms(&columns_a), norms(&columns_b));
-    let mut products = columns_a.tr_mul(&columns_b);
-    for (mut column, norm_b) in products.column_iter_mut().zip(norms_b) {
-        for (value, norm_a) in column.iter_mut().zip(&norms_a) {
-            *value = (norm_a - 2.0 * *value + norm_b).max(0.0);
+    let columns_a = a.matrix();
+    let norms_a = norms(&columns_a);
+    for first in (0..b.len()).step_by(BLOCK) {
+        let indices: Vec<usize> = (first..b.len().min(first + BLOCK)).collect();
+        let columns_b = b.select(&indices).matrix();
+        let mut distances = columns_a.tr_mul(&columns_b);
+        for (mut column, norm_b) in distances.column_iter_mut().zip(norms(&columns_b)) {
+            for (value, norm_a) in column.iter_mut().zip(&norms_a) {
+                *value = (norm_a - 2.0 * *value + norm_b).max(0.0);
+            }
         }
+        each(first, &distances);
     }
-    products
 }

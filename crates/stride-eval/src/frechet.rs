@@ -60,15 +60,18 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian, rule: EpsilonRule) -> Result
     Ok((&a.mean - &b.mean).norm_squared() + traces - 2.0 * trace_of_root)
 }
 
-/// The interval that holds the middle 95% of the distance when the samples are drawn again with
-/// replacement; the reference side stays fixed.
+/// A 95% interval for the distance: how far the middle 95% of distances lie around their mean when the samples are
+/// drawn again with replacement, put around the distance itself; the reference side stays fixed.
 ///
 /// # Errors
 /// Fewer than two samples, or other widths.
 ///
 /// # Source
-/// The percentile bootstrap (Efron 1979). Drawing again adds the bias of a smaller set, so the interval lies
-/// above the distance for few samples.
+/// The percentile bootstrap (Efron 1979).
+///
+/// # Deviations
+/// Samples that are drawn twice make the drawn sets smaller, and small sets lie farther from everything, so that plain
+/// percentiles lie above the distance, for few samples wholly. Moving their mean to the distance takes this out.
 pub fn bootstrap_interval(
     samples: &Features,
     reference: &Gaussian,
@@ -86,8 +89,10 @@ pub fn bootstrap_interval(
         .collect::<Result<Vec<_>, _>>()?;
     crate::error::at_least("bootstrap interval", 1, draws)?;
     distances.sort_by(f64::total_cmp);
+    let mean = distances.iter().sum::<f64>() / draws as f64;
+    let shift = frechet_distance(&Gaussian::of(samples)?, reference, rule)? - mean;
     let at = |share: f64| distances[(share * (draws - 1) as f64).round() as usize];
-    Ok([at(0.025), at(0.975)])
+    Ok([0.025, 0.975].map(|share| (at(share) + shift).max(0.0)))
 }
 
 /// L with S = L L^T for a symmetric positive semidefinite S, `[D, rank]`.

@@ -7,7 +7,9 @@ use stride::image::RgbImage;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
+use crate::network::{FeatureNetwork, NetworkOutput};
 use crate::pictures::hex;
+use crate::protocol::Protocol;
 use crate::resize::Resize;
 use crate::{EvalError, Features};
 
@@ -21,6 +23,7 @@ pub const FILE_NAMES: [&str; 2] = ["config.json", "model.safetensors"];
 pub struct Judge {
     model: AttributeClassifier,
     name: String,
+    weights_sha256: String,
     precision: Precision,
     device: Device,
 }
@@ -46,10 +49,12 @@ impl Judge {
             serde_json::from_slice(config).map_err(|error| problem(error.to_string()))?;
         let model = config.init(device).map_err(|error| problem(error.to_string()))?;
         let model = model.load(FILE_NAMES[1], weights)?;
-        let hash: String = hex(&Sha256::digest(weights)).chars().take(HASH_DIGITS).collect();
+        let weights_sha256 = hex(&Sha256::digest(weights));
+        let hash: String = weights_sha256.chars().take(HASH_DIGITS).collect();
         Ok(Self {
             model,
             name: format!("attribute classifier {hash}"),
+            weights_sha256,
             precision: Precision::inference(Compute::F32),
             device: device.clone(),
         })
@@ -93,5 +98,28 @@ impl Judge {
             features: Features::new(&self.name, self.config().feature_size, values)?,
             choices: answers.choices(self.config()),
         })
+    }
+}
+
+impl FeatureNetwork for Judge {
+    fn name(&self) -> String {
+        "attribute classifier".to_owned()
+    }
+
+    fn weights_sha256(&self) -> &str {
+        &self.weights_sha256
+    }
+
+    fn width(&self) -> usize {
+        self.config().feature_size
+    }
+
+    fn input(&self, _: Protocol) -> String {
+        let side = self.config().resolution;
+        format!("resize BicubicAntialias to {side} where the size differs")
+    }
+
+    fn features(&self, pictures: &[RgbImage], _: Protocol) -> Result<NetworkOutput, EvalError> {
+        Ok(NetworkOutput { features: self.look(pictures)?.features, logits: None })
     }
 }

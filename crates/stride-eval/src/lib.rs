@@ -15,6 +15,7 @@ pub mod inception_score;
 pub mod judge;
 pub mod kid;
 pub mod memorisation;
+pub mod network;
 pub mod npz;
 pub mod pictures;
 pub mod prdc;

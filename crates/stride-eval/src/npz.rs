@@ -1,20 +1,37 @@
 //! Archives of arrays (`.npz`) in which the field exchanges statistics and samples.
 
-use std::fs;
-use std::io::{Cursor, Read as _, Write as _};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{BufReader, Cursor, Read, Seek, Write as _};
+use std::path::{Path, PathBuf};
 
 use nalgebra::{DMatrix, DVector};
+use stride::image::RgbImage;
+use zip::read::ZipFile;
 use zip::write::FileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::EvalError;
 use crate::error::same;
+use crate::pictures::is_archive;
 use crate::statistics::Gaussian;
 
 /// The most bytes of an unpacked array, that of a 16,384-wide covariance in f64; a small archive can claim any size.
 const MAX_BYTES: u64 = 1 << 31;
+/// The longest head of an array; numpy writes some hundred bytes.
+const MAX_HEADER: u32 = 1 << 16;
 const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Whether a path is an archive with `mu`, and not a folder or an archive of pictures.
+///
+/// # Errors
+/// It is named `.npz`, and cannot be read or is no archive.
+pub fn has_statistics(path: &Path) -> Result<bool, EvalError> {
+    if !is_archive(path) {
+        return Ok(false);
+    }
+    let archive = open(&path.display().to_string(), open_file(path)?)?;
+    Ok(archive.file_names().any(|name| name == "mu.npy"))
+}
 
 /// Reads `mu` and `sigma` as pytorch-fid, clean-fid and the ADM suite write them (f32 or f64).
 ///
@@ -24,16 +41,19 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 pub fn read_statistics(path: &Path, width: Option<usize>) -> Result<Gaussian, EvalError> {
     let name = path.display().to_string();
     let bytes = fs::read(path).map_err(EvalError::io(path))?;
-    let mut archive = open(&name, &bytes)?;
+    let mut archive = open(&name, Cursor::new(bytes.as_slice()))?;
     let mu = array(&name, &mut archive, "mu")?;
     let sigma = array(&name, &mut archive, "sigma")?;
-    let &[found] = mu.shape.as_slice() else {
-        return Err(problem(&name, format!("mu: expected one axis, found shape {:?}", mu.shape)));
+    let &[found] = mu.header.shape.as_slice() else {
+        return Err(problem(
+            &name,
+            format!("mu: expected one axis, found shape {:?}", mu.header.shape),
+        ));
     };
-    if sigma.shape != [found, found] || found == 0 {
+    if sigma.header.shape != [found, found] || found == 0 {
         let text = format!(
             "sigma: expected shape [{found}, {found}] as mu has it, found {:?}",
-            sigma.shape
+            sigma.header.shape
         );
         return Err(problem(&name, text));
     }
@@ -76,16 +96,94 @@ pub fn statistics_bytes(gaussian: &Gaussian) -> Result<Vec<u8>, EvalError> {
     Ok(writer.finish().map_err(|error| refused(&error))?.into_inner())
 }
 
-/// An array as it lies in the file.
-struct Array {
+/// A batch of samples as the ADM suite exchanges them: an array `arr_0` of bytes, `[N, height, width, 3]`.
+#[derive(Clone, Debug)]
+pub struct SampleArchive {
+    path: PathBuf,
+    count: usize,
+    height: usize,
+    width: usize,
+}
+
+impl SampleArchive {
+    /// Reads the head of the array.
+    ///
+    /// # Errors
+    /// The file cannot be read, is damaged, or has no such array.
+    pub fn open(path: &Path) -> Result<Self, EvalError> {
+        let name = path.display().to_string();
+        let mut archive = open(&name, open_file(path)?)?;
+        let header = Header::read(&mut entry(&name, &mut archive, "arr_0")?)
+            .ok_or_else(|| problem(&name, "arr_0: not an array in numpy's format"))?;
+        match (header.descr.as_str(), header.shape.as_slice()) {
+            ("|u1", &[count, height, width, 3]) if height * width > 0 => {
+                Ok(Self { path: path.to_owned(), count, height, width })
+            }
+            (descr, shape) => Err(problem(
+                &name,
+                format!(
+                    "arr_0: expected bytes |u1 of shape [N, height, width, 3], found {descr} {shape:?}"
+                ),
+            )),
+        }
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Reads the first `count` pictures one after the other.
+    ///
+    /// # Errors
+    /// The array ends early or is damaged; or `each` fails.
+    pub fn for_each(
+        &self,
+        count: usize,
+        mut each: impl FnMut(RgbImage) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        let name = self.path.display().to_string();
+        let mut archive = open(&name, open_file(&self.path)?)?;
+        let mut entry = entry(&name, &mut archive, "arr_0")?;
+        Header::read(&mut entry)
+            .ok_or_else(|| problem(&name, "arr_0: not an array in numpy's format"))?;
+        for index in 0..count.min(self.count) {
+            let mut pixels = vec![0; self.height * self.width * 3];
+            entry.read_exact(&mut pixels).map_err(|error| {
+                problem(
+                    &name,
+                    format!(
+                        "arr_0: picture {index} of {}: {error}; copy or make it again",
+                        self.count
+                    ),
+                )
+            })?;
+            each(RgbImage { width: self.width, height: self.height, pixels })?;
+        }
+        Ok(())
+    }
+}
+
+/// Type and axes of an array.
+struct Header {
     descr: String,
     shape: Vec<usize>,
+}
+
+/// An array as it lies in the file.
+struct Array {
+    header: Header,
     data: Vec<u8>,
 }
 
 impl Array {
     fn numbers(&self, file: &str, name: &str) -> Result<Vec<f64>, EvalError> {
-        let values: Vec<f64> = match self.descr.as_str() {
+        let values: Vec<f64> = match self.header.descr.as_str() {
             "<f8" => chunks(&self.data).map(f64::from_le_bytes).collect(),
             "<f4" => chunks(&self.data).map(|b| f64::from(f32::from_le_bytes(b))).collect(),
             other => {
@@ -95,10 +193,13 @@ impl Array {
                 ));
             }
         };
-        let expected = self.shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        let expected = self.header.shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
         if expected != Some(values.len()) {
-            let text =
-                format!("{name}: shape {:?} needs other than {} values", self.shape, values.len());
+            let text = format!(
+                "{name}: shape {:?} needs other than {} values",
+                self.header.shape,
+                values.len()
+            );
             return Err(problem(file, text));
         }
         match values.iter().position(|value| !value.is_finite()) {
@@ -116,9 +217,25 @@ fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
     bytes.chunks_exact(N).map(|chunk| std::array::from_fn(|i| chunk[i]))
 }
 
-fn open<'a>(file: &str, bytes: &'a [u8]) -> Result<ZipArchive<Cursor<&'a [u8]>>, EvalError> {
-    ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
+fn open_file(path: &Path) -> Result<BufReader<File>, EvalError> {
+    Ok(BufReader::new(File::open(path).map_err(EvalError::io(path))?))
+}
+
+fn open<R: Read + Seek>(file: &str, reader: R) -> Result<ZipArchive<R>, EvalError> {
+    ZipArchive::new(reader).map_err(|error| {
         problem(file, format!("not a complete .npz archive ({error}); copy or make it again"))
+    })
+}
+
+/// The bytes of one array of an archive.
+fn entry<'a, R: Read + Seek>(
+    file: &str,
+    archive: &'a mut ZipArchive<R>,
+    name: &str,
+) -> Result<ZipFile<'a>, EvalError> {
+    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    archive.by_name(&format!("{name}.npy")).map_err(|error| {
+        problem(file, format!("expected an array {name}, found {names:?} ({error})"))
     })
 }
 
@@ -127,42 +244,43 @@ fn array(
     archive: &mut ZipArchive<Cursor<&[u8]>>,
     name: &str,
 ) -> Result<Array, EvalError> {
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
-    let entry = archive.by_name(&format!("{name}.npy")).map_err(|error| {
-        problem(file, format!("expected an array {name}, found {names:?} ({error})"))
-    })?;
-    let mut bytes = Vec::new();
+    let mut entry = entry(file, archive, name)?;
+    let header = Header::read(&mut entry)
+        .ok_or_else(|| problem(file, format!("{name}: not an array in numpy's format")))?;
+    let mut data = Vec::new();
     // One byte more than allowed tells a full array from a cut one.
-    entry.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| {
+    entry.take(MAX_BYTES + 1).read_to_end(&mut data).map_err(|error| {
         problem(file, format!("{name}: damaged ({error}); copy or make it again"))
     })?;
-    if bytes.len() as u64 > MAX_BYTES {
+    if data.len() as u64 > MAX_BYTES {
         return Err(problem(file, format!("{name}: more than {MAX_BYTES} bytes")));
     }
-    parse(&bytes).ok_or_else(|| problem(file, format!("{name}: not an array in numpy's format")))
+    Ok(Array { header, data })
 }
 
-/// Header and data of an `.npy` file, C order.
-fn parse(bytes: &[u8]) -> Option<Array> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (length, rest) = match rest {
-        [1, _, a, b, rest @ ..] => (usize::from(u16::from_le_bytes([*a, *b])), rest),
-        [2 | 3, _, a, b, c, d, rest @ ..] => {
-            (usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).ok()?, rest)
+impl Header {
+    /// The head of an `.npy` file in C order; what follows are its numbers.
+    fn read(reader: &mut impl Read) -> Option<Self> {
+        let mut start = [0; 8];
+        reader.read_exact(&mut start).ok()?;
+        let version = start.strip_prefix(MAGIC)?[0];
+        let mut length = [0; 4];
+        reader.read_exact(&mut length[..if version == 1 { 2 } else { 4 }]).ok()?;
+        let length = u32::from_le_bytes(length).min(MAX_HEADER);
+        let mut header = vec![0; length as usize];
+        reader.read_exact(&mut header).ok()?;
+        let header = std::str::from_utf8(&header).ok()?;
+        let after =
+            |key: &str| header.split_once(&format!("'{key}':")).map(|(_, text)| text.trim_start());
+        let descr = after("descr")?.strip_prefix('\'')?.split('\'').next()?.to_owned();
+        if !after("fortran_order")?.starts_with("False") {
+            return None;
         }
-        _ => return None,
-    };
-    let header = std::str::from_utf8(rest.get(..length)?).ok()?;
-    let after =
-        |key: &str| header.split_once(&format!("'{key}':")).map(|(_, text)| text.trim_start());
-    let descr = after("descr")?.strip_prefix('\'')?.split('\'').next()?.to_owned();
-    if !after("fortran_order")?.starts_with("False") {
-        return None;
+        let shape = after("shape")?.strip_prefix('(')?.split(')').next()?;
+        let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
+        let shape = axes.map(|axis| axis.parse().ok()).collect::<Option<Vec<usize>>>()?;
+        Some(Self { descr, shape })
     }
-    let shape = after("shape")?.strip_prefix('(')?.split(')').next()?;
-    let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
-    let shape = axes.map(|axis| axis.parse().ok()).collect::<Option<Vec<usize>>>()?;
-    Some(Array { descr, shape, data: rest[length..].to_vec() })
 }
 
 fn problem(path: &str, problem: impl Into<String>) -> EvalError {

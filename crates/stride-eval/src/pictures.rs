@@ -1,4 +1,4 @@
-//! Folders of pictures, as fid programs take them.
+//! Sets of pictures, as fid programs take them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,50 +8,57 @@ use stride::image::RgbImage;
 
 use crate::EvalError;
 use crate::error::at_least;
+use crate::npz::SampleArchive;
 
 /// Endings that count as pictures.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// The pictures of a folder in the order of their names; other files are left out.
+/// Pictures to judge: a folder's in the order of their names, or those of a sample archive.
 #[derive(Clone, Debug)]
-pub struct PictureFolder {
-    paths: Vec<PathBuf>,
+pub struct PictureSet {
+    source: Source,
+    len: usize,
 }
 
-impl PictureFolder {
-    /// Lists a folder, not the folders inside it.
+#[derive(Clone, Debug)]
+enum Source {
+    Folder(Vec<PathBuf>),
+    Archive(SampleArchive),
+}
+
+impl PictureSet {
+    /// Lists the pictures (png, jpg) of a folder, not of the folders inside it; or opens an `.npz` archive with `arr_0`.
     ///
     /// # Errors
-    /// The folder cannot be read, or has fewer than two pictures.
-    pub fn open(folder: &Path, max_pictures: Option<usize>) -> Result<Self, EvalError> {
-        let entries = fs::read_dir(folder).map_err(EvalError::io(folder))?;
-        let mut paths = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(EvalError::io(folder))?;
-        paths.retain(|path| {
-            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-            ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
-        });
-        paths.sort();
-        paths.truncate(max_pictures.unwrap_or(usize::MAX));
-        at_least(&format!("{}: pictures (png, jpg)", folder.display()), 2, paths.len())?;
-        Ok(Self { paths })
+    /// The folder or archive cannot be read, or has fewer than two pictures.
+    pub fn open(path: &Path, max_pictures: Option<usize>) -> Result<Self, EvalError> {
+        let (source, found) = match is_archive(path) {
+            true => {
+                let archive = SampleArchive::open(path)?;
+                let count = archive.len();
+                (Source::Archive(archive), count)
+            }
+            false => {
+                let paths = list(path)?;
+                let count = paths.len();
+                (Source::Folder(paths), count)
+            }
+        };
+        at_least(&format!("{}: pictures (png, jpg)", path.display()), 2, found)?;
+        Ok(Self { source, len: found.min(max_pictures.unwrap_or(found)) })
     }
 
     /// Number of pictures.
     pub fn len(&self) -> usize {
-        self.paths.len()
+        self.len
     }
 
-    /// Never: a folder has at least two pictures.
+    /// Whether there is no picture.
     pub fn is_empty(&self) -> bool {
-        self.paths.is_empty()
+        self.len == 0
     }
 
     /// Decodes the pictures in batches and hands each on; at most `batch` are in memory.
-    ///
-    /// Returns the SHA-256 of all pixels in order, which is what a certificate prints.
     ///
     /// # Errors
     /// A picture cannot be decoded or has another size than the first; or `each` fails.
@@ -59,30 +66,77 @@ impl PictureFolder {
         &self,
         batch: usize,
         mut each: impl FnMut(&[RgbImage]) -> Result<(), EvalError>,
-    ) -> Result<String, EvalError> {
-        let mut hash = Sha256::new();
-        let mut size = None;
-        for paths in self.paths.chunks(batch.max(1)) {
-            let mut pictures = Vec::with_capacity(paths.len());
-            for path in paths {
-                let picture = read(path)?;
-                let (width, height) = (picture.width, picture.height);
-                let (expected_width, expected_height) = *size.get_or_insert((width, height));
-                if (width, height) != (expected_width, expected_height) {
-                    return Err(EvalError::MixedSizes {
-                        path: path.display().to_string(),
-                        expected_width,
-                        expected_height,
-                        width,
-                        height,
-                    });
-                }
-                hash.update(&picture.pixels);
-                pictures.push(picture);
+    ) -> Result<(), EvalError> {
+        let mut pictures: Vec<RgbImage> = Vec::with_capacity(batch.max(1));
+        let mut add = |picture: RgbImage| {
+            pictures.push(picture);
+            if pictures.len() < batch.max(1) {
+                return Ok(());
             }
-            each(&pictures)?;
+            let result = each(&pictures);
+            pictures.clear();
+            result
+        };
+        match &self.source {
+            Source::Archive(archive) => archive.for_each(self.len, add)?,
+            Source::Folder(paths) => {
+                let mut size = None;
+                for path in &paths[..self.len] {
+                    let picture = read(path)?;
+                    same_size(
+                        path,
+                        *size.get_or_insert((picture.width, picture.height)),
+                        &picture,
+                    )?;
+                    add(picture)?;
+                }
+            }
         }
-        Ok(hex(&hash.finalize()))
+        match pictures.is_empty() {
+            true => Ok(()),
+            false => each(&pictures),
+        }
+    }
+}
+
+/// Whether a path names an archive of arrays rather than a folder.
+pub fn is_archive(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+}
+
+/// SHA-256 of a picture's pixels.
+pub fn digest(picture: &RgbImage) -> [u8; 32] {
+    Sha256::digest(&picture.pixels).into()
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
+    let entries = fs::read_dir(folder).map_err(EvalError::io(folder))?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(EvalError::io(folder))?;
+    paths.retain(|path| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
+        ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
+    });
+    paths.sort();
+    Ok(paths)
+}
+
+fn same_size(
+    path: &Path,
+    (expected_width, expected_height): (usize, usize),
+    &RgbImage { width, height, .. }: &RgbImage,
+) -> Result<(), EvalError> {
+    match (width, height) == (expected_width, expected_height) {
+        true => Ok(()),
+        false => Err(EvalError::MixedSizes {
+            path: path.display().to_string(),
+            expected_width,
+            expected_height,
+            width,
+            height,
+        }),
     }
 }
 

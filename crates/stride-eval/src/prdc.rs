@@ -1,9 +1,7 @@
 //! Precision, recall, density and coverage.
 
-use nalgebra::DMatrix;
-
 use crate::error::{at_least, same};
-use crate::features::squared_distances;
+use crate::features::for_each_distance_block;
 use crate::{EvalError, Features};
 
 /// How two sets overlap; every value but density lies in [0, 1].
@@ -21,6 +19,8 @@ pub struct Prdc {
 
 /// Overlap of generated and real features; a ball reaches to the k-th nearest sample of its own set.
 ///
+/// Distances are made a block of samples at a time, so that memory grows with the number of samples alone.
+///
 /// # Errors
 /// Other widths, or a set of at most k samples.
 ///
@@ -31,35 +31,44 @@ pub fn prdc(generated: &Features, real: &Features, k: usize) -> Result<Prdc, Eva
     same("precision and recall: width of features", real.width(), generated.width())?;
     at_least("precision and recall: neighbours", 1, k)?;
     at_least("precision and recall", k + 1, generated.len().min(real.len()))?;
-    let radii_real = radii(&squared_distances(real, real), k);
-    let radii_generated = radii(&squared_distances(generated, generated), k);
-    let between = squared_distances(real, generated); // [real, generated]
+    let (radii_real, radii_generated) = (radii(real, k), radii(generated, k));
 
-    let (n_real, n_generated) = (real.len() as f64, generated.len() as f64);
-    let count = |is: &mut dyn Iterator<Item = bool>| is.filter(|&is| is).count() as f64;
-    let in_real = |r: usize, g: usize| between[(r, g)] <= radii_real[r];
-    let precise = count(&mut (0..generated.len()).map(|g| (0..real.len()).any(|r| in_real(r, g))));
-    let recalled = count(
-        &mut (0..real.len())
-            .map(|r| (0..generated.len()).any(|g| between[(r, g)] <= radii_generated[g])),
-    );
-    let covered = count(&mut (0..real.len()).map(|r| (0..generated.len()).any(|g| in_real(r, g))));
-    let balls: f64 =
-        (0..generated.len()).map(|g| count(&mut (0..real.len()).map(|r| in_real(r, g)))).sum();
+    let (mut precise, mut balls) = (0usize, 0usize);
+    let (mut recalled, mut covered) = (vec![false; real.len()], vec![false; real.len()]);
+    for_each_distance_block(real, generated, |first, block| {
+        for (g, column) in block.column_iter().enumerate() {
+            let radius_generated = radii_generated[first + g];
+            let mut own_balls = 0;
+            for (r, &distance) in column.iter().enumerate() {
+                if distance <= radii_real[r] {
+                    own_balls += 1;
+                    covered[r] = true;
+                }
+                recalled[r] |= distance <= radius_generated;
+            }
+            balls += own_balls;
+            precise += usize::from(own_balls > 0);
+        }
+    });
+    let share = |set: &[bool]| set.iter().filter(|&&is| is).count() as f64 / set.len() as f64;
+    let n_generated = generated.len() as f64;
     Ok(Prdc {
-        precision: precise / n_generated,
-        recall: recalled / n_real,
-        density: balls / (k as f64 * n_generated),
-        coverage: covered / n_real,
+        precision: precise as f64 / n_generated,
+        recall: share(&recalled),
+        density: balls as f64 / (k as f64 * n_generated),
+        coverage: share(&covered),
     })
 }
 
 /// Squared distance of every sample to its k-th nearest other one.
-fn radii(distances: &DMatrix<f64>, k: usize) -> Vec<f64> {
-    let kth = |(own, column): (usize, nalgebra::DVectorView<'_, f64>)| {
-        let others = column.iter().enumerate().filter(|&(row, _)| row != own);
-        let mut others: Vec<f64> = others.map(|(_, &distance)| distance).collect();
-        *others.select_nth_unstable_by(k - 1, f64::total_cmp).1
-    };
-    distances.column_iter().enumerate().map(kth).collect()
+fn radii(set: &Features, k: usize) -> Vec<f64> {
+    let mut radii = Vec::with_capacity(set.len());
+    for_each_distance_block(set, set, |first, block| {
+        for (column, own) in block.column_iter().zip(first..) {
+            let others = column.iter().enumerate().filter(|&(row, _)| row != own);
+            let mut others: Vec<f64> = others.map(|(_, &distance)| distance).collect();
+            radii.push(*others.select_nth_unstable_by(k - 1, f64::total_cmp).1);
+        }
+    });
+    radii
 }

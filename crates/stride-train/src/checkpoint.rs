@@ -156,6 +156,11 @@ impl Checkpoint {
         Ok(Self { dir })
     }
 
+    /// Complete checkpoints of a run folder with their steps, fewest first.
+    pub fn all(run_dir: &Path) -> Vec<(u64, PathBuf)> {
+        complete_in(run_dir)
+    }
+
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir

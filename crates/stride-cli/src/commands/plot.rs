@@ -71,7 +71,7 @@ pub(crate) fn draw_panels(output: &Path, x_name: &str, panels: &[Panel<'_>]) -> 
 }
 
 /// All numbers of a metrics file by name, in the order of their steps.
-fn read_curves(path: &Path) -> Result<BTreeMap<String, Curve>> {
+pub(crate) fn read_curves(path: &Path) -> Result<BTreeMap<String, Curve>> {
     let text = fs::read_to_string(path).with_context(|| {
         format!("cannot read {}; expected the folder of a training run", path.display())
     })?;
@@ -162,7 +162,7 @@ fn short(value: f64) -> String {
 }
 
 /// Means over a moving window of a fortieth of the curve, so that noise does not hide the course.
-fn smooth(curve: &Curve) -> Curve {
+pub(crate) fn smooth(curve: &Curve) -> Curve {
     let half = curve.len() / 80;
     let window =
         |index: usize| &curve[index.saturating_sub(half)..(index + half + 1).min(curve.len())];

@@ -131,7 +131,7 @@ fn sides_of_equal_compute_are_trained_evaluated_and_reported() {
 }
 
 /// Settings that make a preset fit the tiny workplace.
-const TINY: [&str; 17] = [
+pub(crate) const TINY: [&str; 17] = [
     "data.dir=data",
     "data.resolution=16",
     "data.max_images=12",
@@ -152,7 +152,7 @@ const TINY: [&str; 17] = [
 ];
 
 /// The path of a preset.
-fn preset(name: &str) -> String {
+pub(crate) fn preset(name: &str) -> String {
     format!("{}/../../configs/objectives/{name}.toml", env!("CARGO_MANIFEST_DIR"))
 }
 

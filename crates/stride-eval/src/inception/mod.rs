@@ -4,6 +4,7 @@ mod conv;
 mod layout;
 mod model;
 mod nsfwjs;
+mod weights_file;
 
-pub use model::{Inception, InceptionOutput, Variant};
+pub use model::{Inception, Variant};
 pub use nsfwjs::convert_nsfwjs;

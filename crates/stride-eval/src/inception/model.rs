@@ -1,5 +1,7 @@
 //! The network: picture to features and class logits.
 
+use std::path::Path;
+
 use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
@@ -12,8 +14,10 @@ use stride_kernels::gemm::Compute;
 
 use super::conv::{BatchNorm, Conv};
 use super::layout::{self, BranchLayout, ConvLayout, Pool};
+use super::weights_file;
+use crate::network::{FeatureNetwork, NetworkOutput};
 use crate::pictures::hex;
-use crate::protocol::Protocol;
+use crate::protocol::{INPUT_SIDE, Protocol};
 use crate::{EvalError, Features};
 
 /// Numbers in a feature vector.
@@ -55,15 +59,6 @@ pub struct Inception {
     precision: Precision,
 }
 
-/// What the network says about a batch.
-#[derive(Clone, Debug)]
-pub struct InceptionOutput {
-    /// The means of the last maps, `[B, 2048]`.
-    pub features: Features,
-    /// Class logits without bias, which the Inception score takes; absent without classes.
-    pub logits: Option<Features>,
-}
-
 #[derive(Clone, Debug)]
 struct Branch {
     pool: Pool,
@@ -72,6 +67,17 @@ struct Branch {
 }
 
 impl Inception {
+    /// Reads a file of weights: safetensors, or PyTorch's own format (`.pth`, `.pt`, `.bin`, `.ckpt`), whose pickles
+    /// are not executed.
+    ///
+    /// # Errors
+    /// As for [`Self::load`], and where the file cannot be read.
+    pub fn open(path: &Path, variant: Variant, device: &Device) -> Result<Self, EvalError> {
+        let (bytes, sha256) = weights_file::read(path)?;
+        let network = Self::load(&path.display().to_string(), &bytes, variant, device)?;
+        Ok(Self { weights_sha256: sha256, ..network })
+    }
+
     /// Reads weights under the names of pytorch-fid and torchvision (`Mixed_5b.branch1x1.conv.weight`).
     ///
     /// Auxiliary classifiers, the bias of the last layer and counters of batches are left unread.
@@ -111,43 +117,6 @@ impl Inception {
         Ok(Self { variant, weights_sha256, stem, blocks, classifier, device, precision })
     }
 
-    /// The graph.
-    pub fn variant(&self) -> Variant {
-        self.variant
-    }
-
-    /// SHA-256 of the file of weights.
-    pub fn weights_sha256(&self) -> &str {
-        &self.weights_sha256
-    }
-
-    /// Numbers in a feature vector.
-    pub fn width(&self) -> usize {
-        WIDTH
-    }
-
-    /// Features and logits of pictures of one size.
-    ///
-    /// # Errors
-    /// The network's output is not finite.
-    pub fn features(
-        &self,
-        pictures: &[RgbImage],
-        protocol: Protocol,
-    ) -> Result<InceptionOutput, EvalError> {
-        let pooled = self.forward(protocol.input(pictures, &self.device));
-        let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect();
-        let logits = self.classifier.as_ref().map(|classifier| {
-            let logits = pooled.clone().matmul(classifier.clone().transpose());
-            let [_, classes] = logits.dims();
-            Features::new("Inception's logits", classes, values(logits))
-        });
-        Ok(InceptionOutput {
-            features: Features::new("Inception's features", WIDTH, values(pooled))?,
-            logits: logits.transpose()?,
-        })
-    }
-
     /// `[B, 3, 299, 299]` in [-1, 1] to features `[B, 2048]`.
     ///
     /// # Source
@@ -171,6 +140,42 @@ impl Inception {
         }
         let [batch, height, width, channels] = x.dims(); // [B, 8, 8, 2048]
         x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels])
+    }
+}
+
+impl FeatureNetwork for Inception {
+    fn name(&self) -> String {
+        format!("inception-v3 {}", self.variant.name())
+    }
+
+    fn weights_sha256(&self) -> &str {
+        &self.weights_sha256
+    }
+
+    fn width(&self) -> usize {
+        WIDTH
+    }
+
+    fn input(&self, protocol: Protocol) -> String {
+        format!("resize {:?} to {INPUT_SIDE}", protocol.resize())
+    }
+
+    fn features(
+        &self,
+        pictures: &[RgbImage],
+        protocol: Protocol,
+    ) -> Result<NetworkOutput, EvalError> {
+        let pooled = self.forward(protocol.input(pictures, &self.device));
+        let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect();
+        let logits = self.classifier.as_ref().map(|classifier| {
+            let logits = pooled.clone().matmul(classifier.clone().transpose());
+            let [_, classes] = logits.dims();
+            Features::new("Inception's logits", classes, values(logits))
+        });
+        Ok(NetworkOutput {
+            features: Features::new("Inception's features", WIDTH, values(pooled))?,
+            logits: logits.transpose()?,
+        })
     }
 }
 

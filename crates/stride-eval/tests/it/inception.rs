@@ -4,18 +4,27 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use serde_json::Value;
+use stride::image::RgbImage;
+use stride_eval::frechet::{EpsilonRule, frechet_distance};
 use stride_eval::inception::{Inception, Variant};
+use stride_eval::inception_score::inception_score;
+use stride_eval::kid::kernel_distance;
+use stride_eval::network::FeatureNetwork as _;
+use stride_eval::prdc::prdc;
 use stride_eval::protocol::Protocol;
+use stride_eval::statistics::Gaussian;
 
 use crate::formula::{picture, weights};
-use crate::metrics::fixture;
+use crate::metrics::{close, fixture};
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
 }
 
 fn shapes(fixture: &Value, variant: Variant) -> BTreeMap<String, Vec<usize>> {
-    let shapes = fixture[format!("shapes {}", variant.name())].clone();
+    // Keras' graph has the tensors of the network of FID.
+    let name = if variant == Variant::Keras { "fid" } else { variant.name() };
+    let shapes = fixture[format!("shapes {name}")].clone();
     serde_json::from_value(shapes).expect("names and shapes")
 }
 
@@ -39,16 +48,18 @@ fn inputs_agree_with_every_package() {
 }
 
 #[test]
-fn features_agree_for_both_variants() {
+fn features_agree_for_every_variant() {
     let fixture = fixture();
     let device = Device::flex();
     let pictures = [picture(50, 72, 56), picture(52, 72, 56)];
-    for variant in [Variant::Fid, Variant::Torchvision] {
+    for variant in [Variant::Fid, Variant::Keras, Variant::Torchvision] {
         let bytes = weights(&shapes(&fixture, variant));
         let network = Inception::load("w.safetensors", &bytes, variant, &device).expect("loadable");
         let output = network.features(&pictures, Protocol::PytorchFid).expect("finite");
-        let logits = output.logits.as_ref().expect("classes");
-        for (what, found) in [("features", &output.features), ("logits", logits)] {
+        let features = ("features", &output.features);
+        let logits = output.logits.as_ref().map(|logits| ("logits", logits));
+        assert_eq!(logits.is_none(), variant == Variant::Keras);
+        for (what, found) in std::iter::once(features).chain(logits) {
             for (row, expected) in found
                 .rows()
                 .zip(fixture[format!("{what} {}", variant.name())].as_array().expect("rows"))
@@ -64,6 +75,55 @@ fn features_agree_for_both_variants() {
             }
         }
     }
+}
+
+#[test]
+fn scores_of_pictures_agree() {
+    let fixture = fixture();
+    let bytes = weights(&shapes(&fixture, Variant::Fid));
+    let network =
+        Inception::load("w.safetensors", &bytes, Variant::Fid, &Device::flex()).expect("loadable");
+    let judge = |stream: u64, brightness: f64| {
+        let pictures: Vec<RgbImage> = (0..100)
+            .map(|k| {
+                let RgbImage { width, height, mut pixels } = picture(stream + 2 * k, 64, 64);
+                for value in &mut pixels {
+                    *value = (brightness * f64::from(*value)) as u8;
+                }
+                RgbImage { width, height, pixels }
+            })
+            .collect();
+        let mut outputs = pictures
+            .chunks(10)
+            .map(|batch| network.features(batch, Protocol::PytorchFid).expect("finite"));
+        let mut all = outputs.next().expect("a batch");
+        for output in outputs {
+            all.features.extend(&output.features).expect("same width");
+            let logits = output.logits.expect("classes");
+            all.logits.as_mut().expect("classes").extend(&logits).expect("same width");
+        }
+        all
+    };
+    let (real, fake) = (judge(10_000, 1.0), judge(20_000, 0.8));
+    let [a, b] = [&real, &fake].map(|set| Gaussian::of(&set.features).expect("enough"));
+    let expected = &fixture["pictures"];
+    let pair = |name: &str| [0, 1].map(|i| expected[name][i].as_f64().expect("a number"));
+    let number = |name: &str| expected[name].as_f64().expect("a number");
+    let distance = frechet_distance(&a, &b, EpsilonRule::None).expect("same width");
+    close("fid", distance, number("fid"), 1e-3);
+    let kernel = kernel_distance(&fake.features, &real.features, 2, 100, 0).expect("enough");
+    close("kid", kernel.mean, number("kid"), 1e-3);
+    let score = inception_score(&fake.logits.expect("classes"), 10).expect("enough");
+    let [mean, std] = pair("inception_score");
+    close("inception score", score.mean, mean, 1e-5);
+    close("its deviation", score.std, std, 1e-2);
+    let overlap = prdc(&fake.features, &real.features, 3).expect("enough");
+    // A picture on the edge of a ball may fall on either side.
+    let [precision, recall] = pair("precision_recall");
+    println!("{overlap:?} for {precision} {recall}");
+    assert!(
+        (overlap.precision - precision).abs() < 0.011 && (overlap.recall - recall).abs() < 0.011
+    );
 }
 
 #[test]

@@ -3,7 +3,9 @@
 // Every comparison prints its largest error.
 #![allow(clippy::print_stdout)]
 
+mod conversion;
 mod directions;
+mod files;
 mod formula;
 mod inception;
 mod judge;

@@ -23,7 +23,7 @@ fn pair(metrics: &Value, name: &str) -> [f64; 2] {
     [0, 1].map(|i| metrics[name][i].as_f64().expect("a number in the fixture"))
 }
 
-fn close(name: &str, found: f64, expected: f64, relative: f64) {
+pub(crate) fn close(name: &str, found: f64, expected: f64, relative: f64) {
     let error = (found - expected).abs() / expected.abs();
     println!("{name}: {found} for {expected}, error {error:.1e}");
     assert!(error < relative, "{name}: {found}, expected {expected}");

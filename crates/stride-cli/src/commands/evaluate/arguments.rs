@@ -1,43 +1,74 @@
 //! The arguments of `stride evaluate`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 use stride::objective::BASE_STEPS;
 use stride_eval::inception::Variant;
 use stride_eval::protocol::Protocol;
 
 use super::import::ConvertInception;
-use crate::commands::generate::DeviceName;
+use super::merge::Merge;
+use crate::commands::generate::{DeviceName, DtypeName};
 use crate::usage::usage;
 
 /// Compare pictures, or what a model draws, with real ones
 ///
-/// With SAMPLES and REFERENCE it compares two folders, as pytorch-fid does. With --data it draws the captions of
-/// a data folder with a model at every step count and compares with the folder's pictures.
+/// With SAMPLES and REFERENCE it compares two sets of pictures, as pytorch-fid does. With --data it draws the captions
+/// of a data folder with a model at every step count, and compares with the folder's pictures. With --out that can be
+/// stopped and goes on with the same command.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Evaluate {
     #[command(subcommand)]
     command: Option<Tool>,
-    /// Folder of pictures to judge
-    #[arg(requires = "reference", conflicts_with_all = ["model", "data"])]
+    /// Folder of pictures to judge, or an .npz archive of them (arr_0)
+    #[arg(requires = "reference", conflicts_with_all = ["model", "run", "data"])]
     samples_folder: Option<PathBuf>,
-    /// Folder of real pictures, or an .npz file with mu and sigma
+    /// Folder or archive of real pictures, or an .npz file with mu and sigma
     reference: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) options: Options,
+    pub(super) job: Job,
+    /// Folder for features and report; a stopped command goes on from there
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub(super) out: Option<PathBuf>,
+    /// Do only part I of N (from 0); `stride evaluate merge` makes the report of all parts
+    #[arg(long, value_name = "I/N", requires = "out")]
+    pub(super) shard: Option<Shard>,
+    /// Write the pictures into the folder, too
+    #[arg(long, requires = "out")]
+    pub(super) save_images: bool,
+    /// Write mu and sigma of the reference pictures, as pytorch-fid does
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    pub(super) save_statistics: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What decides the numbers, kept beside them.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Job {
     /// The model folder [default: the model inside this program]
     #[arg(long, value_name = "DIR", requires = "data")]
     pub(super) model: Option<PathBuf>,
+    /// A training run: its model, its loss curves, and the distance of each checkpoint
+    #[arg(long, value_name = "DIR", requires = "data", conflicts_with = "model")]
+    pub(super) run: Option<PathBuf>,
     /// Folder of captioned pictures with metadata.jsonl
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// A second folder, whose combinations training never saw
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub(super) heldout: Option<PathBuf>,
     /// Step counts, each drawn from the same noises and captions
-    #[arg(long, value_name = "STEPS", value_delimiter = ',', default_value = "1,4,16", value_parser = parse_steps)]
+    #[arg(long, value_name = "STEPS", value_delimiter = ',', default_value = "1,2,4,8,16,32,128", value_parser = parse_steps)]
     pub(super) steps: Vec<usize>,
     /// Pictures for each step count, one for each caption of the data from the first on
-    #[arg(long, value_name = "N", default_value = "256")]
+    #[arg(long, value_name = "N", default_value = "1000")]
     pub(super) samples: usize,
     /// Seed of the first picture; picture k has seed S + k
     #[arg(short, long, value_name = "S", default_value = "0")]
@@ -45,15 +76,13 @@ pub(crate) struct Evaluate {
     /// Strength of classifier-free guidance [default: the model's]
     #[arg(long, value_name = "W")]
     pub(super) cfg_scale: Option<f64>,
-    /// Folder for report.md, report.json and a sheet of pictures; it must exist
-    #[arg(long, value_name = "DIR", requires = "data")]
-    pub(super) out: Option<PathBuf>,
-}
-
-/// What both ways share.
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    /// Weights of Inception-v3 (safetensors, names of pytorch-fid and torchvision)
+    /// What the model multiplies in
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    pub(super) dtype: DtypeName,
+    /// Folder of a classifier of attributes [default: the classifier inside this program]
+    #[arg(long, value_name = "DIR")]
+    pub(super) classifier: Option<PathBuf>,
+    /// Take the features of Inception-v3 and not the classifier's: its weights, names of pytorch-fid and torchvision (.safetensors, .pth)
     #[arg(long, value_name = "FILE")]
     pub(super) inception: Option<PathBuf>,
     /// The graph that the weights belong to
@@ -62,45 +91,80 @@ pub(super) struct Options {
     /// Whose resize, scaling and epsilon to take
     #[arg(long, value_enum, default_value_t = ProtocolName::PytorchFid)]
     pub(super) protocol: ProtocolName,
-    /// Pictures that go through Inception together
-    #[arg(long, value_name = "N", default_value = "8")]
-    pub(super) batch: usize,
     /// Draws for the 95% interval of the distance; one takes as long as a distance
     #[arg(long, value_name = "N", default_value = "0")]
     pub(super) bootstrap: usize,
-    /// Write mu and sigma of the reference pictures, as pytorch-fid does
-    #[arg(long, value_name = "FILE")]
-    pub(super) save_statistics: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     pub(super) device: DeviceName,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 /// Tools around evaluation.
 #[derive(Debug, Subcommand)]
 enum Tool {
     ConvertInception(ConvertInception),
+    Merge(Merge),
 }
 
 impl Evaluate {
     /// Compares and prints.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        if let Some(Tool::ConvertInception(tool)) = self.command {
-            return tool.run();
+        match self.command {
+            Some(Tool::ConvertInception(tool)) => return tool.run(),
+            Some(Tool::Merge(tool)) => return tool.run(),
+            None => {}
         }
-        match (&self.samples_folder, &self.reference, &self.data) {
-            (Some(samples), Some(reference), None) => self.compare_folders(samples, reference),
-            (None, None, Some(data)) => self.judge_model(data),
+        match (&self.samples_folder, &self.reference, &self.job.data) {
+            (Some(samples), Some(reference), None) => self.compare_sets(samples, reference),
+            (None, None, Some(_)) => self.judge_model(),
             _ => usage("expected SAMPLES and REFERENCE, or --data DIR; see stride evaluate --help"),
+        }
+    }
+
+    /// The command that a job came from, in a folder with everything done.
+    pub(super) fn of_job(job: Job, out: PathBuf, json: bool) -> Self {
+        Self {
+            command: None,
+            samples_folder: None,
+            reference: None,
+            job,
+            out: Some(out),
+            shard: None,
+            save_images: false,
+            save_statistics: None,
+            json,
+        }
+    }
+}
+
+/// Part `index` of `count`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shard {
+    pub(super) index: usize,
+    pub(super) count: usize,
+}
+
+impl Shard {
+    /// Everything.
+    pub(super) const ALL: Self = Self { index: 0, count: 1 };
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((index, count)) if index < count => Ok(Self { index, count }),
+            _ => Err("expected I/N with I from 0 to N - 1, such as 0/4".to_owned()),
         }
     }
 }
 
 /// The graph of Inception.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum VariantName {
     /// The network of 2015-12-05 that FID is defined with.
     Fid,
@@ -121,7 +185,8 @@ impl VariantName {
 }
 
 /// The program whose numbers are compared.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum ProtocolName {
     /// The reference implementation of shortcut models.
     Reference,

@@ -1,4 +1,4 @@
-//! Two folders, or a folder and a file of statistics.
+//! Two sets of pictures, or a set and a file of statistics.
 
 use std::fs;
 use std::io::Write as _;
@@ -6,94 +6,100 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
-use stride_eval::certificate::{Certificate, Drawing};
-use stride_eval::inception::Inception;
-use stride_eval::npz::{read_statistics, statistics_bytes};
-use stride_eval::pictures::{PictureFolder, hex};
+use stride_eval::certificate::{Certificate, Set};
+use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
+use stride_eval::pictures::{PictureSet, hex};
 use stride_eval::statistics::Gaussian;
+use stride_kernels::workers::{Workers, split_evenly};
 
-use super::arguments::{Evaluate, Options};
-use super::collect::{self, Collected};
-use super::result::{Reference, Scores};
+use super::arguments::{Evaluate, Job};
+use super::judged::{BATCH, Judged};
+use super::networks::{self, Networks};
+use super::scores::{Reference, Scores};
 use crate::output::{check_writable, write_whole};
 use crate::usage::usage;
 
 impl Evaluate {
     /// Prints the distances between two sets of pictures.
-    pub(super) fn compare_folders(&self, samples: &Path, reference: &Path) -> anyhow::Result<()> {
-        let options = &self.options;
+    pub(super) fn compare_sets(&self, samples: &Path, reference: &Path) -> anyhow::Result<()> {
         // Everything that can be refused comes before minutes of work.
-        let samples_folder = PictureFolder::open(samples, None)?;
-        let inception = collect::inception(options)?;
-        let reference = Reference::read(reference, &inception, options)?;
-        let samples = collect::folder(&samples_folder, "samples", &inception, options)?;
-        let certificate = certificate(options, &inception, &samples, &reference, None);
-        let scores = Scores::of(&samples, &reference, certificate, options.bootstrap, self.seed)?;
+        let samples_set = PictureSet::open(samples, None)?;
+        let networks = Networks::load(&self.job)?;
+        let reference = self.reference(reference, &networks)?;
+        let samples = judge(&samples_set, "samples", &networks, &self.job)?;
+        let sets = [
+            Set { count: Some(samples.features.len()), sha256: samples.sha256() },
+            reference.set(),
+        ];
+        let certificate =
+            Certificate::new(networks.of_features(), self.job.protocol.protocol(), sets, None);
+        let scores = Scores::of(&samples, &reference, certificate, &self.job)?;
 
         let mut stdout = std::io::stdout();
-        if options.json {
+        if self.json {
             writeln!(stdout, "{}", serde_json::to_string(&scores)?)?;
             return Ok(());
         }
         for (name, value) in scores.lines() {
             writeln!(stdout, "{name}: {value}")?;
         }
-        if let Some(flag) = scores.flag() {
+        if let Some(flag) = &scores.flag {
             writeln!(stdout, "careful: {flag}")?;
         }
-        writeln!(stdout, "certificate: {}", scores.certificate())?;
+        writeln!(stdout, "certificate: {}", scores.certificate)?;
         Ok(())
     }
-}
 
-impl Reference {
-    /// The features of a folder, or the statistics in an `.npz` file.
-    pub(super) fn read(
-        path: &Path,
-        inception: &Inception,
-        options: &Options,
-    ) -> anyhow::Result<Self> {
-        let target = options.save_statistics.as_deref();
-        if path.extension().is_some_and(|ending| ending == "npz") {
+    /// The features of a set of pictures, or the statistics in an `.npz` file.
+    fn reference(&self, path: &Path, networks: &Networks) -> anyhow::Result<Reference> {
+        let target = self.save_statistics.as_deref();
+        if has_statistics(path)? {
             if target.is_some() {
                 return usage("--save-statistics: the reference is a file of statistics already");
             }
-            let gaussian = read_statistics(path, Some(inception.width()))?;
+            let gaussian = read_statistics(path, Some(networks.of_features().width()))?;
             let bytes =
                 fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            return Ok(Self { gaussian, features: None, sha256: hex(&Sha256::digest(bytes)) });
+            return Ok(Reference { gaussian, judged: None, sha256: hex(&Sha256::digest(bytes)) });
         }
         if let Some(target) = target {
             check_writable(target)?;
         }
-        let folder = PictureFolder::open(path, None)?;
-        let Collected { features, sha256, .. } =
-            collect::folder(&folder, "reference", inception, options)?;
-        let gaussian = Gaussian::of(&features)?;
+        let judged = judge(&PictureSet::open(path, None)?, "reference", networks, &self.job)?;
+        let reference = Reference::of(judged)?;
         if let Some(target) = target {
-            write_whole(target, &statistics_bytes(&gaussian)?)?;
+            write_whole(target, &statistics_bytes(&reference.gaussian)?)?;
         }
-        Ok(Self { gaussian, features: Some(features), sha256 })
+        Ok(reference)
     }
 }
 
-/// What the numbers of these samples depend on.
-pub(super) fn certificate(
-    options: &Options,
-    inception: &Inception,
-    samples: &Collected,
-    reference: &Reference,
-    drawing: Option<Drawing>,
-) -> Certificate {
-    Certificate {
-        protocol: options.protocol.protocol(),
-        network: inception.variant(),
-        weights_sha256: inception.weights_sha256().to_owned(),
-        width: inception.width(),
-        samples: samples.features.len(),
-        samples_sha256: samples.sha256.clone(),
-        references: reference.gaussian.count,
-        references_sha256: reference.sha256.clone(),
-        drawing,
+impl Reference {
+    /// Pictures as a reference.
+    pub(super) fn of(judged: Judged) -> anyhow::Result<Self> {
+        let gaussian = Gaussian::of(&judged.features)?;
+        let sha256 = judged.sha256();
+        Ok(Self { gaussian, judged: Some(judged), sha256 })
     }
+}
+
+/// What the network says about a set of pictures.
+fn judge(set: &PictureSet, what: &str, networks: &Networks, job: &Job) -> anyhow::Result<Judged> {
+    let bar = networks::bar(set.len() as u64, what);
+    let mut all: Option<Judged> = None;
+    let protocol = job.protocol.protocol();
+    let workers = Workers::per_core()?;
+    set.for_each_batch(BATCH * workers.count(), |pictures| {
+        let shares = split_evenly(pictures.len(), workers.count());
+        for judged in workers.run(shares, |share| networks.look(&pictures[share], protocol)) {
+            match &mut all {
+                Some(all) => all.extend(&judged?)?,
+                None => all = Some(judged?),
+            }
+        }
+        bar.inc(pictures.len() as u64);
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    all.context("no picture was judged")
 }

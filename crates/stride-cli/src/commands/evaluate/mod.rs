@@ -1,11 +1,19 @@
-//! `stride evaluate`: distances between sets of pictures, with a certificate.
+//! `stride evaluate`: distances between sets of pictures, with a certificate, and a model's report.
 
 mod arguments;
-mod collect;
+mod attributes;
+mod draw;
 mod folders;
+mod gallery;
 mod import;
-mod model;
+mod judged;
+mod losses;
+mod merge;
+mod networks;
 mod report;
-mod result;
+mod scores;
+mod store;
+mod study;
+mod subjects;
 
 pub(crate) use arguments::Evaluate;

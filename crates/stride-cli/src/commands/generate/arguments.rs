@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 use stride::objective::BASE_STEPS;
 use stride_kernels::gemm::Compute;
 
@@ -60,7 +61,8 @@ pub(crate) struct Generate {
 }
 
 /// Where to compute.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum DeviceName {
     /// The processor.
     Flex,
@@ -76,7 +78,8 @@ impl DeviceName {
 }
 
 /// What products round their factors to.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum DtypeName {
     /// Nothing: 32-bit floating point.
     F32,

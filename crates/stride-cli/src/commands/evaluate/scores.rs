@@ -2,15 +2,17 @@
 
 use serde::Serialize;
 use stride_eval::EvalError;
-use stride_eval::Features;
-use stride_eval::certificate::Certificate;
+use stride_eval::attribute_accuracy::AttributeAccuracy;
+use stride_eval::certificate::{Certificate, Set};
 use stride_eval::frechet::{bootstrap_interval, frechet_distance};
 use stride_eval::inception_score::inception_score;
 use stride_eval::kid::kernel_distance;
+use stride_eval::memorisation::{Nearest, nearest};
 use stride_eval::prdc::prdc;
 use stride_eval::statistics::Gaussian;
 
-use super::collect::Collected;
+use super::arguments::Job;
+use super::judged::Judged;
 
 /// The conventions of torch-fidelity.
 const KID_SUBSETS: usize = 100;
@@ -19,48 +21,64 @@ const SPLITS: usize = 10;
 const NEIGHBOURS: usize = 3;
 
 /// The numbers of one set of pictures.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Scores {
     /// What the distance may be called.
-    distance_name: String,
-    distance: f64,
-    distance_interval_95: Option<[f64; 2]>,
-    flag: Option<String>,
-    kernel_distance: Option<[f64; 2]>,
-    kernel_distance_subset_size: Option<usize>,
-    inception_score: Option<[f64; 2]>,
-    precision: Option<f64>,
-    recall: Option<f64>,
-    density: Option<f64>,
-    coverage: Option<f64>,
-    certificate: Certificate,
+    pub(super) distance_name: String,
+    pub(super) distance: f64,
+    pub(super) distance_interval_95: Option<[f64; 2]>,
+    /// Where the distance is not to be trusted.
+    pub(super) flag: Option<String>,
+    /// Mean and deviation over subsets.
+    pub(super) kernel_distance: Option<[f64; 2]>,
+    pub(super) kernel_distance_subset_size: Option<usize>,
+    pub(super) inception_score: Option<[f64; 2]>,
+    pub(super) precision: Option<f64>,
+    pub(super) recall: Option<f64>,
+    pub(super) density: Option<f64>,
+    pub(super) coverage: Option<f64>,
+    /// Mean distance to the nearest reference picture; copies come near 0.
+    pub(super) nearest: Option<f64>,
+    /// How often pictures show what their captions name, for pictures that a model drew.
+    pub(super) attributes: Option<AttributeAccuracy>,
+    pub(super) certificate: Certificate,
 }
 
 /// What pictures are compared with.
 pub(super) struct Reference {
     pub(super) gaussian: Gaussian,
     /// Absent for statistics from a file.
-    pub(super) features: Option<Features>,
+    pub(super) judged: Option<Judged>,
     pub(super) sha256: String,
+}
+
+impl Reference {
+    /// How a certificate names it.
+    pub(super) fn set(&self) -> Set {
+        Set { count: self.gaussian.count, sha256: self.sha256.clone() }
+    }
 }
 
 impl Scores {
     /// All numbers that the sets are large enough for.
     pub(super) fn of(
-        samples: &Collected,
+        samples: &Judged,
         reference: &Reference,
         certificate: Certificate,
-        bootstrap: usize,
-        seed: u64,
+        job: &Job,
     ) -> Result<Self, EvalError> {
         let rule = certificate.protocol.epsilon();
         let gaussian = Gaussian::of(&samples.features)?;
         let distance = frechet_distance(&gaussian, &reference.gaussian, rule)?;
-        let interval = match bootstrap {
+        let interval = match job.bootstrap {
             0 => None,
-            draws => {
-                Some(bootstrap_interval(&samples.features, &reference.gaussian, rule, draws, seed)?)
-            }
+            draws => Some(bootstrap_interval(
+                &samples.features,
+                &reference.gaussian,
+                rule,
+                draws,
+                job.seed,
+            )?),
         };
         let mut scores = Self {
             distance_name: certificate.distance_name(),
@@ -74,17 +92,19 @@ impl Scores {
             recall: None,
             density: None,
             coverage: None,
+            nearest: None,
+            attributes: None,
             certificate,
         };
         if let Some(logits) = samples.logits.as_ref().filter(|logits| logits.len() >= SPLITS) {
             let score = inception_score(logits, SPLITS)?;
             scores.inception_score = Some([score.mean, score.std]);
         }
-        if let Some(real) = &reference.features {
+        if let Some(real) = reference.judged.as_ref().map(|judged| &judged.features) {
             let least = real.len().min(samples.features.len());
             // A subset as large as the set would have no error bar.
             let size = KID_SUBSET_SIZE.min(least / 2).max(2);
-            let kernel = kernel_distance(&samples.features, real, KID_SUBSETS, size, seed)?;
+            let kernel = kernel_distance(&samples.features, real, KID_SUBSETS, size, job.seed)?;
             scores.kernel_distance = Some([kernel.mean, kernel.std]);
             scores.kernel_distance_subset_size = Some(size);
             if least > NEIGHBOURS {
@@ -94,6 +114,7 @@ impl Scores {
                 scores.density = Some(overlap.density);
                 scores.coverage = Some(overlap.coverage);
             }
+            scores.nearest = Some(mean_distance(&nearest(&samples.features, real)?));
         }
         Ok(scores)
     }
@@ -116,6 +137,7 @@ impl Scores {
             ("recall", self.recall),
             ("density", self.density),
             ("coverage", self.coverage),
+            ("distance to the nearest reference picture", self.nearest),
         ] {
             push(name, value.map(|value| format!("{value:.4}")));
         }
@@ -126,14 +148,9 @@ impl Scores {
     pub(super) fn steps(&self) -> Option<usize> {
         self.certificate.drawing.as_ref().map(|drawing| drawing.steps)
     }
+}
 
-    /// Where the distance is not to be trusted.
-    pub(super) fn flag(&self) -> Option<&str> {
-        self.flag.as_deref()
-    }
-
-    /// What the numbers depend on.
-    pub(super) fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
+/// The mean over pictures.
+pub(super) fn mean_distance(nearest: &[Nearest]) -> f64 {
+    nearest.iter().map(|nearest| nearest.distance).sum::<f64>() / nearest.len() as f64
 }

@@ -1,0 +1,24 @@
+//! The loss curves of a training run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::commands::plot::{Curve, read_curves, smooth};
+
+/// Points of a curve in a report, at most.
+const POINTS: usize = 240;
+
+/// Losses on training and held-out pictures by name, thin enough for a page.
+pub(super) fn read(run: &Path) -> anyhow::Result<BTreeMap<String, Curve>> {
+    let curves = read_curves(&run.join("metrics.jsonl"))?.into_iter();
+    let is_loss = |name: &str| name.starts_with("loss") || name.starts_with("held_out");
+    Ok(curves
+        .filter(|(name, _)| is_loss(name))
+        .map(|(name, curve)| (name, thin(&smooth(&curve))))
+        .collect())
+}
+
+fn thin(curve: &Curve) -> Curve {
+    let every = curve.len().div_ceil(POINTS).max(1);
+    curve.iter().copied().step_by(every).collect()
+}

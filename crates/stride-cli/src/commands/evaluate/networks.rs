@@ -1,0 +1,90 @@
+//! The networks that look at pictures.
+
+use std::io::{IsTerminal as _, stderr};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stride::image::RgbImage;
+use stride_eval::inception::Inception;
+use stride_eval::judge::Verdicts;
+use stride_eval::network::FeatureNetwork;
+use stride_eval::protocol::Protocol;
+use stride_eval::{EvalError, Judge};
+
+use super::arguments::Job;
+use super::judged::Judged;
+use crate::judge_folder;
+
+/// The source of features, and a classifier of attributes.
+///
+/// A network that compares pictures with captions, such as CLIP, belongs here too: its vectors would be kept in
+/// [`Judged`] and scored by `stride_eval::embedding_score`.
+pub(super) enum Networks {
+    /// One network for both.
+    Judge(Judge),
+    /// Features of Inception; no classifier where there are no captions, or none is inside the program.
+    Inception { inception: Box<Inception>, judge: Option<Judge> },
+}
+
+impl Networks {
+    /// The networks of a job.
+    pub(super) fn load(job: &Job) -> anyhow::Result<Self> {
+        let device = job.device.device();
+        let judge = judge_folder::load(job.classifier.as_deref(), &device);
+        let Some(path) = &job.inception else { return Ok(Self::Judge(judge?)) };
+        let inception = Box::new(Inception::open(path, job.variant.variant(), &device)?);
+        let judge = match (&job.data, &job.classifier) {
+            // Pictures without captions cannot miss what these name.
+            (None, _) => None,
+            (Some(_), Some(_)) => Some(judge?),
+            (Some(_), None) => judge.ok(),
+        };
+        Ok(Self::Inception { inception, judge })
+    }
+
+    /// The classifier.
+    pub(super) fn judge(&self) -> Option<&Judge> {
+        match self {
+            Self::Judge(judge) => Some(judge),
+            Self::Inception { judge, .. } => judge.as_ref(),
+        }
+    }
+
+    /// The network whose features are compared.
+    pub(super) fn of_features(&self) -> &dyn FeatureNetwork {
+        match self {
+            Self::Judge(judge) => judge,
+            Self::Inception { inception, .. } => &**inception,
+        }
+    }
+
+    /// What they say about a batch.
+    pub(super) fn look(
+        &self,
+        pictures: &[RgbImage],
+        protocol: Protocol,
+    ) -> Result<Judged, EvalError> {
+        let verdicts = self.judge().map(|judge| judge.look(pictures)).transpose()?;
+        let (features, logits, choices) = match (self, verdicts) {
+            (Self::Judge(_), Some(Verdicts { features, choices })) => (features, None, choices),
+            (_, verdicts) => {
+                let output = self.of_features().features(pictures, protocol)?;
+                let choices = verdicts.map_or_else(Vec::new, |verdicts| verdicts.choices);
+                (output.features, output.logits, choices)
+            }
+        };
+        Ok(Judged::new(features, logits, choices, pictures))
+    }
+}
+
+/// A bar on stderr where that is a terminal, nothing elsewhere.
+pub(super) fn bar(total: u64, what: &str) -> ProgressBar {
+    let target = match stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let style = ProgressStyle::with_template("{msg} {bar:30} {percent}%  {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(total), target)
+        .with_style(style)
+        .with_message(what.to_owned())
+}

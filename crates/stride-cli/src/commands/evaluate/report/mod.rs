@@ -1,0 +1,84 @@
+//! What an evaluation found, as a page, as Markdown and as JSON.
+
+mod chart;
+mod markdown;
+mod page;
+mod table;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::gallery::Gallery;
+use super::scores::Scores;
+use super::study::{Diversity, Study};
+use crate::commands::plot::Curve;
+use crate::output::write_whole;
+
+/// Everything a run found.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) version: String,
+    pub(super) model: String,
+    pub(super) model_hash: String,
+    pub(super) samples: usize,
+    pub(super) seed: u64,
+    pub(super) cfg_scale: f64,
+    /// Network and weights that made the features.
+    pub(super) features: String,
+    /// On the data, and on held-out data.
+    pub(super) studies: Vec<Study>,
+    pub(super) diversity: Option<Diversity>,
+    /// On the way of the training run.
+    pub(super) checkpoints: Vec<Checkpoint>,
+    /// Smoothed curves of the training run by name.
+    pub(super) losses: BTreeMap<String, Curve>,
+}
+
+/// A checkpoint at one step count.
+#[derive(Debug, Serialize)]
+pub(super) struct Checkpoint {
+    pub(super) training_step: u64,
+    pub(super) scores: Scores,
+}
+
+impl Report {
+    /// Writes `report.html`, which needs no other file, `report.md` with `steps.jpg`, and `report.json`.
+    pub(super) fn write(&self, out: &Path, gallery: &Gallery) -> anyhow::Result<()> {
+        for (name, bytes) in [
+            ("report.html", page::html(self, gallery).into_bytes()),
+            ("report.md", markdown::with_pictures(self, gallery).into_bytes()),
+            ("steps.jpg", gallery.sheet.clone()),
+            ("report.json", serde_json::to_vec_pretty(self)?),
+        ] {
+            write_whole(&out.join(name), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The tables, or the JSON, on stdout.
+    pub(super) fn print(&self, is_json: bool) -> anyhow::Result<()> {
+        let text = if is_json { serde_json::to_string(self)? } else { markdown::tables(self) };
+        writeln!(std::io::stdout(), "{}", text.trim_end())?;
+        Ok(())
+    }
+
+    /// One sentence on what was done.
+    fn summary(&self) -> String {
+        format!(
+            "{} pictures for each step count, drawn from the same noises (seeds from {}) with guidance {}, by model {} \
+             ({}), and compared with as many real ones; features: {}.",
+            self.samples, self.seed, self.cfg_scale, self.model, self.model_hash, self.features
+        )
+    }
+}
+
+/// The heading of a study.
+fn heading(study: &Study) -> &'static str {
+    match study.label.as_str() {
+        "heldout" => "Combinations that training never saw",
+        _ => "Quality by number of steps",
+    }
+}

@@ -1,0 +1,163 @@
+//! The step table of a study, for every way to write it.
+
+use super::super::scores::Scores;
+use super::super::study::Study;
+use super::Report;
+
+/// A table of text: names of columns, and rows that begin with the step count.
+pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// A column and what it says.
+#[derive(Clone, Copy)]
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    /// Where better is; none where it is neither.
+    pub(super) arrow: &'static str,
+    pub(super) meaning: &'static str,
+    value: fn(&Scores) -> Option<String>,
+}
+
+const COLUMNS: [Column; 11] = [
+    Column {
+        name: "distance",
+        arrow: "↓",
+        meaning: "Frechet distance between the features of drawn and real pictures",
+        value: |scores| Some(figure(scores.distance, 4)),
+    },
+    Column {
+        name: "95% interval",
+        arrow: "",
+        meaning: "of the distance, by bootstrap over the drawn pictures",
+        value: |scores| {
+            scores
+                .distance_interval_95
+                .map(|[low, high]| format!("{}–{}", figure(low, 4), figure(high, 4)))
+        },
+    },
+    Column {
+        name: "kernel distance",
+        arrow: "↓",
+        meaning: "KID: the unbiased squared discrepancy with a cubic kernel, with its deviation over subsets",
+        value: |scores| {
+            scores
+                .kernel_distance
+                .map(|[mean, std]| format!("{} ± {}", figure(mean, 3), figure(std, 2)))
+        },
+    },
+    Column {
+        name: "attributes",
+        arrow: "↑",
+        meaning: "share of what captions name that pictures show, by the classifier of attributes",
+        value: |scores| {
+            let (share, error) = scores.attributes.as_ref()?.total().share()?;
+            Some(format!("{:.1} ± {:.1} %", 1e2 * share, 1e2 * error))
+        },
+    },
+    Column {
+        name: "inception score",
+        arrow: "↑",
+        meaning: "certainty times variety of classes",
+        value: |scores| scores.inception_score.map(|[mean, std]| format!("{mean:.2} ± {std:.2}")),
+    },
+    Column {
+        name: "precision",
+        arrow: "↑",
+        meaning: "share of drawn pictures that are among real ones",
+        value: |scores| share(scores.precision),
+    },
+    Column {
+        name: "recall",
+        arrow: "↑",
+        meaning: "share of real pictures that are among drawn ones",
+        value: |scores| share(scores.recall),
+    },
+    Column {
+        name: "density",
+        arrow: "↑",
+        meaning: "how many real pictures have a drawn one near, over what is expected",
+        value: |scores| share(scores.density),
+    },
+    Column {
+        name: "coverage",
+        arrow: "↑",
+        meaning: "share of real pictures with a drawn one near",
+        value: |scores| share(scores.coverage),
+    },
+    Column {
+        name: "nearest",
+        arrow: "",
+        meaning: "mean distance to the nearest real picture; copies of training pictures would come near 0",
+        value: |scores| scores.nearest.map(|value| figure(value, 4)),
+    },
+    Column {
+        name: "one caption",
+        arrow: "",
+        meaning: "mean distance between pictures of one caption",
+        value: |_| None,
+    },
+];
+
+impl Table {
+    /// Floor first, then the step counts; columns without any value are left out.
+    pub(super) fn of(report: &Report, study: &Study) -> Self {
+        let is_first = study.label == "data";
+        let diversity = report.diversity.as_ref().filter(|_| is_first);
+        let cell = |column: &Column, scores: &Scores| match column.name {
+            "one caption" => diversity.and_then(|diversity| match scores.steps() {
+                Some(steps) => {
+                    let of_steps = diversity.by_steps.iter().find(|(n, _)| *n == steps);
+                    of_steps.map(|(_, value)| figure(*value, 4))
+                }
+                None => None,
+            }),
+            _ => (column.value)(scores),
+        };
+        let all: Vec<&Scores> = std::iter::once(&study.floor).chain(&study.rows).collect();
+        let columns: Vec<Column> = COLUMNS
+            .into_iter()
+            .filter(|column| all.iter().any(|scores| cell(column, scores).is_some()))
+            .collect();
+        let row = |scores: &&Scores| {
+            let first = scores.steps().map_or("autoencoder".to_owned(), |n| n.to_string());
+            let cells = columns.iter().map(|column| cell(column, scores).unwrap_or_default());
+            std::iter::once(first).chain(cells).collect()
+        };
+        let rows = all.iter().map(row).collect();
+        Self { columns, rows }
+    }
+}
+
+fn share(value: Option<f64>) -> Option<String> {
+    value.map(|value| format!("{value:.3}"))
+}
+
+/// A number with so many digits that count, without zeros at the end.
+pub(super) fn figure(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let scale = 10f64.powi(digits - 1 - value.abs().log10().floor() as i32);
+    format!("{}", (value * scale).round() / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures_keep_the_digits_that_count() {
+        let cases = [
+            (0.012_345, "0.0123"),
+            (1690.2, "1690"),
+            (-48_288.4, "-48300"),
+            (2.5, "2.5"),
+            (0.0, "0"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(figure(value, 3), text);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a network that looks at pictures must say, so that a number can name its features.
+
+use stride::image::RgbImage;
+
+use crate::protocol::Protocol;
+use crate::{EvalError, Features};
+
+/// A network whose features are compared.
+pub trait FeatureNetwork: Sync {
+    /// What reports and certificates call it.
+    fn name(&self) -> String;
+
+    /// SHA-256 of the file of weights.
+    fn weights_sha256(&self) -> &str;
+
+    /// Numbers in a feature vector.
+    fn width(&self) -> usize;
+
+    /// How pictures become its input.
+    fn input(&self, protocol: Protocol) -> String;
+
+    /// Features and logits of pictures of one size.
+    ///
+    /// # Errors
+    /// The network's output is not finite, or it does not take pictures of this size.
+    fn features(
+        &self,
+        pictures: &[RgbImage],
+        protocol: Protocol,
+    ) -> Result<NetworkOutput, EvalError>;
+}
+
+/// What a network says about a batch.
+#[derive(Clone, Debug)]
+pub struct NetworkOutput {
+    /// One vector for each picture.
+    pub features: Features,
+    /// Class logits as the Inception score takes them; absent for a network without one set of classes.
+    pub logits: Option<Features>,
+}

@@ -1,0 +1,93 @@
+//! Files of other programs: statistics, samples and weights, as they write and read them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nalgebra::{DMatrix, DVector};
+use stride_eval::inception::{Inception, Variant};
+use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
+use stride_eval::pictures::PictureSet;
+use stride_eval::statistics::Gaussian;
+
+use crate::formula::picture;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+#[test]
+fn statistics_of_pytorch_fid_are_read() {
+    let path = fixture("pytorch_fid_statistics.npz");
+    assert!(has_statistics(&path).expect("readable"));
+    let gaussian = read_statistics(&path, Some(64)).expect("readable");
+    assert_eq!(gaussian.covariance.shape(), (64, 64));
+    // 12 pictures: a covariance of rank 11, symmetric and positive semidefinite.
+    let eigenvalues = gaussian.covariance.clone().symmetric_eigenvalues();
+    let largest = eigenvalues.max();
+    let rank = eigenvalues.iter().filter(|&&value| value > 1e-6 * largest).count();
+    assert!(rank == 11 && eigenvalues.min() > -1e-6 * largest, "{eigenvalues}");
+    let asymmetry = (&gaussian.covariance - gaussian.covariance.transpose()).amax();
+    assert!(asymmetry < 1e-12 * largest, "{asymmetry}");
+    let text = read_statistics(&path, Some(2048)).expect_err("another width").to_string();
+    assert!(text.contains("expected 2048, found 64"), "{text}");
+}
+
+#[test]
+fn statistics_are_written_as_pytorch_fid_reads_them() {
+    // `export_evaluation.py` reads the committed file through pytorch-fid.
+    let mut covariance = DMatrix::from_diagonal(&DVector::from_row_slice(&[2.0, 1.0, 0.5]));
+    covariance.add_scalar_mut(0.125);
+    let mean = DVector::from_row_slice(&[0.25, -1.5, 3.0]);
+    let bytes = statistics_bytes(&Gaussian { mean, covariance, count: None }).expect("writable");
+    assert!(bytes == fs::read(fixture("stride_statistics.npz")).expect("readable"));
+}
+
+#[test]
+fn samples_of_the_adm_suite_are_read_and_cut_ones_refused() {
+    let path = fixture("samples.npz");
+    assert!(!has_statistics(&path).expect("readable"));
+    let mut found = Vec::new();
+    let set = PictureSet::open(&path, None).expect("pictures");
+    set.for_each_batch(2, |batch| {
+        found.push(batch.to_vec());
+        Ok(())
+    })
+    .expect("readable");
+    let expected = [50, 52, 54].map(|stream| picture(stream, 12, 10));
+    assert_eq!(found, [expected[..2].to_vec(), expected[2..].to_vec()]);
+
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let cut = dir.path().join("cut.npz");
+    let bytes = fs::read(&path).expect("readable");
+    for end in (0..bytes.len()).step_by(97) {
+        fs::write(&cut, &bytes[..end]).expect("writable");
+        let text = PictureSet::open(&cut, None).expect_err("cut").to_string();
+        assert!(text.contains("cut.npz") && text.contains("not a complete .npz"), "{text}");
+    }
+    let statistics =
+        PictureSet::open(&fixture("stride_statistics.npz"), None).expect_err("no pictures");
+    assert!(statistics.to_string().contains("expected an array arr_0"), "{statistics}");
+}
+
+#[test]
+fn weights_of_pytorch_are_read_without_executing_them() {
+    // The files hold one tensor of the network's name, so that the first missing one tells that it was read.
+    let message = |name: &str| {
+        let device = burn::tensor::Device::flex();
+        Inception::open(&fixture(name), Variant::Fid, &device).expect_err("incomplete").to_string()
+    };
+    for name in ["weights_zip.pth", "weights_legacy.pth"] {
+        let text = message(name);
+        assert!(text.contains("Conv2d_1a_3x3.bn.weight is missing"), "{text}");
+    }
+    let text = message("weights_command.pth");
+    assert!(text.contains("weights_command.pth") && text.contains("is missing"), "{text}");
+    assert!(!Path::new("executed-by-a-pickle").exists());
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let cut = dir.path().join("cut.pth");
+    let bytes = fs::read(fixture("weights_zip.pth")).expect("readable");
+    fs::write(&cut, &bytes[..bytes.len() / 2]).expect("writable");
+    let device = burn::tensor::Device::flex();
+    let text = Inception::open(&cut, Variant::Fid, &device).expect_err("cut").to_string();
+    assert!(text.contains("cut.pth: not a readable PyTorch file"), "{text}");
+}
