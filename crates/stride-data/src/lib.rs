@@ -3,14 +3,17 @@
 //! - [`ImageFolder`]: the listing of a folder with `metadata.jsonl`.
 //! - [`ImageSet`]: decoded RGB pixels of a listing in memory, for autoencoder training.
 //! - [`LatentCache`]: encoded images and tokenised captions in one file, for transformer training.
+//! - [`CelebaAttributes`]: which of CelebA's forty attributes a face has.
 //! - [`Fingerprint`]: the content hash that tells a stale cache from a current one.
 
+mod attributes;
 mod error;
 mod fingerprint;
 mod folder;
 mod image_set;
 mod latent_cache;
 
+pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
 pub use error::DataError;
 pub use fingerprint::Fingerprint;
 pub use folder::{CaptionedImage, ImageFolder};
