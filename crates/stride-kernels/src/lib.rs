@@ -22,6 +22,7 @@ pub mod memory;
 pub mod muon;
 pub mod norm_modulate;
 pub mod peak;
+pub mod pool;
 mod samples;
 pub mod stored;
 pub mod swiglu;

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use burn::tensor::module::{avg_pool2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use stride::image::RgbImage;
 use stride::weights::{self, WeightsError};
-use stride_kernels::fused::Precision;
+use stride_kernels::fused::{Precision, pool};
 use stride_kernels::gemm::Compute;
+use stride_kernels::pool::Pooling;
 
 use super::conv::{BatchNorm, Conv};
 use super::layout::{self, BranchLayout, ConvLayout, Pool};
@@ -184,18 +183,9 @@ impl Branch {
         let x = match (self.pool, variant) {
             (Pool::None, _) => x,
             (Pool::Halve, _) => halve(x),
-            (Pool::AverageOrMax, Variant::Fid) => {
-                let options =
-                    MaxPoolOptions { padding: [(1, 1); 2], ..MaxPoolOptions::new([3, 3]) };
-                pool(x, |x| max_pool2d(x, MaxPoolOptions { stride: [1, 1], ..options }))
-            }
-            (Pool::Average | Pool::AverageOrMax, _) => {
-                let options =
-                    AvgPoolOptions { padding: [(1, 1); 2], ..AvgPoolOptions::new([3, 3]) };
-                let count_include_pad = variant == Variant::Torchvision;
-                let options = AvgPoolOptions { stride: [1, 1], count_include_pad, ..options };
-                pool(x, |x| avg_pool2d(x, options))
-            }
+            (Pool::AverageOrMax, Variant::Fid) => pool(x, Pooling::Max, 3, 1, 1),
+            (_, Variant::Torchvision) => pool(x, Pooling::MeanWithPadding, 3, 1, 1),
+            (_, _) => pool(x, Pooling::Mean, 3, 1, 1),
         };
         let x = self.convs.iter().fold(x, |x, conv| conv.forward(x));
         match self.split.as_slice() {
@@ -207,12 +197,7 @@ impl Branch {
 
 /// 3x3 maxima of stride 2 without padding.
 fn halve(x: Tensor<4>) -> Tensor<4> {
-    pool(x, |x| max_pool2d(x, MaxPoolOptions { stride: [2, 2], ..MaxPoolOptions::new([3, 3]) }))
-}
-
-/// Pools `[B, H, W, C]` by a function of `[B, C, H, W]`, which the library pools.
-fn pool(x: Tensor<4>, f: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
-    f(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1])
+    pool(x, Pooling::Max, 3, 2, 0)
 }
 
 struct Reader<'a> {

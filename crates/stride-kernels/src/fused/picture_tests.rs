@@ -8,6 +8,7 @@ use burn::tensor::{DType, Device, Tensor};
 use super::tests::{check, close, inputs, numbers, to_f64};
 use super::*;
 use crate::gemm::Compute;
+use crate::pool::Pooling;
 
 /// A convolution of pictures `[B, H, W, C]`.
 #[derive(Clone, Debug)]
@@ -237,4 +238,19 @@ fn a_large_mean_costs_a_group_norm_no_digits() {
     };
     // The sum with 1000 itself rounds by 3e-5.
     close("shifted", &run(DType::F32), &run(DType::F64), 1e-4);
+}
+
+#[test]
+fn pooling_agrees() {
+    for pooling in [Pooling::Max, Pooling::Mean, Pooling::MeanWithPadding] {
+        for (stride, padding) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
+            let what = format!("{pooling:?}, stride {stride}, padding {padding}");
+            let operation = |x: &[Tensor<1>]| {
+                pool(x[0].clone().reshape([2, 7, 5, 19]), pooling, 3, stride, padding).reshape([-1])
+            };
+            let values = [numbers(2 * 7 * 5 * 19, 0)];
+            let run = |dtype| to_f64(operation(&inputs(&values, dtype, &Device::flex())));
+            close(&what, &run(DType::F32), &run(DType::F64), 1e-6);
+        }
+    }
 }

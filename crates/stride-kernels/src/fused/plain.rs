@@ -5,12 +5,15 @@ use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu, softmax};
+use burn::tensor::module::{avg_pool2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
 use super::{Around, EPSILON};
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::muon::{self, MuonStep};
 use crate::norm_modulate::Norm;
+use crate::pool::{Geometry, Pooling};
 
 /// See [`linear`](super::linear).
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
@@ -54,6 +57,24 @@ pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Around) -> Tensor<4> {
 pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, with_silu: bool) -> Tensor<4> {
     let y = layer.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]);
     if with_silu { silu(y) } else { y }
+}
+
+/// See [`pool`](super::pool).
+pub fn pool(x: Tensor<4>, pooling: Pooling, geometry: &Geometry) -> Tensor<4> {
+    let &Geometry { side, stride, padding, .. } = geometry;
+    let (stride, padding) = ([stride; 2], [(padding, padding); 2]);
+    let x = x.permute([0, 3, 1, 2]);
+    let y = match pooling {
+        Pooling::Max => {
+            max_pool2d(x, MaxPoolOptions { stride, padding, ..MaxPoolOptions::new([side; 2]) })
+        }
+        Pooling::Mean | Pooling::MeanWithPadding => {
+            let count_include_pad = pooling == Pooling::MeanWithPadding;
+            let options = AvgPoolOptions::new([side; 2]);
+            avg_pool2d(x, AvgPoolOptions { stride, padding, count_include_pad, ..options })
+        }
+    };
+    y.permute([0, 2, 3, 1])
 }
 
 /// See [`swiglu`](super::swiglu).
