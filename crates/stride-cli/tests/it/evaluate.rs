@@ -10,6 +10,7 @@ use serde_json::Value;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use tempfile::TempDir;
 
+use crate::clip::write_clip;
 #[cfg(feature = "embedded-model")]
 use crate::compare::{TINY, preset};
 use crate::model::{SIDE, workplace};
@@ -158,6 +159,28 @@ fn a_model_is_judged_on_two_folders_and_goes_on_where_it_stopped() {
     fs::write(&block, b"damaged").expect("writable");
     judge(&place, &arguments).expect(1).says(&["000000.safetensors: damaged"]);
     judge(&place, &["--out", "out", "--seed", "5"]).expect(1).says(&["seed is 0, expected 5"]);
+}
+
+#[test]
+fn clip_tells_how_well_pictures_go_with_captions() {
+    let place = place();
+    write_clip(&place.path().join("clip"));
+    let found = judge(&place, &["--clip", "clip", "--out", "out"]).expect(0);
+    for part in ["| CLIP score ↑ |", "scores real pictures"] {
+        assert!(found.stdout.contains(part), "{part} is not in:\n{}", found.stdout);
+    }
+    let study = &json(&place.path().join("out/report.json"))["studies"][0];
+    for score in [&study["real_clip"], &study["rows"][0]["clip"], &study["floor"]["clip"]] {
+        let [own, shuffled] = ["own", "shuffled"].map(|key| score[key].as_f64().expect("a number"));
+        assert!((0.0..=100.0).contains(&own) && own != shuffled, "{score}");
+        assert!(score["r_precision"].is_null(), "5 pictures are too few: {score}");
+    }
+    judge(&place, &["--out", "out"]).expect(1).says(&["clip is"]);
+    judge(&place, &["--clip", "data"]).expect(1).says(&["data", "config.json"]);
+    let broken = place.path().join("clip/config.json");
+    let config = fs::read_to_string(&broken).expect("written");
+    fs::write(&broken, config.replace("CLIPModel", "CLIPTextModel")).expect("writable");
+    judge(&place, &["--clip", "clip"]).expect(1).says(&["CLIP"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The built program, run on a tiny model with random weights.
 
 mod bench;
+mod clip;
 mod compare;
 #[cfg(feature = "embedded-model")]
 mod embedded;

@@ -88,6 +88,9 @@ pub(super) struct Job {
     /// The graph that the weights belong to
     #[arg(long, value_enum, default_value_t = VariantName::Fid)]
     pub(super) variant: VariantName,
+    /// Folder of a CLIP model whose vectors tell how well pictures go with their captions
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub(super) clip: Option<PathBuf>,
     /// Whose resize, scaling and epsilon to take
     #[arg(long, value_enum, default_value_t = ProtocolName::PytorchFid)]
     pub(super) protocol: ProtocolName,

@@ -19,6 +19,8 @@ pub(super) struct Judged {
     pub(super) features: Features,
     /// Absent for a network without one set of classes.
     pub(super) logits: Option<Features>,
+    /// CLIP's vectors; absent without CLIP.
+    pub(super) clip: Option<Features>,
     /// For every picture and attribute of the classifier, the place of the value; empty without a classifier.
     pub(super) choices: Vec<Vec<usize>>,
     digests: Vec<u8>,
@@ -29,17 +31,21 @@ impl Judged {
     pub(super) fn new(
         features: Features,
         logits: Option<Features>,
+        clip: Option<Features>,
         choices: Vec<Vec<usize>>,
         pictures: &[RgbImage],
     ) -> Self {
-        Self { features, logits, choices, digests: pictures.iter().flat_map(digest).collect() }
+        let digests = pictures.iter().flat_map(digest).collect();
+        Self { features, logits, clip, choices, digests }
     }
 
     /// Adds later pictures.
     pub(super) fn extend(&mut self, other: &Self) -> Result<(), EvalError> {
         self.features.extend(&other.features)?;
-        if let (Some(logits), Some(more)) = (&mut self.logits, &other.logits) {
-            logits.extend(more)?;
+        for (set, more) in [(&mut self.logits, &other.logits), (&mut self.clip, &other.clip)] {
+            if let (Some(set), Some(more)) = (set, more) {
+                set.extend(more)?;
+            }
         }
         self.choices.extend_from_slice(&other.choices);
         self.digests.extend_from_slice(&other.digests);
@@ -53,7 +59,11 @@ impl Judged {
 
     /// The bytes of a file.
     pub(super) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
-        let named = [("features", Some(&self.features)), ("logits", self.logits.as_ref())];
+        let named = [
+            ("features", Some(&self.features)),
+            ("logits", self.logits.as_ref()),
+            ("clip", self.clip.as_ref()),
+        ];
         let mut tensors: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = named
             .into_iter()
             .filter_map(|(name, set)| {
@@ -95,6 +105,7 @@ impl Judged {
             choices: choices.unwrap_or_default(),
             features: set("features")?,
             logits: set("logits"),
+            clip: set("clip"),
             digests: file.tensor("digests").ok()?.data().to_vec(),
         };
         (judged.digests.len() == judged.features.len() * DIGEST).then_some(judged)

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attributes;
+mod clip_scorer;
 mod draw;
 mod folders;
 mod gallery;

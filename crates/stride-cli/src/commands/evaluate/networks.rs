@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, stderr};
 
+use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stride::image::RgbImage;
 use stride_eval::inception::Inception;
@@ -11,14 +12,18 @@ use stride_eval::protocol::Protocol;
 use stride_eval::{EvalError, Judge};
 
 use super::arguments::Job;
+use super::clip_scorer::ClipScorer;
 use super::judged::Judged;
 use crate::judge_folder;
 
+/// All that look at pictures.
+pub(super) struct Networks {
+    judges: Judges,
+    clip: Option<ClipScorer>,
+}
+
 /// The source of features, and a classifier of attributes.
-///
-/// A network that compares pictures with captions, such as CLIP, belongs here too: its vectors would be kept in
-/// [`Judged`] and scored by `stride_eval::embedding_score`.
-pub(super) enum Networks {
+enum Judges {
     /// One network for both.
     Judge(Judge),
     /// Features of Inception; no classifier where there are no captions, or none is inside the program.
@@ -29,31 +34,28 @@ impl Networks {
     /// The networks of a job.
     pub(super) fn load(job: &Job) -> anyhow::Result<Self> {
         let device = job.device.device();
-        let judge = judge_folder::load(job.classifier.as_deref(), &device);
-        let Some(path) = &job.inception else { return Ok(Self::Judge(judge?)) };
-        let inception = Box::new(Inception::open(path, job.variant.variant(), &device)?);
-        let judge = match (&job.data, &job.classifier) {
-            // Pictures without captions cannot miss what these name.
-            (None, _) => None,
-            (Some(_), Some(_)) => Some(judge?),
-            (Some(_), None) => judge.ok(),
-        };
-        Ok(Self::Inception { inception, judge })
+        let clip = job.clip.as_deref().map(|dir| ClipScorer::load(dir, &device)).transpose()?;
+        Ok(Self { judges: Judges::load(job, &device)?, clip })
+    }
+
+    /// CLIP, where the job has one.
+    pub(super) fn clip(&self) -> Option<&ClipScorer> {
+        self.clip.as_ref()
     }
 
     /// The classifier.
     pub(super) fn judge(&self) -> Option<&Judge> {
-        match self {
-            Self::Judge(judge) => Some(judge),
-            Self::Inception { judge, .. } => judge.as_ref(),
+        match &self.judges {
+            Judges::Judge(judge) => Some(judge),
+            Judges::Inception { judge, .. } => judge.as_ref(),
         }
     }
 
     /// The network whose features are compared.
     pub(super) fn of_features(&self) -> &dyn FeatureNetwork {
-        match self {
-            Self::Judge(judge) => judge,
-            Self::Inception { inception, .. } => &**inception,
+        match &self.judges {
+            Judges::Judge(judge) => judge,
+            Judges::Inception { inception, .. } => &**inception,
         }
     }
 
@@ -64,15 +66,31 @@ impl Networks {
         protocol: Protocol,
     ) -> Result<Judged, EvalError> {
         let verdicts = self.judge().map(|judge| judge.look(pictures)).transpose()?;
-        let (features, logits, choices) = match (self, verdicts) {
-            (Self::Judge(_), Some(Verdicts { features, choices })) => (features, None, choices),
+        let (features, logits, choices) = match (&self.judges, verdicts) {
+            (Judges::Judge(_), Some(Verdicts { features, choices })) => (features, None, choices),
             (_, verdicts) => {
                 let output = self.of_features().features(pictures, protocol)?;
                 let choices = verdicts.map_or_else(Vec::new, |verdicts| verdicts.choices);
                 (output.features, output.logits, choices)
             }
         };
-        Ok(Judged::new(features, logits, choices, pictures))
+        let clip = self.clip.as_ref().map(|clip| clip.pictures(pictures)).transpose()?;
+        Ok(Judged::new(features, logits, clip, choices, pictures))
+    }
+}
+
+impl Judges {
+    fn load(job: &Job, device: &Device) -> anyhow::Result<Self> {
+        let judge = judge_folder::load(job.classifier.as_deref(), device);
+        let Some(path) = &job.inception else { return Ok(Self::Judge(judge?)) };
+        let inception = Box::new(Inception::open(path, job.variant.variant(), device)?);
+        let judge = match (&job.data, &job.classifier) {
+            // Pictures without captions cannot miss what these name.
+            (None, _) => None,
+            (Some(_), Some(_)) => Some(judge?),
+            (Some(_), None) => judge.ok(),
+        };
+        Ok(Self::Inception { inception, judge })
     }
 }
 

@@ -12,6 +12,7 @@ use stride_eval::prdc::prdc;
 use stride_eval::statistics::Gaussian;
 
 use super::arguments::Job;
+use super::clip_scorer::ClipScore;
 use super::judged::Judged;
 
 /// The conventions of torch-fidelity.
@@ -41,6 +42,8 @@ pub(super) struct Scores {
     pub(super) nearest: Option<f64>,
     /// How often pictures show what their captions name, for pictures that a model drew.
     pub(super) attributes: Option<AttributeAccuracy>,
+    /// How well pictures go with their captions, by CLIP.
+    pub(super) clip: Option<ClipScore>,
     pub(super) certificate: Certificate,
 }
 
@@ -94,6 +97,7 @@ impl Scores {
             coverage: None,
             nearest: None,
             attributes: None,
+            clip: None,
             certificate,
         };
         if let Some(logits) = samples.logits.as_ref().filter(|logits| logits.len() >= SPLITS) {

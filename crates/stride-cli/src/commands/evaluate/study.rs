@@ -14,6 +14,7 @@ use stride_kernels::workers::Workers;
 
 use super::arguments::{Evaluate, Job, Shard};
 use super::attributes::{Failure, count};
+use super::clip_scorer::ClipScore;
 use super::draw::{Origin, Studio, Wanted, cfg_scale};
 use super::gallery::Gallery;
 use super::judged::Judged;
@@ -45,6 +46,8 @@ pub(super) struct Study {
     pub(super) nearest_of_real: f64,
     /// What the classifier makes of the real pictures: the most that drawn ones can reach.
     pub(super) real_attributes: Option<AttributeAccuracy>,
+    /// How well real pictures go with their captions, by CLIP: the most to be hoped for.
+    pub(super) real_clip: Option<ClipScore>,
     /// Drawn pictures that show least of what was asked for.
     pub(super) failures: Vec<Failure>,
     /// Real pictures after the autoencoder.
@@ -152,6 +155,10 @@ fn identity(studio: &Studio<'_>) -> Identity {
             studio.networks.judge().map_or_else(String::new, |judge| judge.name().to_owned()),
         ),
         (
+            "clip".to_owned(),
+            studio.networks.clip().map_or_else(String::new, |clip| clip.sha256().to_owned()),
+        ),
+        (
             "weights of the features".to_owned(),
             studio.networks.of_features().weights_sha256().to_owned(),
         ),
@@ -227,6 +234,15 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
         let attributes = |judged: &Judged| {
             studio.networks.judge().map(|judge| count(judge, &data.folder, &judged.choices))
         };
+        let captions = studio.networks.clip().map(|clip| {
+            let captions = data.folder.images.iter().take(job.samples);
+            clip.captions(&captions.map(|image| image.captions[0].as_str()).collect::<Vec<_>>())
+        });
+        let captions = captions.transpose()?;
+        let clip = |judged: &Judged| {
+            let pairs = judged.clip.as_ref().zip(captions.as_ref());
+            pairs.map(|(pictures, captions)| ClipScore::of(pictures, captions)).transpose()
+        };
         let score = |judged: &Judged,
                      drawing: Option<(&Subject, usize)>|
          -> anyhow::Result<Scores> {
@@ -240,7 +256,8 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
             let certificate = certificate(studio, judged, &reference, drawing);
             let scores = Scores::of(judged, &reference, certificate, job)?;
             let attributes = attributes(judged).map(|(accuracy, _)| accuracy);
-            Ok(Scores { attributes: attributes.filter(|found| found.total().named > 0), ..scores })
+            let attributes = attributes.filter(|found| found.total().named > 0);
+            Ok(Scores { attributes, clip: clip(judged)?, ..scores })
         };
         let mut rows = Vec::new();
         let mut failures = Vec::new();
@@ -264,6 +281,7 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
             fingerprint: data.fingerprint.clone(),
             nearest_of_real: mean_distance(&nearest_other(real)?),
             real_attributes: real_attributes.filter(|found| found.total().named > 0),
+            real_clip: reference_judged.map(&clip).transpose()?.flatten(),
             failures,
             floor: score(&get(at, Origin::Autoencoder)?, None)?,
             rows,
@@ -294,6 +312,7 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
         seed: job.seed,
         cfg_scale: cfg_scale(job, &model.pipeline),
         features: studies[0].floor.certificate.features_name(),
+        clip_sha256: studio.networks.clip().map(|clip| clip.sha256().to_owned()),
         studies,
         diversity: one_caption,
         checkpoints,

@@ -7,7 +7,7 @@ use stride_eval::attribute_accuracy::Tally;
 use super::super::gallery::Gallery;
 use super::super::study::Study;
 use super::table::{Table, figure};
-use super::{Report, heading};
+use super::{Report, clip_frame, heading};
 
 /// Tables and certificates.
 pub(super) fn tables(report: &Report) -> String {
@@ -20,6 +20,9 @@ pub(super) fn tables(report: &Report) -> String {
              pictures are {} from the nearest other one.\n\n",
             figure(study.nearest_of_real, 4)
         );
+        if let Some(frame) = clip_frame(report, study) {
+            let _ = write!(text, "{frame}\n\n");
+        }
         if let Some(flag) = &study.floor.flag {
             let _ = write!(text, "Careful: {flag}.\n\n");
         }

@@ -28,6 +28,8 @@ pub(super) struct Report {
     pub(super) cfg_scale: f64,
     /// Network and weights that made the features.
     pub(super) features: String,
+    /// SHA-256 of CLIP's files, where CLIP looked on.
+    pub(super) clip_sha256: Option<String>,
     /// On the data, and on held-out data.
     pub(super) studies: Vec<Study>,
     pub(super) diversity: Option<Diversity>,
@@ -73,6 +75,19 @@ impl Report {
             self.samples, self.seed, self.cfg_scale, self.model, self.model_hash, self.features
         )
     }
+}
+
+/// What frames the CLIP scores of a study.
+fn clip_frame(report: &Report, study: &Study) -> Option<String> {
+    let (real, sha256) = (study.real_clip?, report.clip_sha256.as_ref()?);
+    let digits = sha256.get(..10).unwrap_or(sha256);
+    let nearest = real.r_precision.map_or_else(String::new, |share| {
+        format!(", and {:.1} % of them are nearest to their own of 100 captions", 1e2 * share)
+    });
+    Some(format!(
+        "CLIP (weights {digits}) scores real pictures {:.2} with their own captions and {:.2} with the next picture's{nearest}.",
+        real.own, real.shuffled
+    ))
 }
 
 /// The heading of a study.

@@ -11,7 +11,7 @@ use super::super::gallery::Gallery;
 use super::super::study::Study;
 use super::chart::{Chart, Line, escape};
 use super::table::{Table, figure};
-use super::{Report, heading};
+use super::{Report, clip_frame, heading};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -78,6 +78,9 @@ fn study_section(page: &mut String, report: &Report, study: &Study) {
         escape(&study.folder),
         figure(study.nearest_of_real, 4)
     );
+    if let Some(frame) = clip_frame(report, study) {
+        let _ = writeln!(page, "<p class=\"dim small\">{}</p>", escape(&frame));
+    }
     if let Some(flag) = &study.floor.flag {
         let _ = writeln!(page, "<p class=\"flag small\">{}</p>", escape(flag));
     }

@@ -20,7 +20,7 @@ pub(super) struct Column {
     value: fn(&Scores) -> Option<String>,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 13] = [
     Column {
         name: "distance",
         arrow: "↓",
@@ -55,6 +55,18 @@ const COLUMNS: [Column; 11] = [
             let (share, error) = scores.attributes.as_ref()?.total().share()?;
             Some(format!("{:.1} ± {:.1} %", 1e2 * share, 1e2 * error))
         },
+    },
+    Column {
+        name: "CLIP score",
+        arrow: "↑",
+        meaning: "100 times the cosine of CLIP's vectors of picture and caption",
+        value: |scores| scores.clip.map(|clip| format!("{:.2}", clip.own)),
+    },
+    Column {
+        name: "R-precision",
+        arrow: "↑",
+        meaning: "share of drawn pictures whose own caption is the nearest of 100, by CLIP",
+        value: |scores| scores.clip.and_then(|clip| share(clip.r_precision)),
     },
     Column {
         name: "inception score",

@@ -1,0 +1,140 @@
+//! CLIP, whose vectors of pictures and captions lie in one space.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use stride::clip::{ClipTextModel, ClipVisionModel, clip_pixels};
+use stride::image::RgbImage;
+use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
+use stride_eval::embedding_score::{pair_score, r_precision};
+use stride_eval::pictures::hex;
+use stride_eval::{EvalError, Features};
+use stride_kernels::fused::Precision;
+use stride_kernels::gemm::Compute;
+use stride_models::{Component, Role};
+
+/// Captions among which a picture's own must be the nearest.
+const CANDIDATES: usize = 100;
+/// Captions that are encoded together.
+const BATCH: usize = 32;
+
+/// Both sides of a CLIP.
+pub(super) struct ClipScorer {
+    text: ClipTextModel,
+    image: ClipVisionModel,
+    image_size: usize,
+    tokenizer: ClipTokenizer,
+    /// SHA-256 of the files of both sides.
+    sha256: String,
+    precision: Precision,
+    device: Device,
+}
+
+/// How well pictures go with captions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct ClipScore {
+    /// 100 times the mean cosine of every picture with its own caption.
+    pub(super) own: f64,
+    /// The same with the caption of the next picture: what a model without captions reaches.
+    pub(super) shuffled: f64,
+    /// Share of the pictures whose own caption is the nearest of 100; absent for fewer.
+    pub(super) r_precision: Option<f64>,
+}
+
+impl ClipScorer {
+    /// Loads both sides from the folder of a whole CLIP.
+    pub(super) fn load(dir: &Path, device: &Device) -> anyhow::Result<Self> {
+        let (text_config, text) = stride_models::text_encoder(dir, device)?;
+        let (image_config, image) = stride_models::image_encoder(dir, device)?;
+        let found = [
+            text_config.has_projection().then_some(text_config.pooled_size()),
+            image_config.projection_dim.filter(|_| image_config.has_projection()),
+        ];
+        match found {
+            [Some(text), Some(image)] if text == image => {}
+            _ => bail!(
+                "{}: expected a CLIPModel, whose text and pictures are projected to vectors of one width; found widths \
+                 {found:?}",
+                dir.display()
+            ),
+        }
+        let tokenizer = ClipTokenizer::new()?;
+        if text_config.vocab_size != Vocabulary::full().len() {
+            bail!(
+                "{}: expected CLIP's vocabulary of {} tokens, found {}",
+                dir.display(),
+                Vocabulary::full().len(),
+                text_config.vocab_size
+            );
+        }
+        let tokenizer =
+            tokenizer.with_max_length(text_config.max_position_embeddings.min(77)).with_context(
+                || format!("{}: max_position_embeddings of the text encoder", dir.display()),
+            )?;
+        let mut hash = Sha256::new();
+        for role in [Role::TextEncoder, Role::ImageEncoder] {
+            for file in Component::open(dir, role)?.files()? {
+                let bytes = std::fs::read(&file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+                hash.update(&bytes);
+            }
+        }
+        Ok(Self {
+            text,
+            image,
+            image_size: image_config.image_size,
+            tokenizer,
+            sha256: hex(&hash.finalize()),
+            precision: Precision::inference(Compute::F32),
+            device: device.clone(),
+        })
+    }
+
+    /// What identifies its weights.
+    pub(super) fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// A vector for every picture.
+    pub(super) fn pictures(&self, pictures: &[RgbImage]) -> Result<Features, EvalError> {
+        let pixels = pictures.iter().map(|p| clip_pixels(p, self.image_size, &self.device));
+        let pixels = Tensor::cat(pixels.collect(), 0);
+        let output = self.precision.scope(|| self.image.forward(pixels));
+        features(output.image_embeds.unwrap_or(output.pooled))
+    }
+
+    /// A vector for every caption.
+    pub(super) fn captions(&self, captions: &[&str]) -> anyhow::Result<Features> {
+        let mut all: Option<Features> = None;
+        for batch in captions.chunks(BATCH) {
+            let ids = batch.iter().map(|caption| Ok(self.tokenizer.encode(caption)?.ids));
+            let ids = ids.collect::<anyhow::Result<Vec<_>>>()?;
+            let ids = pad_token_ids(&ids, Vocabulary::full().end_row(), &self.device);
+            let found = features(self.precision.scope(|| self.text.forward(ids)).pooled)?;
+            match &mut all {
+                Some(all) => all.extend(&found)?,
+                None => all = Some(found),
+            }
+        }
+        all.context("no captions")
+    }
+}
+
+impl ClipScore {
+    /// Of as many pictures as captions.
+    pub(super) fn of(pictures: &Features, captions: &Features) -> Result<Self, EvalError> {
+        let pairs = pair_score(pictures, captions)?;
+        let has_candidates = pictures.len() >= CANDIDATES;
+        let r_precision =
+            has_candidates.then(|| r_precision(pictures, captions, CANDIDATES)).transpose()?;
+        Ok(Self { own: pairs.own, shuffled: pairs.shuffled, r_precision })
+    }
+}
+
+fn features(vectors: Tensor<2>) -> Result<Features, EvalError> {
+    let [_, width] = vectors.dims();
+    Features::new("CLIP's vectors", width, vectors.into_data().iter::<f32>().collect())
+}
