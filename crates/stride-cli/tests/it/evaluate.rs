@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::OnceLock;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -14,7 +15,7 @@ use crate::clip::write_clip;
 #[cfg(feature = "embedded-model")]
 use crate::compare::{TINY, preset};
 use crate::model::{SIDE, workplace};
-use crate::program::{Run, names_in, run};
+use crate::program::{Run, command, names_in, run};
 
 /// Random weights of the network of FID, made once for all tests.
 fn inception() -> &'static Path {
@@ -159,6 +160,29 @@ fn a_model_is_judged_on_two_folders_and_goes_on_where_it_stopped() {
     fs::write(&block, b"damaged").expect("writable");
     judge(&place, &arguments).expect(1).says(&["000000.safetensors: damaged"]);
     judge(&place, &["--out", "out", "--seed", "5"]).expect(1).says(&["seed is 0, expected 5"]);
+}
+
+#[test]
+fn a_killed_evaluation_goes_on_as_if_nothing_had_happened() {
+    let place = place();
+    let weights = inception().display().to_string();
+    let base =
+        ["evaluate", "--model", "model", "--data", "data", "--samples", "5", "--steps", "1,2"];
+    let arguments = [&base[..], &["--inception", &weights, "--out", "killed"]].concat();
+    let mut quiet = command(place.path(), &arguments);
+    quiet.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = quiet.spawn().expect("the program starts");
+    let block = place.path().join("killed/features/data/real/000000.safetensors");
+    while !block.exists() && child.try_wait().expect("a child").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().expect("it can be killed");
+    child.wait().expect("a child");
+    judge(&place, &["--out", "killed"]).expect(0);
+    judge(&place, &["--out", "whole"]).expect(0);
+    let [killed, whole] =
+        ["killed", "whole"].map(|out| json(&place.path().join(out).join("report.json")));
+    assert_eq!(killed, whole);
 }
 
 #[test]
