@@ -333,6 +333,31 @@ pub fn train_loop<T: Trainee>(
     Ok(RunSummary { steps: at.step, elapsed_seconds: at.elapsed_seconds, was_stopped, report })
 }
 
+/// Makes steps whose results nobody keeps, as they are at the end of a run; returns the seconds of the fastest
+/// and the loss of the last.
+///
+/// # Errors
+/// When a loss is not finite.
+pub(crate) fn time_steps<T: Trainee>(
+    trainee: &T,
+    mut state: TrainState<T::Model>,
+    config: &LoopConfig,
+    count: u64,
+) -> Result<(f64, f64), TrainError> {
+    let precision = Precision::training(config.compute_dtype);
+    let workers = Workers::per_core()
+        .map_err(|source| TrainError::Threads { problem: source.to_string() })?;
+    let (mut fastest, mut loss) = (f64::INFINITY, f64::NAN);
+    for number in 0..count {
+        let start = Instant::now();
+        let at = StepInfo { step: number, fraction: 1.0 };
+        let values = step(trainee, &mut state, &at, 1.0, &precision, &workers)?;
+        fastest = fastest.min(start.elapsed().as_secs_f64());
+        loss = values.losses[0].1;
+    }
+    Ok((fastest, loss))
+}
+
 /// The numbers of one step: loss first, then its parts and the gradient norm.
 struct StepValues {
     losses: Vec<(&'static str, f64)>,

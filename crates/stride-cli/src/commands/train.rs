@@ -1,13 +1,13 @@
 //! `stride train`: trains a model as a configuration file says.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write as _, stderr, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use stride_train::{LogProgress, Progress, ProgressUpdate, Resume};
+use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunConfig};
 
 use crate::interrupt;
 
@@ -26,6 +26,9 @@ pub(crate) struct Train {
     /// Where metrics, checkpoints and the model go, instead of the file's run_dir
     #[arg(long, alias = "output_dir", value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// Check configuration, data and weights, make a few steps, say how long the run would take, and write no run
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
 }
 
 impl Train {
@@ -37,6 +40,12 @@ impl Train {
         } else {
             Box::new(LogProgress::new(Duration::from_secs(15)))
         };
+        if self.dry_run {
+            let config = RunConfig::load(&self.config, &self.overrides)?;
+            let run = stride_train::dry_run(&config, progress.as_mut())?;
+            writeln!(stdout(), "{}", look(&run))?;
+            return Ok(());
+        }
         let summary = stride_train::run(
             &self.config,
             &self.overrides,
@@ -53,6 +62,20 @@ impl Train {
         }
         Ok(())
     }
+}
+
+/// What a dry run says.
+fn look(run: &DryRun) -> String {
+    let DryRun { parameters, batch_size, seconds_per_step, loss, total_seconds } = run;
+    let total = match total_seconds {
+        Some(seconds) => format!("{:.1} hours in all", seconds / 3600.0),
+        None => "as many steps as the budget's seconds allow".to_owned(),
+    };
+    format!(
+        "{:.1}M parameters, {batch_size} rows a step, {seconds_per_step:.2} s a step ({:.1} rows/s), {total}; loss {loss:.3}",
+        *parameters as f64 / 1e6,
+        *batch_size as f64 / seconds_per_step,
+    )
 }
 
 /// A bar over the budget of the run.

@@ -51,6 +51,17 @@ fn checkpoints(run_dir: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_dry_run_says_what_a_run_would_be_and_leaves_nothing() {
+    let place = workplace();
+    let before = names_in(place.path());
+    let run = run(place.path(), &["train", "--config", "run.toml", "--dry-run"]).expect(0);
+    for part in ["M parameters", "2 rows a step", "hours in all", "loss"] {
+        assert!(run.stdout.contains(part), "{}", run.stdout);
+    }
+    assert_eq!(names_in(place.path()), before);
+}
+
+#[test]
 fn a_run_trains_and_goes_on() {
     let place = workplace();
     let run_dir = place.path().join("elsewhere");
