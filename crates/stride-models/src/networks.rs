@@ -1,0 +1,39 @@
+//! The networks that components become.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use stride::clip::{ClipTextConfig, ClipTextModel};
+use stride::vae::{Autoencoder, AutoencoderConfig};
+
+use crate::{Component, ModelsError, Role};
+
+/// Loads an autoencoder from its folder or a pipeline with `vae/`.
+///
+/// # Errors
+/// The folder is no such component, or its files do not fit each other.
+pub fn vae(path: &Path, device: &Device) -> Result<(AutoencoderConfig, Autoencoder), ModelsError> {
+    let component = Component::open(path, Role::Vae)?;
+    let bytes = component.config()?;
+    let problem = component.config_path();
+    let config: AutoencoderConfig =
+        serde_json::from_slice(&bytes).map_err(ModelsError::config(&problem))?;
+    let model = config.init(device).map_err(ModelsError::config(&problem))?;
+    Ok((config, model.load_from(&component.tensors()?)?))
+}
+
+/// Loads a CLIP text encoder from its folder, from that of a whole CLIP model, or from a pipeline with `text_encoder/`.
+///
+/// # Errors
+/// The folder is no such component, or its files do not fit each other.
+pub fn text_encoder(
+    path: &Path,
+    device: &Device,
+) -> Result<(ClipTextConfig, ClipTextModel), ModelsError> {
+    let component = Component::open(path, Role::TextEncoder)?;
+    let bytes = component.config()?;
+    let problem = component.config_path();
+    let config = ClipTextConfig::from_json(&bytes).map_err(ModelsError::config(&problem))?;
+    let model = config.init(device).map_err(ModelsError::config(&problem))?;
+    Ok((config, model.load_from(&component.tensors()?)?))
+}
