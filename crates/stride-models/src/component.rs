@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::hub;
 use crate::{FolderTensors, ModelsError, Role, WeightFiles};
 
 /// The file that describes a component.
@@ -16,12 +17,14 @@ pub(crate) const MODEL_INDEX: &str = "model_index.json";
 #[derive(Clone, Debug)]
 pub struct Component {
     role: Role,
+    root: PathBuf,
     dir: PathBuf,
 }
 
 impl Component {
     /// Finds the component for a role: `path` itself where it has `config.json`, the folder of the role where it is a
-    /// pipeline with `model_index.json`.
+    /// pipeline with `model_index.json`. A path such as `openai/clip-vit-base-patch32` that is not there is an id on
+    /// the hub, where the program is built with the feature `hub`.
     ///
     /// # Errors
     /// There is no such folder, or it is neither; or the pipeline has no such component.
@@ -29,7 +32,10 @@ impl Component {
         let no_folder =
             |found| ModelsError::NoFolder { path: path.to_owned(), what: role.name(), found };
         if !path.exists() {
-            return Err(no_folder("nothing there"));
+            return match hub::id_of(path) {
+                Some(id) => Self::open(&hub::folder(id, role)?, role),
+                None => Err(no_folder("nothing there")),
+            };
         }
         if !path.is_dir() {
             return Err(no_folder("a file"));
@@ -40,7 +46,7 @@ impl Component {
         }
         let is_alone = path.join(CONFIG).is_file() || role == Role::Tokenizer;
         match is_alone {
-            true => Ok(Self { role, dir: path.to_owned() }),
+            true => Ok(Self { role, root: path.to_owned(), dir: path.to_owned() }),
             false => Err(ModelsError::NotAComponent { path: path.to_owned() }),
         }
     }
@@ -63,7 +69,12 @@ impl Component {
                 found: "nothing there, though model_index.json lists it",
             });
         }
-        Ok(Self { role, dir })
+        Ok(Self { role, root: path.to_owned(), dir })
+    }
+
+    /// The pipeline that it is a part of; its own folder where it is alone.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The folder with its files.

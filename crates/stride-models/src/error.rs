@@ -26,6 +26,14 @@ pub enum ModelsError {
         /// What is there instead.
         found: &'static str,
     },
+    /// A model of the hub cannot be had.
+    #[error("{id}: {problem}")]
+    Hub {
+        /// The model's id.
+        id: String,
+        /// Why not.
+        problem: String,
+    },
     /// The folder is neither a component nor a pipeline.
     #[error(
         "{}: expected config.json (a component) or model_index.json (a pipeline), found neither; \

@@ -5,16 +5,25 @@
 //! is here.
 
 mod component;
+mod describe;
 mod error;
+mod hub;
+mod import;
 mod networks;
+mod pytorch;
 mod role;
 mod safetensors_file;
 mod tensors;
+mod tokenizer;
 mod weight_files;
 
 pub use component::Component;
+pub use describe::Description;
 pub use error::ModelsError;
-pub use networks::{text_encoder, vae};
+pub use import::{ImportReport, import};
+pub use networks::{image_encoder, text_encoder, vae};
+pub use pytorch::PytorchFile;
 pub use role::Role;
 pub use tensors::FolderTensors;
+pub use tokenizer::{check_tokenizer, check_tokenizer_of};
 pub use weight_files::WeightFiles;

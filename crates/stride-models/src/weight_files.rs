@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::ModelsError;
 
 /// The names of weights in folders of transformers and diffusers.
-const STEMS: [&str; 2] = ["model", "diffusion_pytorch_model"];
+pub(crate) const STEMS: [&str; 2] = ["model", "diffusion_pytorch_model"];
 /// The ending of a file that lists shards.
 const INDEX: &str = "safetensors.index";
 /// Endings of PyTorch's own files.

@@ -2,10 +2,12 @@
 
 mod bench;
 mod compare;
+mod dit_init;
 #[cfg(feature = "embedded-model")]
 mod embedded;
 mod evaluate;
 mod generate;
+mod import;
 mod inspect;
 mod model;
 mod program;

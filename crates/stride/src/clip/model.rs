@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, IntDType, Tensor};
 use stride_kernels::fused;
 
 use super::config::{ClipConfigError, ClipTextConfig};
-use super::encoder::ClipEncoder;
+use super::encoder::{ClipEncoder, LayerShape};
 use crate::context::TextContext;
 use crate::weights::{self, Renamed, SafetensorsBytes, TensorSource, WeightsError};
 
@@ -64,7 +64,7 @@ impl ClipTextConfig {
                 token_embedding: embedding(self.vocab_size, 0.02),
                 position_embedding: embedding(self.max_position_embeddings, 0.01),
             },
-            encoder: ClipEncoder::init(self, device),
+            encoder: ClipEncoder::init(&self.layer_shape(), device),
             final_layer_norm: LayerNormConfig::new(width)
                 .with_epsilon(self.layer_norm_eps)
                 .init(device),
@@ -77,6 +77,18 @@ impl ClipTextConfig {
             bias: None,
         });
         Ok(ClipTextModel { text_model, text_projection })
+    }
+
+    fn layer_shape(&self) -> LayerShape {
+        LayerShape {
+            width: self.hidden_size,
+            inner: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            activation: self.hidden_act,
+            norm_epsilon: self.layer_norm_eps,
+            is_causal: true,
+        }
     }
 }
 
