@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{Bench, Compare, Evaluate, Generate, Inspect, Plot, Train};
+use crate::commands::{Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Train};
 use crate::usage::UsageError;
 
 /// Few-step text-to-image generation with shortcut models
@@ -33,6 +33,7 @@ enum Command {
     Compare(Compare),
     Evaluate(Box<Evaluate>),
     Generate(Generate),
+    Import(Import),
     Inspect(Inspect),
     Plot(Plot),
     Train(Train),
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Compare(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Plot(command) => command.run(),
         Command::Train(command) => command.run(),

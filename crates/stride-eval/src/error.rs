@@ -78,6 +78,9 @@ pub enum EvalError {
         /// What is wrong.
         problem: String,
     },
+    /// A file of weights cannot be read.
+    #[error(transparent)]
+    WeightsFile(#[from] stride_models::ModelsError),
     /// Weights of a feature network do not fit.
     #[error(transparent)]
     Weights(#[from] stride::weights::WeightsError),

@@ -1,7 +1,7 @@
 //! What transformer training reads: cached latents and tokenised captions.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use stride::noise::{below, keyed_rng, purpose};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
@@ -59,6 +59,15 @@ impl DitData {
         let texts = folder.images.iter().map(|image| image.captions[0].clone()).collect();
         let held_out = config.held_out;
         Ok(Self { latents, vocabulary, captions, empty, texts, held_out })
+    }
+
+    /// The same data with captions in CLIP's own token ids, for a text encoder that has them all.
+    pub(crate) fn with_full_vocabulary(mut self) -> Result<Self, TrainError> {
+        self.vocabulary = Vocabulary::full();
+        let images = 0..self.latents.len();
+        self.captions = images.map(|image| self.latents.captions(image).to_vec()).collect();
+        self.empty = ClipTokenizer::new()?.encode("")?.ids;
+        Ok(self)
     }
 
     /// Images to train on.
@@ -126,8 +135,7 @@ fn cache_key(
     autoencoder_dir: &Path,
 ) -> Result<Fingerprint, TrainError> {
     let mut key = folder.fingerprint()?.with(&resolution.to_le_bytes());
-    for name in [autoencoder_folder::CONFIG, autoencoder_folder::WEIGHTS] {
-        let path: PathBuf = autoencoder_dir.join(name);
+    for path in autoencoder_folder::files(autoencoder_dir)? {
         key = key.with(&fs::read(&path).map_err(TrainError::io(&path))?);
     }
     Ok(key)

@@ -22,6 +22,7 @@ use crate::TrainError;
 use crate::autoencoder_folder;
 use crate::config::{RunConfig, check};
 use crate::dit_data::DitData;
+use crate::dit_init::{self, DitInitConfig};
 use crate::dit_model::TextToLatent;
 use crate::dit_samples::SampleSheet;
 use crate::progress::Progress;
@@ -41,8 +42,12 @@ pub struct DitTrainConfig {
     pub objective: ObjectiveConfig,
     /// The transformer; `input_size`, `in_channels` and `context_dim` must fit its neighbours.
     pub model: DitConfig,
-    /// The text encoder; `vocab_size` and `eos_token_id` are set from the captions.
-    pub text_encoder: ClipTextConfig,
+    /// The text encoder; `vocab_size` and `eos_token_id` are set from the captions. Absent where `init` names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<ClipTextConfig>,
+    /// Trained networks to start from.
+    #[serde(default, skip_serializing_if = "DitInitConfig::is_empty")]
+    pub init: DitInitConfig,
     /// Name of the average that gives self-consistency targets.
     #[serde(default = "default_teacher")]
     pub teacher: String,
@@ -101,7 +106,14 @@ impl DitTrainConfig {
         )?;
         let known = self.export.as_deref().is_none_or(|name| ema_names.contains(&name));
         check(known, "dit.export", "the name of an entry of [[ema]]")?;
-        let width = self.text_encoder.pooled_size();
+        check(
+            self.text_encoder.is_some() != self.init.text_encoder.is_some(),
+            "dit",
+            "either a section [dit.text_encoder] or init.text_encoder, a folder",
+        )?;
+        // Of a folder, the width is known when it is read.
+        let Some(text_encoder) = &self.text_encoder else { return Ok(()) };
+        let width = text_encoder.pooled_size();
         check(
             self.model.context_dim == width,
             "dit.model.context_dim",
@@ -113,6 +125,7 @@ impl DitTrainConfig {
 /// The transformer's [`Trainee`].
 pub struct DitTrainer {
     config: DitTrainConfig,
+    text_config: ClipTextConfig,
     seed: u64,
     data: DitData,
     device: Device,
@@ -139,7 +152,7 @@ impl DitTrainer {
     ) -> Result<(Self, TrainState<TextToLatent>), TrainError> {
         let problem =
             |problem: String| TrainError::Config { path: run.run_dir.join("config.toml"), problem };
-        let mut config = run
+        let config = run
             .dit
             .clone()
             .ok_or_else(|| problem("kind = \"dit\" needs a section [dit]".to_owned()))?;
@@ -154,6 +167,11 @@ impl DitTrainer {
                  input_size say {expected:?}"
             )));
         }
+        let autodiff = device.clone().autodiff();
+        autodiff.seed(run.seed);
+        let start = config.init.text_encoder.as_deref();
+        let start =
+            start.map(|dir| dit_init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
         let data = DitData::load(
             &run.data,
             &autoencoder,
@@ -162,18 +180,26 @@ impl DitTrainer {
             &device,
             progress,
         )?;
-        config.text_encoder.vocab_size = data.vocabulary.len();
-        config.text_encoder.eos_token_id = data.vocabulary.end_row() as usize;
+        let data = if start.is_some() { data.with_full_vocabulary()? } else { data };
 
-        let autodiff = device.clone().autodiff();
-        autodiff.seed(run.seed);
-        let model = TextToLatent {
-            dit: config.model.init(&autodiff).map_err(|e| problem(e.to_string()))?,
-            text_encoder: config
-                .text_encoder
-                .init(&autodiff)
-                .map_err(|e| problem(e.to_string()))?,
+        let mut dit = config.model.init(&autodiff).map_err(|e| problem(e.to_string()))?;
+        if let Some(dir) = &config.init.transformer {
+            dit = dit_init::transformer(dir, dit, progress)?;
+        }
+        let (text_config, text_encoder) = match (start, &config.text_encoder) {
+            (Some(trained), _) => trained,
+            (None, Some(text_config)) => {
+                let text_config = ClipTextConfig {
+                    vocab_size: data.vocabulary.len(),
+                    eos_token_id: data.vocabulary.end_row() as usize,
+                    ..text_config.clone()
+                };
+                let model = text_config.init(&autodiff).map_err(|e| problem(e.to_string()))?;
+                (text_config, model)
+            }
+            (None, None) => return Err(problem("[dit.text_encoder] is missing".to_owned())),
         };
+        let model = TextToLatent { dit, text_encoder };
         progress.message(&format!(
             "{} images, {} words, {:.1}M parameters",
             data.num_train(),
@@ -186,6 +212,7 @@ impl DitTrainer {
         let held_out_rows = (data.latents.len() - data.num_train()).min(HELD_OUT_ROWS);
         let trainer = Self {
             config,
+            text_config,
             seed: run.seed,
             data,
             device,
@@ -418,7 +445,7 @@ impl Trainee for DitTrainer {
                 ..ModelIndex::new(name, self.resolution, *default_steps, objective.guidance())
             },
             dit,
-            text_config: self.config.text_encoder.clone(),
+            text_config: self.text_config.clone(),
             text_encoder,
             vocabulary: self.data.vocabulary.clone(),
             vae_config: self.autoencoder_config.clone(),

@@ -31,6 +31,9 @@ pub enum TrainError {
     /// Weights do not fit the configured model.
     #[error(transparent)]
     Model(#[from] WeightsError),
+    /// A trained model to start from cannot be used.
+    #[error(transparent)]
+    Folder(#[from] stride_models::ModelsError),
     /// The data set is too small for the configuration.
     #[error("{what}: expected at least {expected}, found {found}")]
     TooFew {

@@ -39,8 +39,10 @@ fn check_presets(tree: &Tree, problems: &mut Vec<String>) -> Result<()> {
 fn check_fixtures(tree: &Tree, problems: &mut Vec<String>) -> Result<()> {
     let scripts: Vec<String> =
         tree.below("parity/", ".py").map(|script| tree.read(script)).collect::<Result<_>>()?;
-    for file in tree.below("crates/", "").filter(|file| file.contains("/tests/fixtures/")) {
-        let name = file.rsplit('/').next().unwrap_or(file);
+    for file in tree.below("crates/", "") {
+        // A folder of fixtures is one.
+        let Some((_, fixture)) = file.split_once("/tests/fixtures/") else { continue };
+        let name = fixture.split('/').next().unwrap_or(fixture);
         let stem = name.split('.').next().unwrap_or(name);
         if !scripts.iter().any(|script| writes(script, stem)) {
             problems.push(format!("{file}: no script in parity/ names `{stem}`; who wrote it?"));
@@ -124,6 +126,9 @@ mod tests {
         assert!(found(&[MAP, fixture, script]).is_empty());
         let parts = ("parity/export_dit.py", "CASES = ['small']; save(f'dit_{case}.json')");
         assert!(found(&[MAP, ("crates/a/tests/fixtures/dit_small.json", ""), parts]).is_empty());
+        let folder = ("crates/a/tests/fixtures/folders/clip/model-00001-of-00002.safetensors", "");
+        let script = ("parity/export_folders.py", "OUT = ROOT / 'folders'");
+        assert!(found(&[MAP, folder, script]).is_empty());
         let other = ("parity/export_edit.py", "save(OUT / 'edit.safetensors')");
         assert!(found(&[MAP, fixture, other])[0].contains("names `dit`"));
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::model::{SIDE, workplace};
 use crate::program::{Run, names_in, run};
 
-const BASE: &str = r#"
+pub(crate) const BASE: &str = r#"
 kind = "dit"
 run_dir = "runs/base"
 [data]
@@ -50,7 +50,7 @@ levels = "random"
 "#;
 
 /// A tiny autoencoder, a few pictures, and two configurations.
-fn place() -> TempDir {
+pub(crate) fn place() -> TempDir {
     let place = workplace();
     let data = place.path().join("data");
     fs::create_dir(&data).expect("writable");

@@ -60,7 +60,11 @@ fn a_model_folder_lists_its_components() {
     }
     let found = run(place.path(), &["inspect", "model", "--json"]).expect(0).json();
     assert_eq!(found["index"]["name"], "tiny");
-    assert_eq!(found["components"]["transformer"]["config"]["depth"], 1);
+    let transformer = &found["components"]["transformer"];
+    assert_eq!(transformer["config"]["depth"], 1);
+    assert_eq!(transformer["network"]["stacks"]["blocks"], 1);
+    assert_eq!(transformer["network"]["parameters"], transformer["parameters"]);
+    assert!(text.contains("network: AutoencoderTiny"), "{text}");
     let one = run(place.path(), &["inspect", "model/vae", "--json"]).expect(0).json();
     assert!(
         one["parameters"].as_u64().expect("a number")

@@ -3,10 +3,12 @@
 mod bench;
 mod clip;
 mod compare;
+mod dit_init;
 #[cfg(feature = "embedded-model")]
 mod embedded;
 mod evaluate;
 mod generate;
+mod import;
 mod inspect;
 mod model;
 mod program;

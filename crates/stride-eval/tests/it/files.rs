@@ -81,7 +81,7 @@ fn weights_of_pytorch_are_read_without_executing_them() {
         assert!(text.contains("Conv2d_1a_3x3.bn.weight is missing"), "{text}");
     }
     let text = message("weights_command.pth");
-    assert!(text.contains("weights_command.pth") && text.contains("is missing"), "{text}");
+    assert!(text.contains("weights_command.pth") && text.contains("nothing was run"), "{text}");
     assert!(!Path::new("executed-by-a-pickle").exists());
     let dir = tempfile::tempdir().expect("temporary folder");
     let cut = dir.path().join("cut.pth");

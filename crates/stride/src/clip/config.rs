@@ -119,8 +119,12 @@ impl ClipTextConfig {
         let config = match value.get_mut("text_config").map(serde_json::Value::take) {
             Some(text_config @ serde_json::Value::Object(_)) => {
                 let mut config: Self = serde_json::from_value(text_config)?;
-                config.architectures =
-                    value.get("architectures").cloned().map(serde_json::from_value).transpose()?;
+                let architectures = value.get("architectures").cloned();
+                config.architectures = architectures.map(serde_json::from_value).transpose()?;
+                // Some files have another width inside; the whole model's is the one of its weights.
+                if let Some(width) = value.get("projection_dim").cloned() {
+                    config.projection_dim = serde_json::from_value(width)?;
+                }
                 config
             }
             _ => serde_json::from_value(value)?,
@@ -201,6 +205,8 @@ mod tests {
         let config = ClipTextConfig::from_json(whole).unwrap();
         assert!(config.has_projection());
         assert_eq!(config.pooled_size(), 640);
+        let outer = br#"{"architectures": ["CLIPModel"], "projection_dim": 1024, "text_config": {"projection_dim": 512}}"#;
+        assert_eq!(ClipTextConfig::from_json(outer).unwrap().pooled_size(), 1024);
     }
 
     #[test]

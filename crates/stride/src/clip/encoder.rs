@@ -1,4 +1,4 @@
-//! The transformer layers of the CLIP text encoder.
+//! The transformer layers of CLIP's two encoders.
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
@@ -6,7 +6,26 @@ use burn::tensor::{Device, Tensor};
 use stride_kernels::activation::Activation;
 use stride_kernels::fused;
 
-use super::config::{ClipTextConfig, HiddenAct};
+use super::config::HiddenAct;
+
+/// What the layers of the two encoders differ in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerShape {
+    /// Width of the hidden states.
+    pub(super) width: usize,
+    /// Width inside the feed-forward part.
+    pub(super) inner: usize,
+    /// Number of layers.
+    pub(super) layers: usize,
+    /// Attention heads.
+    pub(super) heads: usize,
+    /// Activation inside the feed-forward part.
+    pub(super) activation: HiddenAct,
+    /// Added to the variance in every layer norm.
+    pub(super) norm_epsilon: f64,
+    /// Whether a token sees only itself and those before it.
+    pub(super) is_causal: bool,
+}
 
 /// The stack of layers.
 #[derive(Module, Debug)]
@@ -15,10 +34,10 @@ pub struct ClipEncoder {
     pub layers: Vec<ClipEncoderLayer>,
 }
 
-/// One pre-norm transformer layer with causal attention.
+/// One pre-norm transformer layer.
 #[derive(Module, Debug)]
 pub struct ClipEncoderLayer {
-    /// Causal self-attention.
+    /// Self-attention.
     pub self_attn: ClipAttention,
     /// Norm before the attention.
     pub layer_norm1: LayerNorm,
@@ -29,7 +48,7 @@ pub struct ClipEncoderLayer {
     norm_epsilon: f64,
 }
 
-/// Multi-head self-attention in which a token sees itself and the tokens before it.
+/// Multi-head self-attention; of captions, a token sees itself and the tokens before it.
 #[derive(Module, Debug)]
 pub struct ClipAttention {
     /// Keys.
@@ -41,6 +60,7 @@ pub struct ClipAttention {
     /// Output.
     pub out_proj: Linear,
     num_heads: usize,
+    is_causal: bool,
 }
 
 /// The feed-forward part of a layer.
@@ -55,9 +75,8 @@ pub struct ClipMlp {
 }
 
 impl ClipEncoder {
-    pub(super) fn init(config: &ClipTextConfig, device: &Device) -> Self {
-        let layers =
-            (0..config.num_hidden_layers).map(|_| ClipEncoderLayer::init(config, device)).collect();
+    pub(super) fn init(shape: &LayerShape, device: &Device) -> Self {
+        let layers = (0..shape.layers).map(|_| ClipEncoderLayer::init(shape, device)).collect();
         Self { layers }
     }
 
@@ -75,14 +94,14 @@ impl ClipEncoder {
 }
 
 impl ClipEncoderLayer {
-    fn init(config: &ClipTextConfig, device: &Device) -> Self {
-        let norm = LayerNormConfig::new(config.hidden_size).with_epsilon(config.layer_norm_eps);
+    fn init(shape: &LayerShape, device: &Device) -> Self {
+        let norm = LayerNormConfig::new(shape.width).with_epsilon(shape.norm_epsilon);
         Self {
-            self_attn: ClipAttention::init(config, device),
+            self_attn: ClipAttention::init(shape, device),
             layer_norm1: norm.init(device),
-            mlp: ClipMlp::init(config, device),
+            mlp: ClipMlp::init(shape, device),
             layer_norm2: norm.init(device),
-            norm_epsilon: config.layer_norm_eps,
+            norm_epsilon: shape.norm_epsilon,
         }
     }
 
@@ -95,39 +114,43 @@ impl ClipEncoderLayer {
 }
 
 impl ClipAttention {
-    fn init(config: &ClipTextConfig, device: &Device) -> Self {
-        let width = config.hidden_size;
+    fn init(shape: &LayerShape, device: &Device) -> Self {
+        let width = shape.width;
         let std = (width as f64).powf(-0.5);
         let input = || normal_linear(width, width, std, device);
         Self {
             k_proj: input(),
             v_proj: input(),
             q_proj: input(),
-            out_proj: normal_linear(width, width, std * residual_scale(config), device),
-            num_heads: config.num_attention_heads,
+            out_proj: normal_linear(width, width, std * residual_scale(shape), device),
+            num_heads: shape.heads,
+            is_causal: shape.is_causal,
         }
     }
 
-    /// `softmax(q kᵀ / sqrt(d) + causal mask) v` per head, projected; `[B L, D]` with captions of `length` rows.
+    /// `softmax(q kᵀ / sqrt(d) + mask) v` per head, projected; `[B L, D]` with captions of `length` rows.
     pub fn forward(&self, x: Tensor<2>, length: usize) -> Tensor<2> {
         let [rows, width] = x.dims();
         let captions = |x: Tensor<2>| x.reshape([rows / length, length, width]);
         let q = captions(fused::linear(&self.q_proj, x.clone()));
         let k = captions(fused::linear(&self.k_proj, x.clone()));
         let v = captions(fused::linear(&self.v_proj, x));
-        let mixed = fused::causal_attention(q, k, v, self.num_heads);
+        let mixed = match self.is_causal {
+            true => fused::causal_attention(q, k, v, self.num_heads),
+            false => fused::cross_attention(q, k, v, None, self.num_heads, None),
+        };
         fused::linear(&self.out_proj, mixed.reshape([rows, width]))
     }
 }
 
 impl ClipMlp {
-    fn init(config: &ClipTextConfig, device: &Device) -> Self {
-        let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let out_std = (width as f64).powf(-0.5) * residual_scale(config);
+    fn init(shape: &LayerShape, device: &Device) -> Self {
+        let (width, inner) = (shape.width, shape.inner);
+        let out_std = (width as f64).powf(-0.5) * residual_scale(shape);
         Self {
             fc1: normal_linear(width, inner, (2.0 * width as f64).powf(-0.5), device),
             fc2: normal_linear(inner, width, out_std, device),
-            activation: config.hidden_act,
+            activation: shape.activation,
         }
     }
 
@@ -143,8 +166,8 @@ impl ClipMlp {
 }
 
 /// Products whose result is added to the residual stream start smaller, the more layers add to it.
-fn residual_scale(config: &ClipTextConfig) -> f64 {
-    (2.0 * config.num_hidden_layers as f64).powf(-0.5)
+fn residual_scale(shape: &LayerShape) -> f64 {
+    (2.0 * shape.layers as f64).powf(-0.5)
 }
 
 pub(super) fn normal_linear(d_input: usize, d_output: usize, std: f64, device: &Device) -> Linear {

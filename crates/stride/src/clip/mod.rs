@@ -1,9 +1,15 @@
-//! The CLIP text encoder: a causal transformer over caption tokens.
+//! CLIP's two encoders: a causal transformer over caption tokens, and one over the patches of a picture.
 
 mod config;
 mod encoder;
 mod model;
+mod pixels;
+mod vision;
+mod vision_config;
 
 pub use config::{ClipConfigError, ClipTextConfig, HiddenAct};
 pub use encoder::{ClipAttention, ClipEncoder, ClipEncoderLayer, ClipMlp};
 pub use model::{ClipTextEmbeddings, ClipTextModel, ClipTextTransformer};
+pub use pixels::clip_pixels;
+pub use vision::{ClipImageOutput, ClipVisionEmbeddings, ClipVisionModel, ClipVisionTransformer};
+pub use vision_config::{ClipVisionConfig, ClipVisionConfigError};

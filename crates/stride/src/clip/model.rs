@@ -3,13 +3,12 @@
 use burn::module::{Initializer, Module};
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Int, IntDType, Tensor};
-use safetensors::SafeTensors;
 use stride_kernels::fused;
 
 use super::config::{ClipConfigError, ClipTextConfig};
-use super::encoder::ClipEncoder;
+use super::encoder::{ClipEncoder, LayerShape};
 use crate::context::TextContext;
-use crate::weights::{self, WeightsError};
+use crate::weights::{self, Renamed, SafetensorsBytes, TensorSource, WeightsError};
 
 /// CLIP's text encoder, as `CLIPTextModel` or, with a projection, `CLIPTextModelWithProjection` of `transformers`.
 ///
@@ -65,7 +64,7 @@ impl ClipTextConfig {
                 token_embedding: embedding(self.vocab_size, 0.02),
                 position_embedding: embedding(self.max_position_embeddings, 0.01),
             },
-            encoder: ClipEncoder::init(self, device),
+            encoder: ClipEncoder::init(&self.layer_shape(), device),
             final_layer_norm: LayerNormConfig::new(width)
                 .with_epsilon(self.layer_norm_eps)
                 .init(device),
@@ -79,26 +78,51 @@ impl ClipTextConfig {
         });
         Ok(ClipTextModel { text_model, text_projection })
     }
+
+    fn layer_shape(&self) -> LayerShape {
+        LayerShape {
+            width: self.hidden_size,
+            inner: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            activation: self.hidden_act,
+            norm_epsilon: self.layer_norm_eps,
+            is_causal: true,
+        }
+    }
 }
 
 impl ClipTextModel {
     /// The model with the weights of a safetensors file; `file_name` is for errors only.
     ///
-    /// Takes a text encoder's file with names under `text_model.`, one without (transformers 5 saves `CLIPTextModel`
-    /// so), and the file of a whole CLIP model, whose image side is left alone.
+    /// # Errors
+    /// As [`Self::load_from`].
+    pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        self.load_from(&SafetensorsBytes::open(file_name, bytes)?)
+    }
+
+    /// The model with weights from anywhere.
+    ///
+    /// Takes a text encoder's names under `text_model.`, those without (transformers 5 saves `CLIPTextModel` so), and
+    /// a whole CLIP model, whose image side is left alone. A projection that the configuration does not ask for is
+    /// left alone, too.
     ///
     /// # Errors
     /// As [`weights::load`].
-    pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
-        let bare = SafeTensors::deserialize(bytes)
-            .is_ok_and(|file| file.tensor("final_layer_norm.weight").is_ok());
-        let prefix = if bare { "" } else { "text_model." };
-        let load_projection =
-            |projection| weights::load(projection, file_name, bytes, "text_projection.");
-        Ok(Self {
-            text_model: weights::load(self.text_model, file_name, bytes, prefix)?,
-            text_projection: self.text_projection.map(load_projection).transpose()?,
-        })
+    pub fn load_from(self, source: &dyn TensorSource) -> Result<Self, WeightsError> {
+        let bare = source.layout("final_layer_norm.weight").is_some();
+        let has_projection = self.text_projection.is_some();
+        let own = Renamed::new(source, |name| {
+            let is_projection = name == "text_projection.weight";
+            if is_image_side(name) || (is_projection && !has_projection) {
+                None
+            } else if bare && !is_projection {
+                Some(format!("text_model.{name}"))
+            } else {
+                Some(name.to_owned())
+            }
+        });
+        weights::load_from(self, &own, "")
     }
 
     /// The context of a batch of captions.
@@ -119,6 +143,11 @@ impl ClipTextModel {
         }
         context
     }
+}
+
+/// Whether a tensor of a whole CLIP model belongs to images, or to both sides.
+fn is_image_side(name: &str) -> bool {
+    name.starts_with("vision_model.") || matches!(name, "visual_projection.weight" | "logit_scale")
 }
 
 impl ClipTextTransformer {

@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod checkpoint;
 mod config;
 mod embedding;
 mod final_layer;
@@ -12,6 +13,7 @@ mod norm;
 mod patch;
 mod position;
 
+pub use checkpoint::DitNames;
 pub use config::{DitConfig, DitConfigError, MlpKind, NormKind, TextConditioning};
 pub use model::Dit;
 pub use patch::{patchify, unpatchify};

@@ -69,6 +69,22 @@ impl ClipTokenizer {
         Self::from_byte_pairs(BytePairs::from_tokenizer_json(tokenizer_json)?)
     }
 
+    /// Checks that the `vocab.json` and `merges.txt` of a folder are those of [`new`](Self::new).
+    ///
+    /// # Errors
+    /// They are damaged, or another tokenizer's; the error says where they differ first.
+    pub fn check_vocab_and_merges(vocab_json: &[u8], merges: &[u8]) -> Result<(), TokenizerError> {
+        BytePairs::from_files(vocab_json, merges)?.check_original()
+    }
+
+    /// Checks that the vocabulary and the merges of a `tokenizer.json` are those of [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`check_vocab_and_merges`](Self::check_vocab_and_merges).
+    pub fn check_tokenizer_json(tokenizer_json: &[u8]) -> Result<(), TokenizerError> {
+        BytePairs::from_tokenizer_json(tokenizer_json)?.check_original()
+    }
+
     /// The same tokenizer with captions of at most `max_length` tokens, start and end included.
     ///
     /// # Errors

@@ -96,6 +96,40 @@ impl BytePairs {
     }
 }
 
+impl BytePairs {
+    /// Refuses what is not CLIP's own, and says where it differs first.
+    pub(super) fn check_original(&self) -> Result<(), TokenizerError> {
+        let original = Self::original()?;
+        let other = |difference| Err(TokenizerError::NotOriginal { difference });
+        let differs = |(token, id): &(&String, &u32)| self.vocab.get(*token) != Some(*id);
+        if let Some((token, id)) = original.vocab.iter().filter(differs).min_by_key(|(_, id)| **id)
+        {
+            return other(match self.vocab.get(token) {
+                Some(found) => format!("{token:?} is number {found} and not {id}"),
+                None => format!("{token:?}, number {id}, is missing"),
+            });
+        }
+        let more = self.vocab.iter().filter(|(token, _)| !original.vocab.contains_key(*token));
+        if let Some((token, id)) = more.min_by_key(|(_, id)| **id) {
+            return other(format!("{token:?}, number {id}, is one too many"));
+        }
+        let (found, expected) = (self.merges.len(), original.merges.len());
+        if let Some(line) =
+            (0..expected).find(|&line| self.merges.get(line) != original.merges.get(line))
+        {
+            return other(format!(
+                "merge {line} is {:?} and not {:?}",
+                self.merges.get(line),
+                original.merges[line]
+            ));
+        }
+        if found > expected {
+            return other(format!("{found} merges and not {expected}"));
+        }
+        Ok(())
+    }
+}
+
 /// The part of `tokenizer.json` that is read.
 #[derive(Deserialize)]
 struct TokenizerFile {

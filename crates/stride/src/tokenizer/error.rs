@@ -53,6 +53,14 @@ pub enum TokenizerError {
         /// What the file has.
         found: String,
     },
+    /// The tokenizer is like CLIP's, and another.
+    #[error(
+        "expected CLIP's own vocabulary, which is inside this program, found another: {difference}"
+    )]
+    NotOriginal {
+        /// Where it differs first.
+        difference: String,
+    },
     /// The caption length is too small to hold a caption.
     #[error(
         "a caption length of {found} tokens cannot hold the start token, the end token and one word: use at least 3"

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
-use crate::weights::{self, WeightsError};
+use crate::weights::{self, SafetensorsBytes, TensorSource, WeightsError};
 
 /// An autoencoder between pictures and latents.
 #[derive(Module, Debug)]
@@ -79,9 +79,17 @@ impl Autoencoder {
     /// # Errors
     /// As [`weights::load`].
     pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        self.load_from(&SafetensorsBytes::open(file_name, bytes)?)
+    }
+
+    /// The model with weights from anywhere.
+    ///
+    /// # Errors
+    /// As [`weights::load`].
+    pub fn load_from(self, source: &dyn TensorSource) -> Result<Self, WeightsError> {
         match self {
-            Self::Kl(model) => model.load(file_name, bytes).map(Self::Kl),
-            Self::Tiny(model) => weights::load(model, file_name, bytes, "").map(Self::Tiny),
+            Self::Kl(model) => model.load_from(source).map(Self::Kl),
+            Self::Tiny(model) => weights::load_from(model, source, "").map(Self::Tiny),
         }
     }
 

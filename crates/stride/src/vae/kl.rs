@@ -1,18 +1,14 @@
 //! The variational autoencoder of latent diffusion.
 
-use std::borrow::Cow;
-
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
 use stride_kernels::fused::{Around, conv2d};
 
 use super::kl_blocks::{Decoder, Encoder, conv1};
 use super::resample::{channels_first, channels_last};
 use super::{AutoencoderConfigError, AutoencoderKlConfig, DiagonalGaussian};
-use crate::weights::{self, WeightsError};
+use crate::weights::{self, Renamed, SafetensorsBytes, TensorSource, WeightsError};
 
 /// A variational autoencoder of residual convolutions with group norm.
 ///
@@ -50,14 +46,21 @@ impl AutoencoderKlConfig {
 impl AutoencoderKl {
     /// The model with the weights of a safetensors file; `file_name` is for errors only.
     ///
+    /// # Errors
+    /// As [`Self::load_from`].
+    pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        self.load_from(&SafetensorsBytes::open(file_name, bytes)?)
+    }
+
+    /// The model with weights from anywhere.
+    ///
     /// Attention may have the names of older files (`query`, `key`, `value`, `proj_attn` for
     /// `to_q`, `to_k`, `to_v`, `to_out.0`), and its weights the shape of 1x1 convolutions.
     ///
     /// # Errors
     /// As [`weights::load`].
-    pub fn load(self, file_name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
-        let bytes = with_present_names(file_name, bytes)?;
-        weights::load(self, file_name, &bytes, "")
+    pub fn load_from(self, source: &dyn TensorSource) -> Result<Self, WeightsError> {
+        weights::load_from(self, &with_present_names(source), "")
     }
 
     /// The posterior of a picture's latents before scaling, for pictures `[B, 3, H, W]` in
@@ -104,29 +107,21 @@ const ATTENTION_NAMES: [(&str, &str); 4] = [
     (".proj_attn.", ".to_out.0."),
 ];
 
-/// The same file with present names and linear attention weights; borrowed where it has both.
-fn with_present_names<'a>(file_name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, WeightsError> {
-    let corrupt = |source| WeightsError::Corrupt { file: file_name.to_owned(), source };
-    let file = SafeTensors::deserialize(bytes).map_err(corrupt)?;
-    let mut changed = false;
-    let tensors = file.iter().map(|(name, view)| {
-        if !name.contains(".attentions.") {
-            return Ok((name.to_owned(), view));
-        }
-        let present =
-            ATTENTION_NAMES.iter().fold(name.to_owned(), |n, (old, new)| n.replace(old, new));
-        let shape = match *view.shape() {
-            [rows, cols, 1, 1] => vec![rows, cols],
-            ref shape => shape.to_vec(),
-        };
-        changed |= present != name || shape != view.shape();
-        Ok((present, TensorView::new(view.dtype(), shape, view.data()).map_err(corrupt)?))
+/// The same tensors with present names and linear attention weights.
+fn with_present_names(source: &dyn TensorSource) -> Renamed<'_> {
+    let mut present = Renamed::new(source, |name| {
+        let is_attention = name.contains(".attentions.");
+        let names = if is_attention { &ATTENTION_NAMES[..] } else { &[] };
+        Some(names.iter().fold(name.to_owned(), |name, (old, new)| name.replace(old, new)))
     });
-    let tensors = tensors.collect::<Result<Vec<_>, WeightsError>>()?;
-    if !changed {
-        return Ok(Cow::Borrowed(bytes));
+    for name in present.names() {
+        let shape = present.layout(&name).map(|layout| layout.shape);
+        if let (true, Some([rows, cols, 1, 1])) = (name.contains(".attentions."), shape.as_deref())
+        {
+            present.reshape(&name, vec![*rows, *cols]);
+        }
     }
-    Ok(Cow::Owned(safetensors::serialize(tensors, None)?))
+    present
 }
 
 #[cfg(test)]

@@ -13,6 +13,14 @@ pub enum WeightsError {
         /// What the reader says.
         source: safetensors::SafeTensorError,
     },
+    /// The file cannot be read.
+    #[error("{file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
     /// The model has a parameter that the file lacks.
     #[error(
         "{file}: tensor {tensor} is missing; the configuration describes another model than the weights"

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::Dtype;
 
 use super::WeightsError;
 use super::names::{Path, transpose};
+use super::source::{SafetensorsBytes, TensorSource, missing};
 
 /// Fills a module with the tensors of a safetensors file whose names start with `prefix`.
 ///
@@ -23,26 +24,78 @@ pub fn load<M: Module>(
     bytes: &[u8],
     prefix: &str,
 ) -> Result<M, WeightsError> {
-    let file = open(file_name, bytes)?;
+    load_from(module, &SafetensorsBytes::open(file_name, bytes)?, prefix)
+}
+
+/// As [`load`], from anywhere; one tensor at a time is in memory beside the module.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from<M: Module>(
+    module: M,
+    source: &dyn TensorSource,
+    prefix: &str,
+) -> Result<M, WeightsError> {
+    let (module, report) = fill(module, source, prefix, false)?;
+    match report.left_out.first() {
+        Some(name) => {
+            let (file, tensor) = source.origin(name);
+            Err(WeightsError::Unexpected { file, tensor })
+        }
+        None => Ok(module),
+    }
+}
+
+/// What [`load_shared`] did, in names of parameters, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Parameters that have the file's numbers now.
+    pub taken: Vec<String>,
+    /// Tensors of the file that no parameter has the name of.
+    pub left_out: Vec<String>,
+    /// Parameters that keep what they had, since the file lacks them.
+    pub fresh: Vec<String>,
+}
+
+/// Fills those parameters of a module that the source has, and says which.
+///
+/// # Errors
+/// A tensor that both have differs in shape, is no floating-point tensor or is not finite.
+pub fn load_shared<M: Module>(
+    module: M,
+    source: &dyn TensorSource,
+) -> Result<(M, LoadReport), WeightsError> {
+    fill(module, source, "", true)
+}
+
+fn fill<M: Module>(
+    module: M,
+    source: &dyn TensorSource,
+    prefix: &str,
+    shared_only: bool,
+) -> Result<(M, LoadReport), WeightsError> {
     // Older transformers stored the numbers of the positions beside their embeddings.
-    let is_weight = |name: &&str| name.starts_with(prefix) && !name.ends_with(".position_ids");
-    let unused = file.names().into_iter().filter(is_weight);
+    let is_weight = |name: &String| {
+        name.starts_with(prefix) && !(name.ends_with(".position_ids") || name == "position_ids")
+    };
     let mut loader = Loader {
-        unused: unused.map(str::to_owned).collect(),
-        file,
-        file_name,
+        unused: source.names().into_iter().filter(is_weight).collect(),
+        source,
         prefix,
+        shared_only,
         path: Path::default(),
+        report: LoadReport::default(),
         error: None,
     };
     let module = module.map(&mut loader);
     if let Some(error) = loader.error {
         return Err(error);
     }
-    match loader.unused.pop_first() {
-        Some(tensor) => Err(WeightsError::Unexpected { file: file_name.to_owned(), tensor }),
-        None => Ok(module),
-    }
+    let mut report = loader.report;
+    report.left_out = loader.unused.into_iter().collect();
+    report.taken.sort_unstable();
+    report.fresh.sort_unstable();
+    Ok((module, report))
 }
 
 /// Reads one tensor as f32.
@@ -55,56 +108,51 @@ pub fn tensor<const D: usize>(
     key: &str,
     device: &Device,
 ) -> Result<Tensor<D>, WeightsError> {
-    let file = open(file_name, bytes)?;
-    let view = file.tensor(key).map_err(|_| WeightsError::Missing {
-        file: file_name.to_owned(),
-        tensor: key.to_owned(),
-    })?;
-    if view.shape().len() != D {
+    let file = SafetensorsBytes::open(file_name, bytes)?;
+    let layout = file.layout(key).ok_or_else(|| missing(&file, key))?;
+    if layout.shape.len() != D {
         return Err(WeightsError::Shape {
             file: file_name.to_owned(),
             tensor: key.to_owned(),
             expected: vec![0; D],
-            found: view.shape().to_vec(),
+            found: layout.shape,
         });
     }
-    let values = read(file_name, key, &view)?;
-    Ok(Tensor::from_data(TensorData::new(values, view.shape().to_vec()), device))
+    let values = read(&file, key, layout.dtype)?;
+    Ok(Tensor::from_data(TensorData::new(values, layout.shape), device))
 }
 
 struct Loader<'a> {
-    file: SafeTensors<'a>,
-    file_name: &'a str,
+    source: &'a dyn TensorSource,
     prefix: &'a str,
+    /// Parameters that the source lacks stay as they are.
+    shared_only: bool,
     path: Path,
     unused: BTreeSet<String>,
+    report: LoadReport,
     error: Option<WeightsError>,
 }
 
 impl Loader<'_> {
-    /// The values of the parameter at the current path, in the module's layout.
-    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        let view = self.file.tensor(name).map_err(|_| WeightsError::Missing {
-            file: self.file_name.to_owned(),
-            tensor: name.to_owned(),
-        })?;
+    /// The values of the parameter at the current path, in the module's layout; none where the
+    /// source lacks it and may.
+    fn values(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>, WeightsError> {
+        let Some(layout) = self.source.layout(name) else {
+            return if self.shared_only { Ok(None) } else { Err(missing(self.source, name)) };
+        };
         let mut expected = shape.to_vec();
         if self.path.is_transposed() {
             expected.reverse();
         }
-        if view.shape() != expected {
-            return Err(WeightsError::Shape {
-                file: self.file_name.to_owned(),
-                tensor: name.to_owned(),
-                expected,
-                found: view.shape().to_vec(),
-            });
+        if layout.shape != expected {
+            let (file, tensor) = self.source.origin(name);
+            return Err(WeightsError::Shape { file, tensor, expected, found: layout.shape });
         }
-        let values = read(self.file_name, name, &view)?;
-        Ok(match (self.path.is_transposed(), expected.as_slice()) {
+        let values = read(self.source, name, layout.dtype)?;
+        Ok(Some(match (self.path.is_transposed(), expected.as_slice()) {
             (true, &[rows, cols]) => transpose(&values, rows, cols),
             _ => values,
-        })
+        }))
     }
 }
 
@@ -124,14 +172,19 @@ impl ModuleMapper for Loader<'_> {
         let name = self.path.file_name(self.prefix);
         let shape = param.lazy_shape();
         match self.values(&name, &shape) {
-            Ok(values) => {
+            Ok(Some(values)) => {
                 self.unused.remove(&name);
+                self.report.taken.push(name);
                 // Not `map`, which would draw the initial value first, only to drop it.
                 let (id, device) = (param.id, param.lazy_device());
                 param.transform_for_load(
                     Tensor::from_data(TensorData::new(values, shape), &device),
                     id,
                 )
+            }
+            Ok(None) => {
+                self.report.fresh.push(name);
+                param
             }
             Err(error) => {
                 self.error = Some(error);
@@ -141,36 +194,25 @@ impl ModuleMapper for Loader<'_> {
     }
 }
 
-fn open<'a>(file_name: &str, bytes: &'a [u8]) -> Result<SafeTensors<'a>, WeightsError> {
-    SafeTensors::deserialize(bytes)
-        .map_err(|source| WeightsError::Corrupt { file: file_name.to_owned(), source })
-}
-
-fn read(file_name: &str, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
-    let pairs = || view.data().chunks_exact(2).map(|b| [b[0], b[1]]);
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => view
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect(),
+fn read(source: &dyn TensorSource, name: &str, dtype: Dtype) -> Result<Vec<f32>, WeightsError> {
+    let bytes = source.bytes(name)?;
+    let pairs = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
+    let values: Vec<f32> = match dtype {
+        Dtype::F32 => {
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        }
         Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
         Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
         other => {
-            return Err(WeightsError::Dtype {
-                file: file_name.to_owned(),
-                tensor: name.to_owned(),
-                found: format!("{other:?}"),
-            });
+            let (file, tensor) = source.origin(name);
+            return Err(WeightsError::Dtype { file, tensor, found: format!("{other:?}") });
         }
     };
     match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(WeightsError::NotFinite {
-            file: file_name.to_owned(),
-            tensor: name.to_owned(),
-            index,
-            value: values[index],
-        }),
+        Some(index) => {
+            let (file, tensor) = source.origin(name);
+            Err(WeightsError::NotFinite { file, tensor, index, value: values[index] })
+        }
         None => Ok(values),
     }
 }

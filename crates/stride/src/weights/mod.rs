@@ -8,7 +8,9 @@ mod error;
 mod load;
 mod names;
 mod save;
+mod source;
 
 pub use error::WeightsError;
-pub use load::{load, tensor};
+pub use load::{LoadReport, load, load_from, load_shared, tensor};
 pub use save::{StoredDtype, save};
+pub use source::{Renamed, SafetensorsBytes, TensorLayout, TensorSource};

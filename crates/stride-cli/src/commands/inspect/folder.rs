@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use stride_models::Description;
 
 use super::weights::Header;
 use super::{Findings, push_fields, size_text};
@@ -83,7 +84,29 @@ fn inspect_component(folder: &Path, name: &str, text: &mut String) -> anyhow::Re
         }
         files.push(json!({"name": file, "bytes": bytes}));
     }
-    Ok(json!({"config": config, "files": files, "parameters": parameters}))
+    // A folder may hold variants side by side, or nothing that can be loaded; then there is no network to describe.
+    let network = Description::of(folder).ok();
+    if let Some(network) = &network {
+        push_network(text, network)?;
+        parameters = network.parameters as u64;
+    }
+    Ok(json!({"config": config, "files": files, "parameters": parameters, "network": network}))
+}
+
+/// What the weights that would be loaded are.
+fn push_network(text: &mut String, network: &Description) -> anyhow::Result<()> {
+    let class = network.class.as_deref().unwrap_or("no class named");
+    let dtypes: Vec<&str> = network.dtypes.keys().map(String::as_str).collect();
+    let (tensors, parameters) = (network.tensors, network.parameters);
+    let dtypes = dtypes.join(" and ");
+    writeln!(text, "  network: {class}, {parameters} parameters in {tensors} tensors of {dtypes}")?;
+    for (stack, count) in &network.stacks {
+        writeln!(text, "    {stack}: {count}")?;
+    }
+    for (name, shape) in &network.shapes {
+        writeln!(text, "    {name}: {shape:?}")?;
+    }
+    Ok(())
 }
 
 fn read_json(path: &Path) -> anyhow::Result<Value> {

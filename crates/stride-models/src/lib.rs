@@ -1,0 +1,29 @@
+//! Model folders on a disk, as they really occur: single files, variants, shards, pipelines, PyTorch's own files.
+//!
+//! A *component* is a network or tokenizer with its configuration: a folder with `config.json` and weights, alone or
+//! as part of a pipeline with `model_index.json`. `stride` itself takes weights as they come; what touches the disk
+//! is here.
+
+mod component;
+mod describe;
+mod error;
+mod hub;
+mod import;
+mod networks;
+mod pytorch;
+mod role;
+mod safetensors_file;
+mod tensors;
+mod tokenizer;
+mod weight_files;
+
+pub use component::Component;
+pub use describe::Description;
+pub use error::ModelsError;
+pub use import::{ImportReport, import};
+pub use networks::{image_encoder, text_encoder, vae};
+pub use pytorch::PytorchFile;
+pub use role::Role;
+pub use tensors::FolderTensors;
+pub use tokenizer::{check_tokenizer, check_tokenizer_of};
+pub use weight_files::WeightFiles;

@@ -1,0 +1,207 @@
+//! PyTorch's own files (`.pth`, `.pt`, `.bin`, `.ckpt`), zip and older, whose pickles are read and never executed.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use pytorch_reader::{DType, PickleValue, PytorchReader, Tensor};
+use safetensors::tensor::{Dtype, View};
+
+use crate::ModelsError;
+use crate::weight_files::is_pytorch;
+
+/// Keys under which trainers keep weights, the one to prefer first: averages are what is used.
+const KEYS: [&str; 6] = ["ema", "params_ema", "model", "state_dict", "model_state_dict", "params"];
+/// Starts of the types of plain data that may stand beside weights.
+const PLAIN_DATA: [&str; 5] =
+    ["torch.", "numpy.", "collections.", "argparse.Namespace", "pathlib."];
+
+/// The weights of a PyTorch file, read when they are asked for.
+#[derive(Debug)]
+pub struct PytorchFile {
+    path: PathBuf,
+    key: Option<&'static str>,
+    tensors: Vec<(String, Weight)>,
+    left_out: Vec<String>,
+}
+
+/// A tensor and its type in safetensors.
+struct Weight {
+    dtype: Dtype,
+    tensor: Tensor,
+}
+
+impl std::fmt::Debug for Weight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {:?}", self.dtype, self.tensor.shape())
+    }
+}
+
+impl PytorchFile {
+    /// Whether a file is one, by its ending.
+    pub fn is_one(path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| is_pytorch(&name.to_ascii_lowercase()))
+    }
+
+    /// Reads names and shapes. Of a trainer's checkpoint, its averaged weights are taken, else its weights.
+    ///
+    /// # Errors
+    /// The file is damaged, has no floating-point tensor, or holds objects that only code could make.
+    pub fn open(path: &Path) -> Result<Self, ModelsError> {
+        let problem = |problem: String| ModelsError::Pytorch { path: path.to_owned(), problem };
+        let unreadable = |error: pytorch_reader::PytorchError| problem(error.to_string());
+        let contents = PytorchReader::read_pickle_data(path, None).map_err(unreadable)?;
+        if let Some(found) = foreign_type(&contents) {
+            return Err(problem(format!(
+                "it holds a {found}, which only running its code could make; nothing was run, and nothing is imported"
+            )));
+        }
+        let has = |key: &&&str| match &contents {
+            PickleValue::Dict(entries) => matches!(entries.get(**key), Some(PickleValue::Dict(_))),
+            _ => false,
+        };
+        let key = KEYS.iter().find(has).copied();
+        let reader = match key {
+            Some(key) => PytorchReader::with_top_level_key(path, key),
+            None => PytorchReader::new(path),
+        };
+        let (mut tensors, mut left_out) = (Vec::new(), Vec::new());
+        for (name, tensor) in reader.map_err(unreadable)?.into_tensors() {
+            let dtype = match tensor.dtype() {
+                DType::F32 => Dtype::F32,
+                DType::F16 => Dtype::F16,
+                DType::BF16 => Dtype::BF16,
+                _ => {
+                    left_out.push(name);
+                    continue;
+                }
+            };
+            // What a wrapper for several devices puts in front.
+            let name = name.strip_prefix("module.").map_or(name.clone(), str::to_owned);
+            tensors.push((name, Weight { dtype, tensor }));
+        }
+        if tensors.is_empty() {
+            return Err(problem("it holds no floating-point tensor".to_owned()));
+        }
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        left_out.sort_unstable();
+        Ok(Self { path: path.to_owned(), key, tensors, left_out })
+    }
+
+    /// The entry of a trainer's checkpoint that was taken.
+    pub fn key(&self) -> Option<&'static str> {
+        self.key
+    }
+
+    /// Tensors of whole numbers, such as counters, which are no weights.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// Names and shapes, sorted.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors.iter().map(|(name, weight)| (name.as_str(), weight.tensor.shape()))
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.shapes().find(|(other, _)| *other == name).map(|(_, shape)| shape)
+    }
+
+    /// A safetensors file in memory with the same tensors.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, ModelsError> {
+        written(&[self], |views| safetensors::serialize(views, None))
+    }
+
+    fn problem(&self, problem: &impl ToString) -> ModelsError {
+        ModelsError::Pytorch { path: self.path.clone(), problem: problem.to_string() }
+    }
+}
+
+/// Writes the tensors of files to one safetensors file; memory holds one tensor at a time.
+///
+/// # Errors
+/// A file is damaged, two hold a tensor of one name, or the disk refuses.
+pub(crate) fn write_safetensors(files: &[PytorchFile], out: &Path) -> Result<(), ModelsError> {
+    let files: Vec<&PytorchFile> = files.iter().collect();
+    // What torch's own tools look for.
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    written(&files, |views| safetensors::serialize_to_file(views, Some(metadata), out))
+}
+
+fn written<T>(
+    files: &[&PytorchFile],
+    write: impl FnOnce(Vec<(&str, Lazy<'_>)>) -> Result<T, safetensors::SafeTensorError>,
+) -> Result<T, ModelsError> {
+    let failure = Mutex::new(None);
+    let tensors = files.iter().flat_map(|file| file.tensors.iter().map(move |entry| (file, entry)));
+    let views = tensors.map(|(file, (name, weight))| {
+        (name.as_str(), Lazy { file, name, weight, failure: &failure })
+    });
+    let views: Vec<_> = views.collect();
+    let mut names: Vec<&str> = views.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(files[0].problem(&format!("tensor {} is there twice", pair[0])));
+    }
+    let result = write(views).map_err(|error| files[0].problem(&error));
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => result,
+    }
+}
+
+/// A tensor that is read when it is written.
+struct Lazy<'a> {
+    file: &'a PytorchFile,
+    name: &'a str,
+    weight: &'a Weight,
+    /// The first failure of any tensor; the format's writer knows none.
+    failure: &'a Mutex<Option<ModelsError>>,
+}
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> Dtype {
+        self.weight.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.weight.tensor.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let bytes = self.weight.tensor.read().unwrap_or_else(|error| {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(self.file.problem(&format!("{}: {error}", self.name)));
+            vec![0; self.weight.tensor.byte_len()]
+        });
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.weight.tensor.byte_len()
+    }
+}
+
+/// The first type that is neither tensor nor plain data.
+fn foreign_type(value: &PickleValue) -> Option<&str> {
+    match value {
+        PickleValue::Unsupported(name) => {
+            let is_plain = PLAIN_DATA.iter().any(|start| name.starts_with(start))
+                // Whole numbers of more than 64 bits.
+                || matches!(name.as_str(), "int" | "builtins.int" | "datetime.datetime");
+            (!is_plain).then_some(name)
+        }
+        PickleValue::List(values) => values.iter().find_map(foreign_type),
+        PickleValue::Dict(entries) => {
+            let mut found: Vec<&str> = entries.values().filter_map(foreign_type).collect();
+            found.sort_unstable();
+            found.first().copied()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,91 @@
+//! A safetensors file on a disk, of which single tensors are read.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use safetensors::SafeTensorError;
+use safetensors::tensor::Metadata;
+use stride::weights::{TensorLayout, WeightsError};
+
+use crate::ModelsError;
+
+/// The longest header that the format allows.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// An open file and what its header says.
+#[derive(Debug)]
+pub(crate) struct SafetensorsFile {
+    path: PathBuf,
+    file: Mutex<File>,
+    tensors: BTreeMap<String, Place>,
+}
+
+/// Where a tensor lies.
+#[derive(Debug)]
+struct Place {
+    layout: TensorLayout,
+    start: u64,
+    length: usize,
+}
+
+impl SafetensorsFile {
+    /// Reads the header and checks that the file is as long as it says.
+    pub(crate) fn open(path: &Path) -> Result<Self, ModelsError> {
+        let mut file = File::open(path).map_err(ModelsError::io(path))?;
+        let file_bytes = file.metadata().map_err(ModelsError::io(path))?.len();
+        let corrupt = |source| WeightsError::Corrupt { file: path.display().to_string(), source };
+        let mut length = [0; 8];
+        if file_bytes < 8 {
+            return Err(corrupt(SafeTensorError::HeaderTooSmall).into());
+        }
+        file.read_exact(&mut length).map_err(ModelsError::io(path))?;
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER_BYTES || length > file_bytes - 8 {
+            return Err(corrupt(SafeTensorError::InvalidHeaderLength).into());
+        }
+        let mut header = Vec::new();
+        (&mut file).take(length).read_to_end(&mut header).map_err(ModelsError::io(path))?;
+        let header: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| corrupt(SafeTensorError::InvalidHeaderDeserialization(error)))?;
+        let expected = (8 + length).checked_add(header.data_len() as u64);
+        if expected != Some(file_bytes) {
+            return Err(corrupt(SafeTensorError::MetadataIncompleteBuffer).into());
+        }
+        let place = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+            let (start, end) = info.data_offsets;
+            let layout = TensorLayout { dtype: info.dtype, shape: info.shape.clone() };
+            (name, Place { layout, start: 8 + length + start as u64, length: end - start })
+        };
+        let tensors = header.tensors().into_iter().map(place).collect();
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file), tensors })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    pub(crate) fn layout(&self, name: &str) -> Option<&TensorLayout> {
+        self.tensors.get(name).map(|place| &place.layout)
+    }
+
+    /// Reads one tensor; none where the file lacks it.
+    pub(crate) fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, WeightsError> {
+        let Some(place) = self.tensors.get(name) else { return Ok(None) };
+        let read = || {
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(place.start))?;
+            let mut bytes = vec![0; place.length];
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        };
+        let problem = |source| WeightsError::Read { file: self.path.display().to_string(), source };
+        read().map(Some).map_err(problem)
+    }
+}

@@ -1,0 +1,55 @@
+//! Tokenizers that come with a model: CLIP's own, or refused.
+
+use std::fs;
+use std::path::Path;
+
+use stride::tokenizer::ClipTokenizer;
+
+use crate::{Component, ModelsError, Role};
+
+/// Checks that the tokenizer of a folder, or of a pipeline with `tokenizer/`, is the one inside this program.
+///
+/// Reads `vocab.json` with `merges.txt`, or `tokenizer.json`. Another vocabulary that merely looks like CLIP's would
+/// give a text encoder the wrong words.
+///
+/// # Errors
+/// The folder has no such files, they are damaged, or they are another tokenizer's.
+pub fn check_tokenizer(path: &Path) -> Result<(), ModelsError> {
+    let component = Component::open(path, Role::Tokenizer)?;
+    let dir = component.dir();
+    let read = |name: &str| {
+        let path = dir.join(name);
+        fs::read(&path).map_err(ModelsError::io(&path))
+    };
+    let [vocab, merges, whole] = ["vocab.json", "merges.txt", "tokenizer.json"];
+    let (file, result) = if dir.join(vocab).is_file() && dir.join(merges).is_file() {
+        (vocab, ClipTokenizer::check_vocab_and_merges(&read(vocab)?, &read(merges)?))
+    } else if dir.join(whole).is_file() {
+        (whole, ClipTokenizer::check_tokenizer_json(&read(whole)?))
+    } else {
+        return Err(ModelsError::Tokenizer {
+            path: dir.to_owned(),
+            problem: "expected vocab.json and merges.txt, or tokenizer.json, found neither"
+                .to_owned(),
+        });
+    };
+    let problem = |error: stride::tokenizer::TokenizerError| ModelsError::Tokenizer {
+        path: dir.join(file),
+        problem: error.to_string(),
+    };
+    result.map_err(problem)
+}
+
+/// Checks the tokenizer that a text encoder's folder, or its pipeline, may have; none is no problem.
+///
+/// # Errors
+/// As [`check_tokenizer`], where there is one.
+pub fn check_tokenizer_of(path: &Path) -> Result<(), ModelsError> {
+    let in_pipeline = path.join(Role::Tokenizer.folder());
+    let dir = if in_pipeline.is_dir() { in_pipeline } else { path.to_owned() };
+    let has = |name: &str| dir.join(name).is_file();
+    match has("tokenizer.json") || (has("vocab.json") && has("merges.txt")) {
+        true => check_tokenizer(&dir),
+        false => Ok(()),
+    }
+}

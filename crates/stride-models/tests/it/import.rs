@@ -1,0 +1,89 @@
+//! PyTorch's own files become folders that load, and describe themselves.
+
+use std::fs;
+
+use burn::tensor::Device;
+use stride_models::{Description, import, text_encoder};
+
+use crate::expected::{check, copy, expected, folder, token_ids};
+
+#[test]
+fn both_formats_of_torch_become_a_folder_that_loads() {
+    for case in ["pytorch", "pytorch_legacy"] {
+        let place = tempfile::tempdir().expect("folder");
+        let out = place.path().join("out");
+        let report = import(&folder(case), &out).expect("importable");
+        assert_eq!(report.class.as_deref(), Some("CLIPTextModel"));
+        assert_eq!((report.tensors, report.config_from_shapes), (36, false));
+        assert_eq!(report.files, ["config.json", "model.safetensors"]);
+        let (_, model) = text_encoder(&out, &Device::flex()).expect("loadable");
+        let context = model.forward(token_ids());
+        check(case, context.tokens, expected("text_plain.tokens"));
+
+        let again = import(&folder(case), &out).expect_err("not empty").to_string();
+        assert!(again.contains("expected an empty folder"), "{again}");
+    }
+}
+
+#[test]
+fn files_that_want_code_and_damaged_ones_are_refused() {
+    let place = tempfile::tempdir().expect("folder");
+    let out = place.path().join("out");
+    let text = import(&folder("pytorch_command"), &out).expect_err("refused").to_string();
+    assert!(text.contains("pytorch_model.bin") && text.contains("posix.system"), "{text}");
+    for case in ["pytorch", "pytorch_legacy"] {
+        let dir = copy(case);
+        let path = dir.path().join("pytorch_model.bin");
+        let bytes = fs::read(&path).expect("there");
+        fs::write(&path, &bytes[..bytes.len() / 2]).expect("writable");
+        let text = import(dir.path(), &out).expect_err("refused").to_string();
+        assert!(text.contains("not a readable PyTorch file"), "{text}");
+    }
+    assert!(
+        import(&folder("text_plain"), &out).is_err_and(|e| e.to_string().contains("found none"))
+    );
+    let dir = copy("pytorch");
+    fs::remove_file(dir.path().join("config.json")).expect("there");
+    let text = import(dir.path(), &out).expect_err("no configuration").to_string();
+    assert!(text.contains("expected config.json beside it"), "{text}");
+    let file = dir.path().join("pytorch_model.bin");
+    fs::copy(&file, dir.path().join("other.pth")).expect("copied");
+    let text = import(dir.path(), &out).expect_err("two").to_string();
+    assert!(text.contains("other.pth, pytorch_model.bin"), "{text}");
+    // Nothing of all this has begun to write.
+    assert!(!out.exists());
+}
+
+#[test]
+fn shards_of_torch_are_put_together() {
+    let dir = copy("pytorch");
+    let shard = "pytorch_model-00001-of-00001.bin";
+    fs::rename(dir.path().join("pytorch_model.bin"), dir.path().join(shard)).expect("renamed");
+    let index = serde_json::json!({"weight_map": {"final_layer_norm.weight": shard}}).to_string();
+    fs::write(dir.path().join("pytorch_model.bin.index.json"), index).expect("writable");
+    let out = dir.path().join("out");
+    let report = import(dir.path(), &out).expect("importable");
+    assert_eq!((report.tensors, report.files.len()), (36, 2));
+    let index = serde_json::json!({"weight_map": {"x": "../y.bin"}}).to_string();
+    fs::write(dir.path().join("pytorch_model.bin.index.json"), index).expect("writable");
+    let text = import(dir.path(), &dir.path().join("o")).expect_err("outside").to_string();
+    assert!(text.contains("../y.bin"), "{text}");
+}
+
+#[test]
+fn components_describe_themselves() {
+    let of = |name: &str| Description::of(&folder(name)).expect("a component");
+    let text = of("text_fp16_sharded");
+    assert_eq!(text.class.as_deref(), Some("CLIPTextModelWithProjection"));
+    assert_eq!((text.files.len(), text.tensors), (4, 37));
+    assert_eq!(text.dtypes["F16"], 37);
+    assert_eq!(text.stacks["text_model.encoder.layers"], 2);
+    assert_eq!(text.shapes["text_projection.weight"], [10, 16]);
+    assert_eq!(text.shapes["text_model.embeddings.token_embedding.weight"], [40, 16]);
+    let vae = of("vae_old");
+    assert_eq!(vae.shapes["decoder.conv_in.weight"], [8, 3, 3, 3]);
+    assert!(!vae.shapes.contains_key("post_quant_conv.weight"));
+    let whole = of("clip");
+    assert_eq!(whole.stacks["vision_model.encoder.layers"], 2);
+    assert_eq!(of("dit_diffusers").stacks["transformer_blocks"], 2);
+}

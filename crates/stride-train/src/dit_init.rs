@@ -1,0 +1,119 @@
+//! Trained networks that transformer training starts from.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use stride::clip::{ClipTextConfig, ClipTextModel};
+use stride::dit::{Dit, DitConfig};
+use stride::tokenizer::{MAX_LENGTH, VOCABULARY_SIZE};
+use stride_models::{Component, Role};
+
+use crate::TrainError;
+use crate::progress::Progress;
+
+/// Names of parameters that a message lists.
+const SHOWN: usize = 6;
+
+/// Folders of networks to start from; a network that is not named starts from random weights.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DitInitConfig {
+    /// A CLIP text encoder with CLIP's whole vocabulary, a whole CLIP model, or a pipeline that has one. It is
+    /// trained on; takes the place of `[dit.text_encoder]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<PathBuf>,
+    /// A transformer of Stride, diffusers or facebookresearch/DiT, or a pipeline that has one; what it shares with
+    /// `[dit.model]` is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformer: Option<PathBuf>,
+}
+
+impl DitInitConfig {
+    /// Whether everything starts from random weights.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Loads the text encoder for captions in CLIP's own token ids.
+///
+/// # Errors
+/// The folder holds none; or its vocabulary, its positions or its width do not fit the run.
+pub(crate) fn text_encoder(
+    dir: &Path,
+    transformer: &DitConfig,
+    device: &Device,
+) -> Result<(ClipTextConfig, ClipTextModel), TrainError> {
+    let (config, model) = stride_models::text_encoder(dir, device)?;
+    let check = |holds: bool, what: String| {
+        let problem = |problem| TrainError::Weights { path: dir.to_owned(), problem };
+        if holds { Ok(()) } else { Err(problem(what)) }
+    };
+    let rows = config.vocab_size;
+    check(
+        rows == VOCABULARY_SIZE,
+        format!("vocab_size: expected {VOCABULARY_SIZE}, CLIP's whole vocabulary, found {rows}"),
+    )?;
+    let positions = config.max_position_embeddings;
+    check(
+        positions >= MAX_LENGTH,
+        format!(
+            "max_position_embeddings: expected at least {MAX_LENGTH}, the tokens of the longest \
+             caption, found {positions}"
+        ),
+    )?;
+    let conditioning = transformer.text_conditioning;
+    for (is_used, width, name) in [
+        (conditioning.uses_pooled(), config.pooled_size(), "pooled output"),
+        (conditioning.uses_tokens(), config.hidden_size, "hidden states"),
+    ] {
+        check(
+            !is_used || width == transformer.context_dim,
+            format!(
+                "the {name} have width {width}, but dit.model.context_dim is {}; set it to {width}",
+                transformer.context_dim
+            ),
+        )?;
+    }
+    Ok((config, model))
+}
+
+/// Puts the weights of a trained transformer into one that was just drawn, and says what it did.
+///
+/// # Errors
+/// The folder holds none; or a tensor has another shape than `[dit.model]` says; or nothing is shared.
+pub(crate) fn transformer(
+    dir: &Path,
+    model: Dit,
+    progress: &mut dyn Progress,
+) -> Result<Dit, TrainError> {
+    let component = Component::open(dir, Role::Transformer)?;
+    component.config()?;
+    let (model, report) =
+        model.load_shared(&component.tensors()?).map_err(stride_models::ModelsError::from)?;
+    if report.taken.is_empty() {
+        return Err(TrainError::Weights {
+            path: dir.to_owned(),
+            problem:
+                "expected a transformer of Stride, diffusers or facebookresearch/DiT, found no \
+                      tensor of one"
+                    .to_owned(),
+        });
+    }
+    let list = |names: &[String]| {
+        let mut shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if names.len() > SHOWN {
+            shown += ", ...";
+        }
+        format!("{} ({shown})", names.len())
+    };
+    progress.message(&format!(
+        "transformer from {}: {} tensors taken; left out: {}; drawn fresh: {}",
+        dir.display(),
+        report.taken.len(),
+        list(&report.left_out),
+        list(&report.fresh)
+    ));
+    Ok(model)
+}

@@ -1,0 +1,245 @@
+//! Transformer training that starts from trained networks.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use safetensors::SafeTensors;
+use stride::clip::ClipTextConfig;
+use stride::dit::DitConfig;
+use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::pipeline::{FILE_NAMES, GenerateRequest, Pipeline, PipelineFiles};
+use stride::vae::AutoencoderTinyConfig;
+use stride::weights::{self, StoredDtype};
+use stride_train::{Progress, ProgressUpdate, RunSummary, TrainError, run};
+use tempfile::TempDir;
+
+const SIDE: usize = 16;
+const CONFIG: &str = r#"
+kind = "dit"
+run_dir = "set by the test"
+[data]
+dir = "set by the test"
+resolution = 16
+held_out = 2
+[training.budget]
+max_steps = 2
+[optimizer]
+learning_rate = 0.01
+[dit]
+batch_size = 4
+autoencoder = "set by the test"
+latent_cache = "set by the test"
+[dit.objective]
+kind = "flow_matching"
+[dit.model]
+input_size = 4
+patch_size = 2
+in_channels = 4
+hidden_size = 16
+depth = 1
+num_heads = 2
+context_dim = 8
+"#;
+const TOKENS: &str = "text_model.embeddings.token_embedding.weight";
+
+/// What a run said.
+#[derive(Default)]
+struct Messages(String);
+
+impl Progress for Messages {
+    fn step(&mut self, _update: &ProgressUpdate<'_>) {}
+
+    fn message(&mut self, text: &str) {
+        let _ = writeln!(self.0, "{text}");
+    }
+}
+
+fn text_config() -> ClipTextConfig {
+    ClipTextConfig {
+        hidden_size: 8,
+        intermediate_size: 16,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        ..ClipTextConfig::default()
+    }
+}
+
+fn save<M: Module>(dir: &Path, config: &str, file: &str, model: &M) {
+    fs::create_dir_all(dir).expect("writable");
+    fs::write(dir.join("config.json"), config).expect("writable");
+    let bytes = weights::save(model, "", StoredDtype::F32, &[]).expect("serialisable");
+    fs::write(dir.join(file), bytes).expect("writable");
+}
+
+fn save_clip(dir: &Path, config: &ClipTextConfig) {
+    let json = serde_json::to_string(config).expect("JSON");
+    let model = config.init(&Device::flex()).expect("valid");
+    save(dir, &json, "model.safetensors", &model);
+}
+
+/// Pictures, a pipeline with an autoencoder, and a CLIP text encoder.
+fn place() -> TempDir {
+    let place = tempfile::tempdir().expect("folder");
+    let data = place.path().join("data");
+    fs::create_dir(&data).expect("writable");
+    let mut lines = String::new();
+    for k in 0..6u8 {
+        let pixels = (0..SIDE * SIDE * 3).map(|i| (i % 251) as u8 ^ (k * 40)).collect();
+        let image = RgbImage { width: SIDE, height: SIDE, pixels };
+        let bytes = png_bytes(&image, &PngMetadata::default()).expect("a picture");
+        fs::write(data.join(format!("{k}.png")), bytes).expect("writable");
+        writeln!(lines, "{{\"file_name\": \"{k}.png\", \"text\": \"a man\"}}").expect("string");
+    }
+    fs::write(data.join("metadata.jsonl"), lines).expect("writable");
+    let vae = AutoencoderTinyConfig {
+        encoder_block_out_channels: vec![8; 3],
+        decoder_block_out_channels: vec![8; 3],
+        num_encoder_blocks: vec![1; 3],
+        num_decoder_blocks: vec![1; 3],
+        ..AutoencoderTinyConfig::default()
+    };
+    let mut json = serde_json::to_value(&vae).expect("JSON");
+    json["_class_name"] = "AutoencoderTiny".into();
+    let model = vae.init(&Device::flex()).expect("valid");
+    let file = "diffusion_pytorch_model.fp16.safetensors";
+    save(&place.path().join("pipeline/vae"), &json.to_string(), file, &model);
+    let index = r#"{"_class_name": "Other", "vae": ["diffusers", "AutoencoderTiny"]}"#;
+    fs::write(place.path().join("pipeline/model_index.json"), index).expect("writable");
+    save_clip(&place.path().join("clip"), &text_config());
+    place
+}
+
+fn train(
+    place: &TempDir,
+    settings: &[&str],
+    messages: &mut Messages,
+) -> Result<RunSummary, TrainError> {
+    let path = place.path().join("run.toml");
+    fs::write(&path, CONFIG).expect("writable");
+    let at = |name: &str| place.path().join(name).display().to_string();
+    let mut overrides = vec![
+        format!("data.dir={}", at("data")),
+        format!("dit.autoencoder={}", at("pipeline")),
+        format!("dit.latent_cache={}", at("latents.safetensors")),
+    ];
+    overrides.extend(settings.iter().map(|setting| setting.replace("HERE", &at(""))));
+    let run_dir = place.path().join("run");
+    run(&path, &overrides, None, Some(&run_dir), messages, &AtomicBool::new(false))
+}
+
+fn refusal(place: &TempDir, settings: &[&str]) -> String {
+    train(place, settings, &mut Messages::default()).expect_err("must be refused").to_string()
+}
+
+/// The rows of the token table in bf16.
+fn token_rows(path: &Path) -> Vec<Vec<u8>> {
+    let bytes = fs::read(path).expect("weights");
+    let file = SafeTensors::deserialize(&bytes).expect("whole");
+    let view = file.tensor(TOKENS).expect("token embeddings");
+    let width = view.data().len() / view.shape()[0];
+    let upper = |row: &[u8]| match width / 8 {
+        // The upper half of an f32, which rounding to bf16 changes by one at most.
+        4 => row.chunks_exact(4).flat_map(|b| [b[2], b[3]]).collect(),
+        _ => row.to_vec(),
+    };
+    view.data().chunks_exact(width).map(upper).collect()
+}
+
+#[test]
+fn a_clip_folder_is_trained_on_and_the_model_draws() {
+    let place = place();
+    let mut messages = Messages::default();
+    train(&place, &["dit.init.text_encoder=HEREclip"], &mut messages).expect("trains");
+    let model = place.path().join("run/model");
+    let vocabulary = fs::read_to_string(model.join("tokenizer/vocabulary.json")).expect("there");
+    assert!(vocabulary.contains("full"), "{vocabulary}");
+
+    let before = token_rows(&place.path().join("clip/model.safetensors"));
+    let after = token_rows(&model.join("text_encoder/model.safetensors"));
+    assert_eq!((before.len(), after.len()), (49_408, 49_408));
+    let close = |a: &[u8], b: &[u8]| {
+        let number = |b: &[u8]| i32::from(u16::from_le_bytes([b[0], b[1]]));
+        a.chunks_exact(2).zip(b.chunks_exact(2)).all(|(a, b)| (number(a) - number(b)).abs() <= 1)
+    };
+    // Words of no caption have weight decay alone; the start token has a gradient.
+    assert!(close(&before[30_000], &after[30_000]), "{:?} {:?}", before[30_000], after[30_000]);
+    assert!(!close(&before[49_406], &after[49_406]), "the text encoder was not trained");
+
+    let mut files = PipelineFiles::new();
+    for name in FILE_NAMES {
+        files.insert(name, fs::read(model.join(name)).expect(name));
+    }
+    let pipeline = Pipeline::from_files(&files, &Device::flex()).expect("a model");
+    let request = GenerateRequest {
+        prompt: "an unseen zeppelin".to_owned(),
+        negative_prompt: None,
+        num_steps: 2,
+        cfg_scale: 1.0,
+        seed: 1,
+        count: 1,
+    };
+    let images = pipeline.generate(&request, &mut |_| ControlFlow::Continue(())).expect("drawn");
+    assert_eq!((images[0].image.width, images[0].image.height), (SIDE, SIDE));
+}
+
+#[test]
+fn a_transformer_is_continued() {
+    let place = place();
+    let config: DitConfig = DitConfig {
+        input_size: 4,
+        hidden_size: 16,
+        depth: 1,
+        num_heads: 2,
+        context_dim: 12,
+        ..DitConfig::s(2)
+    };
+    let model = config.init(&Device::flex()).expect("valid");
+    // Another text: its projection cannot be taken, so it is not in the file.
+    let bytes = weights::save(&model, "", StoredDtype::F32, &[]).expect("serialisable");
+    let file = SafeTensors::deserialize(&bytes).expect("whole");
+    let kept = file.iter().filter(|(name, _)| !name.starts_with("pooled_projection"));
+    let bytes = safetensors::serialize(kept, None).expect("serialisable");
+    let dir = place.path().join("transformer");
+    fs::create_dir(&dir).expect("writable");
+    fs::write(dir.join("config.json"), "{}").expect("writable");
+    fs::write(dir.join("diffusion_pytorch_model.safetensors"), bytes).expect("writable");
+    let mut messages = Messages::default();
+    let init = ["dit.init.text_encoder=HEREclip", "dit.init.transformer=HEREtransformer"];
+    train(&place, &init, &mut messages).expect("trains");
+    let said = &messages.0;
+    assert!(said.contains("drawn fresh: 2 (pooled_projection.bias"), "{said}");
+    assert!(said.contains("left out: 0"), "{said}");
+
+    let text = refusal(&place, &[init[0], init[1], "dit.model.hidden_size=24"]);
+    assert!(text.contains("expected shape") && text.contains("found [16"), "{text}");
+    save_clip(&dir, &text_config());
+    let text = refusal(&place, &init);
+    assert!(text.contains("a diffusion transformer") || text.contains("found no tensor"), "{text}");
+}
+
+#[test]
+fn folders_that_do_not_fit_are_named() {
+    let place = place();
+    let clip = "dit.init.text_encoder=HEREclip";
+    let text = refusal(&place, &[clip, "dit.text_encoder.hidden_size=8"]);
+    assert!(text.contains("either a section [dit.text_encoder] or init.text_encoder"), "{text}");
+    assert!(refusal(&place, &[]).contains("either a section [dit.text_encoder]"));
+    let text = refusal(&place, &[clip, "dit.model.context_dim=16"]);
+    assert!(text.contains("width 8") && text.contains("set it to 8"), "{text}");
+    let text = refusal(&place, &["dit.init.text_encoder=HEREnowhere"]);
+    assert!(text.contains("nowhere") && text.contains("a CLIP text encoder"), "{text}");
+
+    let small = ClipTextConfig { vocab_size: 50, eos_token_id: 49, ..text_config() };
+    save_clip(&place.path().join("small"), &small);
+    let text = refusal(&place, &["dit.init.text_encoder=HEREsmall"]);
+    assert!(text.contains("vocab_size: expected 49408") && text.contains("found 50"), "{text}");
+    let short = ClipTextConfig { max_position_embeddings: 16, ..text_config() };
+    save_clip(&place.path().join("short"), &short);
+    let text = refusal(&place, &["dit.init.text_encoder=HEREshort"]);
+    assert!(text.contains("max_position_embeddings: expected at least 77"), "{text}");
+}
