@@ -41,28 +41,64 @@ pub enum DataError {
         /// The decoder's answer.
         source: image::ImageError,
     },
-    /// A latent cache belongs to other data or other weights.
-    #[error(
-        "{}: latent cache is stale: it was made from fingerprint {found}, \
-         the present data and weights have {expected}; delete it to have it made again",
-        path.display()
-    )]
-    StaleCache {
-        /// The cache file.
-        path: PathBuf,
-        /// Fingerprint of the present data and weights.
-        expected: String,
-        /// Fingerprint in the file.
-        found: String,
-    },
-    /// A latent cache is damaged.
-    #[error("{}: not a latent cache: {problem}; delete it to have it made again", path.display())]
-    BrokenCache {
-        /// The cache file.
+    /// A file of a prepared folder is damaged.
+    #[error("{}: {problem}; run stride prepare again with the same arguments, it makes what is damaged anew", path.display())]
+    Damaged {
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
+    /// A folder is not a prepared one, or not yet.
+    #[error(
+        "{}: expected a prepared folder, found none or an unfinished one: prepared.json is missing; \
+         run stride prepare with --out {}",
+        path.display(), path.display()
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder is a part of a prepared data set.
+    #[error("{}: expected a whole data set, found one part of {count}; join them with stride prepare merge", path.display())]
+    Part {
+        /// The folder.
+        path: PathBuf,
+        /// Parts of the whole.
+        count: usize,
+    },
+    /// Parts cannot be joined.
+    #[error("{}: {problem}", path.display())]
+    Merge {
+        /// The part, or the folder for the whole.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// No picture of a data set can be used.
+    #[error(
+        "expected at least one usable picture, found none: {skipped} are listed and have problems"
+    )]
+    NothingUsable {
+        /// Pictures with problems.
+        skipped: usize,
+    },
+    /// An encoder gave what cannot be kept.
+    #[error(
+        "{name}: the autoencoder gives {value}, which is no number that f16 holds; are its weights whole?"
+    )]
+    Encoder {
+        /// The picture.
+        name: String,
+        /// What it gave.
+        value: f32,
+    },
+    /// A caption cannot be tokenised.
+    #[error(transparent)]
+    Tokenizer(#[from] stride::tokenizer::TokenizerError),
+    /// A description cannot be written as JSON.
+    #[error("cannot write a description of the pictures: {0}")]
+    Json(#[from] serde_json::Error),
 }
 
 impl DataError {

@@ -6,6 +6,7 @@ mod evaluate;
 mod generate;
 mod inspect;
 mod plot;
+mod prepare;
 mod train;
 
 pub(crate) use bench::Bench;
@@ -14,4 +15,5 @@ pub(crate) use evaluate::Evaluate;
 pub(crate) use generate::Generate;
 pub(crate) use inspect::Inspect;
 pub(crate) use plot::Plot;
+pub(crate) use prepare::Prepare;
 pub(crate) use train::Train;

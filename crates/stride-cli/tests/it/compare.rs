@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::model::{SIDE, workplace};
 use crate::program::{Run, names_in, run};
 
-const BASE: &str = r#"
+pub(crate) const BASE: &str = r#"
 kind = "dit"
 run_dir = "runs/base"
 [data]
@@ -24,7 +24,7 @@ decay = 0.9
 [dit]
 batch_size = 8
 autoencoder = "model/vae"
-latent_cache = "latents.safetensors"
+latent_cache = "latents"
 [dit.objective]
 kind = "flow_matching"
 [dit.model]
@@ -50,7 +50,7 @@ levels = "random"
 "#;
 
 /// A tiny autoencoder, a few pictures, and two configurations.
-fn place() -> TempDir {
+pub(crate) fn place() -> TempDir {
     let place = workplace();
     let data = place.path().join("data");
     fs::create_dir(&data).expect("writable");
@@ -137,7 +137,7 @@ pub(crate) const TINY: [&str; 17] = [
     "data.max_images=12",
     "data.held_out=2",
     "dit.autoencoder=model/vae",
-    "dit.latent_cache=latents.safetensors",
+    "dit.latent_cache=latents",
     "dit.batch_size=16",
     "dit.model.input_size=4",
     "dit.model.patch_size=2",

@@ -8,6 +8,7 @@ mod evaluate;
 mod generate;
 mod inspect;
 mod model;
+mod prepare;
 mod program;
 mod train;
 mod usage;
