@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn sixteen_bits_are_rounded_to_eight() {
-        for (wide, expected) in [(0, 0), (128, 0), (129, 1), (257, 1), (65_535, 255), (65_406, 254)] {
+        for (wide, expected) in [(0, 0), (128, 0), (129, 1), (257, 1), (65_535, 255), (65_406, 254)]
+        {
             assert_eq!(narrow(wide), expected, "{wide}");
         }
     }

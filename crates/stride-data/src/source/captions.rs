@@ -119,13 +119,20 @@ mod tests {
         let limits = Limits { max_caption_bytes: 5, max_captions: 2, ..Limits::default() };
         let mut captions = Captions::new(&limits);
         let mut problems = Vec::new();
-        captions.extend("a", [" one\r", "", "one", "longer", "two", "three", "four"], &mut problems);
+        captions.extend(
+            "a",
+            [" one\r", "", "one", "longer", "two", "three", "four"],
+            &mut problems,
+        );
         assert_eq!(captions.into_vec(), ["one", "two"]);
         let messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(messages, [
-            "a: too large: 6 bytes of caption, at most 5 are read",
-            "a: too large: 3 captions, at most 2 are read"
-        ]);
+        assert_eq!(
+            messages,
+            [
+                "a: too large: 6 bytes of caption, at most 5 are read",
+                "a: too large: 3 captions, at most 2 are read"
+            ]
+        );
     }
 
     #[test]

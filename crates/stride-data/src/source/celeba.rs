@@ -49,7 +49,10 @@ pub(super) fn read_attributes(
             }
             let (expected, is) = (columns.len() + 1, fields.len());
             if is != expected {
-                return Err(format!("expected a name and {} values, found {is} fields", expected - 1));
+                return Err(format!(
+                    "expected a name and {} values, found {is} fields",
+                    expected - 1
+                ));
             }
             let mut attributes = CelebaAttributes::new();
             for (column, value) in columns.iter().zip(&fields[1..]) {

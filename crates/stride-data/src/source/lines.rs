@@ -171,11 +171,10 @@ mod tests {
             .iter()
             .map(|(line, fields)| (*line, fields.iter().map(String::as_str).collect()))
             .collect();
-        assert_eq!(fields, [
-            (1, vec!["a", "b"]),
-            (3, vec!["1,\"2\"", "x\ny"]),
-            (5, vec!["last", ""])
-        ]);
+        assert_eq!(
+            fields,
+            [(1, vec!["a", "b"]), (3, vec!["1,\"2\"", "x\ny"]), (5, vec!["last", ""])]
+        );
         assert!(problems.is_empty() && result.is_ok());
     }
 
@@ -193,7 +192,8 @@ mod tests {
 
     #[test]
     fn long_lines_are_passed_over() {
-        let text = [b"one\n".to_vec(), vec![b'x'; 2 * MAX_LINE_BYTES], b"\n\nthree\xff\nfour".to_vec()];
+        let text =
+            [b"one\n".to_vec(), vec![b'x'; 2 * MAX_LINE_BYTES], b"\n\nthree\xff\nfour".to_vec()];
         let (mut lines, mut problems) = (Vec::new(), Vec::new());
         let read = for_each_line(&mut &*text.concat(), "a", &mut problems, |line, text, _| {
             lines.push((line, text.to_owned()));
@@ -201,11 +201,14 @@ mod tests {
         });
         assert_eq!(lines, [(1, "one".to_owned()), (5, "four".to_owned())]);
         let numbers: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(numbers, [
-            format!("a: line 2: longer than {MAX_LINE_BYTES} bytes"),
-            "a: line 4: not UTF-8; write it in UTF-8".to_owned(),
-            "a: line 5: bad".to_owned()
-        ]);
+        assert_eq!(
+            numbers,
+            [
+                format!("a: line 2: longer than {MAX_LINE_BYTES} bytes"),
+                "a: line 4: not UTF-8; write it in UTF-8".to_owned(),
+                "a: line 5: bad".to_owned()
+            ]
+        );
         assert!(read.is_ok());
     }
 }

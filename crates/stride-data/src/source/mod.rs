@@ -39,8 +39,16 @@ pub struct Record {
 enum Place {
     /// In the tree, under the name of the record.
     Tree,
-    Tar { archive: usize, offset: u64, size: u64 },
-    Parquet { archive: usize, group: usize, row: u64 },
+    Tar {
+        archive: usize,
+        offset: u64,
+        size: u64,
+    },
+    Parquet {
+        archive: usize,
+        group: usize,
+        row: u64,
+    },
 }
 
 /// How a data set is laid out. A zip has the layout of the folder that it would unpack to.

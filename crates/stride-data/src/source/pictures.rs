@@ -112,12 +112,7 @@ impl Known {
 }
 
 /// The lines of a text file; a file that cannot be read is a problem of its own.
-fn text_file(
-    tree: &Tree,
-    name: &str,
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
-) -> Vec<String> {
+fn text_file(tree: &Tree, name: &str, limits: &Limits, problems: &mut Vec<Problem>) -> Vec<String> {
     let read = tree.read(name, limits.max_text_bytes());
     match read.and_then(|bytes| Ok(utf8(&bytes)?.lines().map(str::to_owned).collect())) {
         Ok(lines) => lines,

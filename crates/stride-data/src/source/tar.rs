@@ -245,7 +245,10 @@ mod tests {
 
     #[test]
     fn captions_lie_in_json() {
-        assert_eq!(json_captions("{\"caption\":\"one\",\"url\":\"x\"}"), Ok(vec!["one".to_owned()]));
+        assert_eq!(
+            json_captions("{\"caption\":\"one\",\"url\":\"x\"}"),
+            Ok(vec!["one".to_owned()])
+        );
         assert_eq!(json_captions("{\"caption\":[\"one\",\"two\"]}").map(|c| c.len()), Ok(2));
         assert_eq!(json_captions("{}"), Ok(Vec::new()));
         assert!(matches!(json_captions("{"), Err(ProblemKind::Corrupt(_))));

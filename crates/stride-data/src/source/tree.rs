@@ -79,14 +79,6 @@ impl Tree {
         self.refused.contains(name)
     }
 
-    /// The place of a file on disk; nothing in a zip.
-    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
-        match &self.kind {
-            Kind::Folder(root) => Some(root.join(name)),
-            Kind::Zip(_) => None,
-        }
-    }
-
     /// The bytes of a file.
     ///
     /// # Errors
@@ -101,7 +93,8 @@ impl Tree {
         name: &str,
         use_it: impl FnOnce(&mut dyn Read, u64) -> Result<T, ProblemKind>,
     ) -> Result<T, ProblemKind> {
-        let &index = self.files.get(name).ok_or_else(|| ProblemKind::Io("not in the set".into()))?;
+        let &index =
+            self.files.get(name).ok_or_else(|| ProblemKind::Io("not in the set".into()))?;
         match &self.kind {
             Kind::Folder(root) => {
                 let mut file = File::open(root.join(name))?;

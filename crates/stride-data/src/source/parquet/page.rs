@@ -37,7 +37,11 @@ pub(super) enum Kind {
     Dictionary,
     Data,
     /// Version 2: levels lie before what is packed.
-    Data2 { repetition: u64, definition: u64, is_packed: bool },
+    Data2 {
+        repetition: u64,
+        definition: u64,
+        is_packed: bool,
+    },
 }
 
 /// The headers of a chunk, in their order.
@@ -55,11 +59,7 @@ pub(super) fn headers(file: &SharedFile, chunk: Chunk) -> Result<Vec<Header>, Pr
     Ok(headers)
 }
 
-fn header(
-    file: &SharedFile,
-    at: u64,
-    chunk: Chunk,
-) -> Result<(Option<Header>, u64), ProblemKind> {
+fn header(file: &SharedFile, at: u64, chunk: Chunk) -> Result<(Option<Header>, u64), ProblemKind> {
     let mut bytes = Vec::new();
     for size in HEADER_BYTES {
         bytes.resize((chunk.end - at).min(size) as usize, 0);
@@ -88,8 +88,7 @@ fn header(
 fn understand(fields: &Value<'_>, body: u64) -> Option<(Option<Kind>, Header)> {
     let number = |of: &Value<'_>, id| of.int(id).and_then(|value| u64::try_from(value).ok());
     let (unpacked, packed) = (number(fields, 2)?, number(fields, 3)?);
-    let mut header =
-        Header { kind: Kind::Data, body, packed, unpacked, values: 0, encoding: 0 };
+    let mut header = Header { kind: Kind::Data, body, packed, unpacked, values: 0, encoding: 0 };
     let kind = match fields.int(1)? {
         0 => {
             let data = fields.field(5)?;

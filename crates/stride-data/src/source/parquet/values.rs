@@ -64,7 +64,9 @@ impl Page {
         let count = header.values as usize;
         let (repetition, definition, start) = levels(header, &bytes, column)?;
         let present = match &definition {
-            Some(levels) => levels.iter().filter(|&&l| l == u32::from(column.max_definition)).count(),
+            Some(levels) => {
+                levels.iter().filter(|&&l| l == u32::from(column.max_definition)).count()
+            }
             None => count,
         };
         let values: Vec<Placed> = match header.encoding {
@@ -104,7 +106,11 @@ impl Page {
     }
 
     /// The bytes of an entry; nothing if it is absent.
-    pub(super) fn value<'a>(&'a self, entry: Entry, dictionary: &'a Dictionary) -> Option<&'a [u8]> {
+    pub(super) fn value<'a>(
+        &'a self,
+        entry: Entry,
+        dictionary: &'a Dictionary,
+    ) -> Option<&'a [u8]> {
         let (bytes, slice) = match entry.place? {
             Placed::Page(slice) => (&self.bytes, slice),
             Placed::Dictionary(index) => {
@@ -265,7 +271,8 @@ fn delta_lengths(bytes: &[u8], start: usize, count: usize) -> Result<Vec<Slice>,
             if width > 32 {
                 return Err(broken("numbers of more than 32 bits"));
             }
-            unpack_bits(part, u32::from(width), per_part as usize, &mut packed).ok_or_else(short)?;
+            unpack_bits(part, u32::from(width), per_part as usize, &mut packed)
+                .ok_or_else(short)?;
             for &difference in packed.iter().take(count - lengths.len()) {
                 length = length.wrapping_add(least).wrapping_add(i64::from(difference));
                 lengths.push(length);
