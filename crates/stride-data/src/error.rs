@@ -41,6 +41,27 @@ pub enum DataError {
         /// The decoder's answer.
         source: image::ImageError,
     },
+    /// A path that is no data set.
+    #[error(
+        "{}: not a data set that is read: found {found}; expected a folder or zip of JPEG, PNG or WebP \
+         pictures (with metadata.jsonl, metadata.csv, a .txt beside each, or the tables of CelebA, \
+         CelebAMask-HQ, MM-CelebA-HQ or CelebA-Dialog), or .parquet or .tar files",
+        path.display()
+    )]
+    UnknownLayout {
+        /// What was opened.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// A data set of which nothing can be used.
+    #[error("{}: {problem}", path.display())]
+    BrokenSet {
+        /// What was opened.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A file of a prepared folder is damaged.
     #[error("{}: {problem}; run stride prepare again with the same arguments, it makes what is damaged anew", path.display())]
     Damaged {
