@@ -63,6 +63,12 @@ pub enum DataError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A data report is not what `DataReport::to_json` wrote.
+    #[error("not a data report: {problem}; make it again from its pictures")]
+    Report {
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl DataError {
