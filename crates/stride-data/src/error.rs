@@ -120,6 +120,12 @@ pub enum DataError {
     /// A description cannot be written as JSON.
     #[error("cannot write a description of the pictures: {0}")]
     Json(#[from] serde_json::Error),
+    /// A data report is not what `DataReport::to_json` wrote.
+    #[error("not a data report: {problem}; make it again from its pictures")]
+    Report {
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl DataError {

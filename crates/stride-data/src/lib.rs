@@ -6,10 +6,15 @@
 //! - [`ImageFolder`]: the listing of a folder with `metadata.jsonl`.
 //! - [`ImageSet`]: decoded RGB pixels of a listing in memory, for autoencoder training.
 //! - [`CelebaAttributes`]: which of CelebA's forty attributes a face has.
+//! - [`CaptionWriter`]: English captions from those attributes.
+//! - [`ContactSheet`]: pictures with their captions, for a person to look at.
+//! - [`DataReport`]: what a data set is made of and what is wrong with it.
 //! - [`ContentHash`]: SHA-256, which names what latents were made from.
 //! - [`Fingerprint`]: a short hash that tells whether data has changed.
 
 mod attributes;
+mod captions;
+mod contact_sheet;
 mod content_hash;
 mod decode;
 mod error;
@@ -19,10 +24,13 @@ mod image_set;
 mod limits;
 mod prepared;
 mod problem;
+mod report;
 mod source;
 mod square;
 
 pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
+pub use captions::CaptionWriter;
+pub use contact_sheet::ContactSheet;
 pub use content_hash::ContentHash;
 pub use decode::decode;
 pub use error::DataError;
@@ -35,5 +43,6 @@ pub use prepared::{
     PreparedPicture, PreparedSet, View, merge_prepared,
 };
 pub use problem::{Problem, ProblemKind};
+pub use report::{DataReport, Examined};
 pub use source::{Layout, Record, Source};
 pub use square::{Filter, square};

@@ -1,20 +1,23 @@
 //! `stride prepare`: encodes a data set once, for training to read.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
-use std::path::PathBuf;
+use std::fs;
+use std::io::{Cursor, IsTerminal as _, Write as _, stderr, stdout};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use clap::{Args, Subcommand, ValueEnum};
+use image::ImageFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 use stride_data::{
-    CaptionWriter, Filter, Limits, Part, Preparation, PrepareProgress, Record, Source,
-    merge_prepared,
+    CaptionWriter, DataReport, Filter, Limits, Part, Preparation, PrepareProgress, PreparedHeader,
+    Record, Source, merge_prepared,
 };
 use stride_train::PictureEncoder;
 
 use crate::interrupt;
+use crate::output::write_whole;
 use crate::shard::Shard;
 use crate::usage::usage;
 
@@ -45,6 +48,9 @@ pub(crate) struct Prepare {
     /// How pictures are resized
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
     filter: FilterName,
+    /// Look every picture over and write report.md, report.json and contact-sheet.png, too
+    #[arg(long)]
+    report: bool,
     /// Do only part I of N (from 0); `stride prepare merge` joins the parts
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -87,6 +93,9 @@ const WRITTEN_CAPTIONS: usize = 5;
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 /// Pictures that are left out and named one by one.
 const NAMED_PROBLEMS: usize = 20;
+/// The files of the report.
+const REPORT: &str = "report.json";
+const SHEET: &str = "contact-sheet.png";
 
 impl Prepare {
     /// Prepares to the end, or until Ctrl-C, which keeps what is done.
@@ -121,11 +130,29 @@ impl Prepare {
             tracing::warn!("left out: {more} more");
         }
         writeln!(stdout(), "{summary}")?;
-        if summary.was_stopped {
+        let mut was_stopped = summary.was_stopped;
+        if self.report && !was_stopped {
+            let mut display = Display::new();
+            let seen = preparation.examine(&mut |at| display.show(at))?;
+            display.clear();
+            was_stopped = seen.is_none();
+            if let Some((report, sheet)) = seen {
+                write_report(&report, out)?;
+                let mut png = Cursor::new(Vec::new());
+                sheet.to_image().write_to(&mut png, ImageFormat::Png)?;
+                write_whole(&out.join(SHEET), png.get_ref())?;
+            }
+        }
+        if was_stopped {
             tracing::info!("stopped; the same command goes on from here");
         }
         Ok(())
     }
+}
+
+fn write_report(report: &DataReport, out: &Path) -> Result<()> {
+    write_whole(&out.join(REPORT), &serde_json::to_vec_pretty(&report.to_json())?)?;
+    write_whole(&out.join("report.md"), report.to_markdown().as_bytes())
 }
 
 impl CaptionSource {
@@ -145,7 +172,30 @@ impl Merge {
     fn run(self) -> Result<()> {
         let pictures = merge_prepared(&self.parts, &self.out)?;
         writeln!(stdout(), "{pictures} pictures")?;
+        if self.parts.iter().all(|part| part.join(REPORT).exists()) {
+            write_report(&self.merged_report()?, &self.out)?;
+        }
         Ok(())
+    }
+
+    /// The reports of all parts in the order of the data set.
+    fn merged_report(&self) -> Result<DataReport> {
+        let mut parts = self.parts.clone();
+        let index = |part: &PathBuf| PreparedHeader::read(part).ok().and_then(|header| header.part);
+        parts.sort_by_key(|part| index(part).map(|part| part.index));
+        let mut merged: Option<DataReport> = None;
+        for part in parts {
+            let path = part.join(REPORT);
+            let read = || -> Result<DataReport> {
+                Ok(DataReport::from_json(&serde_json::from_slice(&fs::read(&path)?)?)?)
+            };
+            let report = read().with_context(|| format!("cannot read {}", path.display()))?;
+            match &mut merged {
+                Some(merged) => merged.merge(&report),
+                None => merged = Some(report),
+            }
+        }
+        merged.context("expected parts to join, found none")
     }
 }
 

@@ -73,6 +73,25 @@ fn broken_pictures_are_left_out_by_name() {
 }
 
 #[test]
+fn reports_of_parts_are_the_report_of_the_whole() {
+    let place = place();
+    fs::write(place.path().join("data/9.png"), b"no picture").expect("writable");
+    prepare(place.path(), &["--out", "whole", "--report"]).expect(0);
+    for (part, shard) in [("a", "0/2"), ("b", "1/2")] {
+        prepare(place.path(), &["--out", part, "--shard", shard, "--report"]).expect(0);
+    }
+    run(place.path(), &["prepare", "merge", "b", "a", "--out", "merged"]).expect(0);
+    let read = |name: &str| fs::read_to_string(place.path().join(name)).expect("written");
+    for name in ["report.md", "report.json"] {
+        assert_eq!(read(&format!("merged/{name}")), read(&format!("whole/{name}")));
+    }
+    let report = read("whole/report.md");
+    assert!(report.contains("9.png") && report.contains("not an image"), "{report}");
+    let sheet = fs::read(place.path().join("whole/contact-sheet.png")).expect("written");
+    assert!(sheet.starts_with(b"\x89PNG"));
+}
+
+#[test]
 fn wrong_arguments_are_named() {
     let place = place();
     fs::write(place.path().join("file"), b"").expect("writable");

@@ -94,7 +94,7 @@ impl PreparedHeader {
     ///
     /// # Errors
     /// There is none, or it was written by another version.
-    pub(super) fn read(dir: &Path) -> Result<Self, DataError> {
+    pub fn read(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join(HEADER);
         if !path.exists() {
             return Err(DataError::Unfinished { path: dir.to_owned() });

@@ -9,6 +9,7 @@
 //! | `unfinished/` | what a run has made that is not at its end |
 
 mod encoder;
+mod examine;
 mod files;
 mod manifest;
 mod merge;

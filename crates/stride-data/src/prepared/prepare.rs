@@ -274,7 +274,7 @@ impl<'a> Preparation<'a> {
     }
 
     /// The stretch of the listing that is prepared.
-    fn range(&self) -> Range<usize> {
+    pub(super) fn range(&self) -> Range<usize> {
         let total = self.source.records().len();
         let total = self.max_pictures.map_or(total, |max| max.min(total));
         self.part.unwrap_or(Part { index: 0, count: 1 }).range(total)
