@@ -37,7 +37,7 @@ impl Preparation<'_> {
         &self,
         progress: &mut dyn FnMut(PrepareProgress),
     ) -> Result<Option<(DataReport, ContactSheet)>, DataError> {
-        let tokenizer = ClipTokenizer::new()?.with_max_length(usize::MAX)?;
+        let tokenizer = ClipTokenizer::new()?;
         let mut report = DataReport::new(self.encoder.resolution());
         let mut sheet = ContactSheet::default();
         if self.part.is_none_or(|part| part.index == 0) {
@@ -74,7 +74,10 @@ impl Preparation<'_> {
                 let captions = (self.captions)(record);
                 let token_counts = captions
                     .iter()
-                    .map(|caption| Ok(tokenizer.encode(caption)?.ids.len()))
+                    .map(|caption| {
+                        let tokens = tokenizer.encode(caption)?;
+                        Ok(tokens.ids.len() + tokens.dropped_tokens)
+                    })
                     .collect::<Result<Vec<_>, DataError>>()?;
                 report.add(&Examined {
                     name: &record.name,
