@@ -162,10 +162,11 @@ fn prepare(
             progress.message(&at.to_string());
         }
     })?;
-    if let Some(first) = summary.problems.first() {
+    let problems: Vec<_> = source.problems().iter().chain(&summary.problems).collect();
+    if let Some(first) = problems.first() {
         return Err(TrainError::BrokenPictures {
             path: dir.to_owned(),
-            count: summary.problems.len(),
+            count: problems.len(),
             first: first.to_string(),
         });
     }

@@ -6,11 +6,14 @@ use std::path::Path;
 
 use crate::DataError;
 
+/// How names of temporary files begin and end.
+const TEMPORARY: (&str, &str) = (".stride-", ".tmp");
+
 /// Writes a file through a temporary one beside it; what stood at `path` is replaced.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".stride-").suffix(".tmp");
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     // Temporary files are private by default, but the user's umask shall decide about a cache.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -36,6 +39,18 @@ pub(super) fn remove(path: &Path) -> Result<(), DataError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Removes temporary files that a killed run has left.
+pub(super) fn remove_temporary(dir: &Path) -> Result<(), DataError> {
+    for entry in fs::read_dir(dir).map_err(DataError::io(dir))? {
+        let path = entry.map_err(DataError::io(dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder as lasting as the files they name.

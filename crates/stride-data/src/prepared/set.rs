@@ -46,7 +46,7 @@ impl PreparedSet {
         pictures.truncate(max_pictures.unwrap_or(usize::MAX));
         let captions = manifest::read_tokens(dir, header.tokens_sha256, pictures.len())?;
         let layout = header.layout();
-        let mut latents = Vec::with_capacity(pictures.len() * layout.row_len());
+        let mut latents = Vec::new();
         for (number, expected) in pictures.chunks(header.shard_size.max(1)).enumerate() {
             let path = shard_path(dir, number);
             let read = Shard::read(&path, layout)?;

@@ -228,6 +228,7 @@ impl Store {
                 files::write_if_changed(&self.dir.join(name), bytes)?;
             }
         }
+        files::remove_temporary(&self.dir)?;
         let unfinished = self.dir.join(UNFINISHED);
         fs::remove_dir_all(&unfinished).map_err(DataError::io(&unfinished))
     }

@@ -180,7 +180,9 @@ fn a_run_killed_while_it_put_things_in_place_loses_nothing() {
     for (number, piece) in [(1, 7), (2, 3)] {
         fs::rename(shard_path(out.path(), number), shard_path(&unfinished, piece)).expect("there");
     }
-    fs::write(unfinished.join(".stride-x.tmp"), b"half a file").expect("writable");
+    for folder in [out.path(), &unfinished] {
+        fs::write(folder.join(".stride-x.tmp"), b"half a file").expect("writable");
+    }
     let again = prepare(data.path(), out.path());
     assert_eq!((again.reused, again.made), (10, 0));
     assert_eq!(contents(out.path()), expected);
@@ -366,11 +368,16 @@ fn a_folder_that_cannot_be_written_is_named() {
         assert!(error.to_string().contains("file"), "{error}");
         assert!(matches!(error, DataError::Io { .. }), "{error:?}");
     }
-    // A shard whose place is taken by a folder stands for any write that the disk refuses.
-    let out = place.path().join("out");
-    fs::create_dir_all(shard_path(&out.join("unfinished"), 0).join("x")).expect("writable");
-    let error = prepare_as(data.path(), &out, &Halving::new(), |_| {}).expect_err("taken");
-    assert!(error.to_string().contains("latents-00000.safetensors"), "{error}");
+    // A file whose place is taken by a folder stands for any write that the disk refuses.
+    for taken in ["latents-00001.safetensors", "tokens.safetensors"] {
+        let out = place.path().join(format!("no {taken}"));
+        fs::create_dir_all(out.join(taken).join("x")).expect("writable");
+        let error = prepare_as(data.path(), &out, &Halving::new(), |_| {}).expect_err("taken");
+        assert!(error.to_string().contains(taken), "{error}");
+        fs::remove_dir_all(out.join(taken)).expect("there");
+        prepare(data.path(), &out);
+        assert_eq!(contents(&out), fresh(data.path()), "it goes on");
+    }
 }
 
 #[test]
