@@ -9,6 +9,7 @@ mod judge_folder;
 mod logging;
 mod model_folder;
 mod output;
+mod shard;
 mod usage;
 
 use std::io::Write as _;
@@ -16,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Train};
+use crate::commands::{
+    Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Prepare, Train,
+};
 use crate::usage::UsageError;
 
 /// Few-step text-to-image generation with shortcut models
@@ -36,13 +39,14 @@ enum Command {
     Import(Import),
     Inspect(Inspect),
     Plot(Plot),
+    Prepare(Prepare),
     Train(Train),
 }
 
 fn main() -> ExitCode {
     stride_kernels::memory::keep_freed_memory();
     let command = Cli::parse().command;
-    logging::init(matches!(command, Command::Compare(_) | Command::Train(_)));
+    logging::init(matches!(command, Command::Compare(_) | Command::Prepare(_) | Command::Train(_)));
     let result = match command {
         Command::Bench(command) => command.run(),
         Command::Compare(command) => command.run(),
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Plot(command) => command.run(),
+        Command::Prepare(command) => command.run(),
         Command::Train(command) => command.run(),
     };
     let Err(error) = result else {

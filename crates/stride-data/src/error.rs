@@ -41,25 +41,88 @@ pub enum DataError {
         /// The decoder's answer.
         source: image::ImageError,
     },
-    /// A latent cache belongs to other data or other weights.
+    /// A path that is no data set.
     #[error(
-        "{}: latent cache is stale: it was made from fingerprint {found}, \
-         the present data and weights have {expected}; delete it to have it made again",
+        "{}: not a data set that is read: found {found}; expected a folder or zip of JPEG, PNG or WebP \
+         pictures (with metadata.jsonl, metadata.csv, a .txt beside each, or the tables of CelebA, \
+         CelebAMask-HQ, MM-CelebA-HQ or CelebA-Dialog), or .parquet or .tar files",
         path.display()
     )]
-    StaleCache {
-        /// The cache file.
+    UnknownLayout {
+        /// What was opened.
         path: PathBuf,
-        /// Fingerprint of the present data and weights.
-        expected: String,
-        /// Fingerprint in the file.
+        /// What is there.
         found: String,
     },
-    /// A latent cache is damaged.
-    #[error("{}: not a latent cache: {problem}; delete it to have it made again", path.display())]
-    BrokenCache {
-        /// The cache file.
+    /// A data set of which nothing can be used.
+    #[error("{}: {problem}", path.display())]
+    BrokenSet {
+        /// What was opened.
         path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file of a prepared folder is damaged.
+    #[error("{}: {problem}; run stride prepare again with the same arguments, it makes what is damaged anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A folder is not a prepared one, or not yet.
+    #[error(
+        "{}: expected a prepared folder, found none or an unfinished one: prepared.json is missing; \
+         run stride prepare with --out {}",
+        path.display(), path.display()
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder is a part of a prepared data set.
+    #[error("{}: expected a whole data set, found one part of {count}; join them with stride prepare merge", path.display())]
+    Part {
+        /// The folder.
+        path: PathBuf,
+        /// Parts of the whole.
+        count: usize,
+    },
+    /// Parts cannot be joined.
+    #[error("{}: {problem}", path.display())]
+    Merge {
+        /// The part, or the folder for the whole.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// No picture of a data set can be used.
+    #[error(
+        "expected at least one usable picture, found none: {skipped} are listed and have problems"
+    )]
+    NothingUsable {
+        /// Pictures with problems.
+        skipped: usize,
+    },
+    /// An encoder gave what cannot be kept.
+    #[error(
+        "{name}: the autoencoder gives {value}, which is no number that f16 holds; are its weights whole?"
+    )]
+    Encoder {
+        /// The picture.
+        name: String,
+        /// What it gave.
+        value: f32,
+    },
+    /// A caption cannot be tokenised.
+    #[error(transparent)]
+    Tokenizer(#[from] stride::tokenizer::TokenizerError),
+    /// A description cannot be written as JSON.
+    #[error("cannot write a description of the pictures: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A data report is not what `DataReport::to_json` wrote.
+    #[error("not a data report: {problem}; make it again from its pictures")]
+    Report {
         /// What is wrong with it.
         problem: String,
     },

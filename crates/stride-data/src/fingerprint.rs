@@ -29,6 +29,11 @@ impl Fingerprint {
         };
         Self(hash(hash(self.0, &length), part))
     }
+
+    /// The hash as a number, e.g. as part of a random key.
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
 }
 
 impl Default for Fingerprint {

@@ -1,21 +1,48 @@
-//! Captioned image folders and latent caches: what training reads.
+//! Data sets of captioned pictures and prepared folders: what training reads.
 //!
+//! - [`Source`]: any layout of data set that is read, as [`Record`]s and the bytes of their pictures.
+//! - [`decode`], [`square`]: from those bytes to an RGB square.
+//! - [`Preparation`], [`PreparedSet`]: encoded pictures and tokenised captions in a folder, for transformer training.
 //! - [`ImageFolder`]: the listing of a folder with `metadata.jsonl`.
 //! - [`ImageSet`]: decoded RGB pixels of a listing in memory, for autoencoder training.
-//! - [`LatentCache`]: encoded images and tokenised captions in one file, for transformer training.
 //! - [`CelebaAttributes`]: which of CelebA's forty attributes a face has.
-//! - [`Fingerprint`]: the content hash that tells a stale cache from a current one.
+//! - [`CaptionWriter`]: English captions from those attributes.
+//! - [`ContactSheet`]: pictures with their captions, for a person to look at.
+//! - [`DataReport`]: what a data set is made of and what is wrong with it.
+//! - [`ContentHash`]: SHA-256, which names what latents were made from.
+//! - [`Fingerprint`]: a short hash that tells whether data has changed.
 
 mod attributes;
+mod captions;
+mod contact_sheet;
+mod content_hash;
+mod decode;
 mod error;
 mod fingerprint;
 mod folder;
 mod image_set;
-mod latent_cache;
+mod limits;
+mod prepared;
+mod problem;
+mod report;
+mod source;
+mod square;
 
 pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
+pub use captions::CaptionWriter;
+pub use contact_sheet::ContactSheet;
+pub use content_hash::ContentHash;
+pub use decode::decode;
 pub use error::DataError;
 pub use fingerprint::Fingerprint;
 pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};
-pub use latent_cache::{LatentCache, LatentShape};
+pub use limits::Limits;
+pub use prepared::{
+    LatentEncoder, LatentShape, Part, Preparation, PrepareProgress, PrepareSummary, PreparedHeader,
+    PreparedPicture, PreparedSet, View, merge_prepared,
+};
+pub use problem::{Problem, ProblemKind};
+pub use report::{DataReport, Examined};
+pub use source::{Layout, Record, Source};
+pub use square::{Filter, square};

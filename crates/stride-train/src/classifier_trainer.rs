@@ -67,7 +67,8 @@ impl ClassifierTrainer {
         })?;
         let folder = run.data.open()?;
         let held_out = run.data.held_out;
-        let problem = |problem| TrainError::Config { path: run.data.dir.clone(), problem };
+        let dir = run.data.dir()?.to_owned();
+        let problem = |problem| TrainError::Config { path: dir.clone(), problem };
         let attributes = attributes_of(&folder.images).map_err(problem)?;
         let labels = folder.images.iter().map(|image| labels_of(image, &attributes));
         let labels = labels.collect::<Result<_, _>>().map_err(problem)?;

@@ -75,8 +75,12 @@ pub enum RunKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder of images with `metadata.jsonl`.
-    pub dir: PathBuf,
+    /// A folder of images with `metadata.jsonl`; only transformers train without, on `prepared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// A folder that `stride prepare` made, for transformers: the pictures themselves are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<PathBuf>,
     /// Height and width; other images are cropped to a square and resized.
     #[serde(default = "default_resolution")]
     pub resolution: usize,
@@ -85,24 +89,37 @@ pub struct DataConfig {
     /// Of these, the last ones are kept out of training, for evaluation.
     #[serde(default = "default_held_out")]
     pub held_out: usize,
+    /// Whether transformers see every second picture, drawn by chance, with left and right exchanged.
+    #[serde(default)]
+    pub flip: bool,
 }
 
 impl DataConfig {
+    /// The folder of images.
+    ///
+    /// # Errors
+    /// The configuration has none.
+    pub fn dir(&self) -> Result<&Path, TrainError> {
+        self.dir.as_deref().ok_or(TrainError::NoPictures)
+    }
+
     /// Lists the images.
     ///
     /// # Errors
     /// The listing is damaged, or no image is left beside those that are kept out of training.
     pub fn open(&self) -> Result<ImageFolder, TrainError> {
-        let folder = ImageFolder::open(&self.dir, self.max_images)?;
-        let (found, expected) = (folder.images.len(), self.held_out + 1);
-        if found < expected {
-            return Err(TrainError::TooFew {
-                what: "images beside data.held_out",
-                expected,
-                found,
-            });
-        }
+        let folder = ImageFolder::open(self.dir()?, self.max_images)?;
+        self.check_count(folder.images.len())?;
         Ok(folder)
+    }
+
+    /// Checks that an image is left beside those that are kept out of training.
+    pub(crate) fn check_count(&self, found: usize) -> Result<(), TrainError> {
+        let (what, expected) = ("images beside data.held_out", self.held_out + 1);
+        if found < expected {
+            return Err(TrainError::TooFew { what, expected, found });
+        }
+        Ok(())
     }
 }
 
@@ -175,6 +192,14 @@ impl RunConfig {
         )?;
         check(self.data.resolution > 0, "data.resolution", "at least 1")?;
         check(self.data.held_out > 0, "data.held_out", "at least 1")?;
+        let is_dit = self.kind == RunKind::Dit;
+        check(is_dit || self.data.dir.is_some(), "data.dir", "a folder of images")?;
+        check(
+            is_dit || self.data.prepared.is_none(),
+            "data.prepared",
+            "none but for kind = \"dit\"",
+        )?;
+        check(is_dit || !self.data.flip, "data.flip", "false but for kind = \"dit\"")?;
         let optimizer = &self.optimizer;
         check(optimizer.learning_rate > 0.0, "optimizer.learning_rate", "positive")?;
         check(
@@ -201,7 +226,15 @@ impl RunConfig {
             (RunKind::Vae, ..) => section("vae"),
             (RunKind::Dit, None, Some(dit), None) => {
                 let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
-                dit.validate(self.training.compute_dtype, &names)
+                dit.validate(self.training.compute_dtype, &names)?;
+                let (cached, prepared) = (&dit.latent_cache, &self.data.prepared);
+                check(
+                    cached.is_some() != prepared.is_some()
+                        && (cached.is_none() || self.data.dir.is_some()),
+                    "data",
+                    "either prepared, a folder that stride prepare made, or dir, a folder of images, \
+                     with dit.latent_cache, the folder for their latents",
+                )
             }
             (RunKind::Dit, ..) => section("dit"),
             (RunKind::Classifier, None, None, Some(classifier)) => classifier.validate(),

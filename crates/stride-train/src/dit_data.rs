@@ -1,78 +1,109 @@
-//! What transformer training reads: cached latents and tokenised captions.
+//! What transformer training reads: latents and tokenised captions of a prepared folder.
 
-use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use stride::noise::{below, keyed_rng, purpose};
+use stride::noise::{ChaCha8Rng, below, keyed_rng, purpose, uniform};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
-use stride::vae::Autoencoder;
-use stride_data::{Fingerprint, ImageFolder, ImageSet, LatentCache, LatentShape};
-use stride_kernels::workers::{Workers, split_evenly};
-
-use burn::tensor::{Device, Tensor, TensorData};
+use stride_data::{
+    LatentEncoder as _, LatentShape, Limits, Preparation, PrepareProgress, PreparedSet, Record,
+    Source, View,
+};
 
 use crate::TrainError;
-use crate::autoencoder_folder;
 use crate::config::DataConfig;
+use crate::picture_encoder::PictureEncoder;
 use crate::progress::Progress;
 
-/// Images decoded and encoded between two reports of progress, per worker.
-const ENCODE_BATCH: usize = 8;
+/// Time between two reports of how far the latents are.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
 
 /// Latents and captions of a data set; the last `held_out` images are for evaluation.
 pub(crate) struct DitData {
-    pub(crate) latents: LatentCache,
+    set: PreparedSet,
     pub(crate) vocabulary: Vocabulary,
     /// The captions of every image in rows of the vocabulary; the first describes it in full.
     captions: Vec<Vec<Vec<u32>>>,
     /// The empty caption.
     empty: Vec<u32>,
-    /// First captions as text, for the sheets.
-    pub(crate) texts: Vec<String>,
     held_out: usize,
+    flip: bool,
 }
 
 impl DitData {
-    /// Opens the folder, reads or makes the latents, and tokenises the captions.
+    /// Reads the prepared folder of the configuration, or brings `latent_cache` up to date with its images and
+    /// reads that.
     pub(crate) fn load(
         config: &DataConfig,
-        autoencoder: &Autoencoder,
-        autoencoder_dir: &Path,
-        cache: &Path,
-        device: &Device,
+        latent_cache: Option<&Path>,
+        encoder: &PictureEncoder,
         progress: &mut dyn Progress,
+        stop: &AtomicBool,
     ) -> Result<Self, TrainError> {
-        let folder = config.open()?;
-        let key = cache_key(&folder, config.resolution, autoencoder_dir)?;
-        let latents = LatentCache::open_or_make(cache, key, || {
-            let latents = encode(&folder, config.resolution, autoencoder, device, progress)?;
-            let captions = token_ids(&folder)?;
-            Ok::<_, TrainError>(LatentCache::new(latents.0, latents.1, captions))
-        })?;
-        let images = 0..latents.len();
-        let all = images.clone().flat_map(|image| latents.captions(image)).flatten();
+        let prepared = match (&config.prepared, latent_cache) {
+            (Some(prepared), _) => prepared,
+            (None, Some(cache)) => {
+                prepare(config, cache, encoder, progress, stop)?;
+                cache
+            }
+            (None, None) => return Err(TrainError::NoPictures),
+        };
+        let set = PreparedSet::open(prepared, config.max_images)?;
+        check_fits(&set, config, encoder)?;
+        config.check_count(set.len())?;
+        let images = 0..set.len();
+        let all = images.clone().flat_map(|image| set.captions(image)).flatten();
         let vocabulary = Vocabulary::from_token_ids(all.copied());
         let rows = |ids: &Vec<u32>| vocabulary.rows(ids);
-        let captions =
-            images.map(|image| latents.captions(image).iter().map(rows).collect()).collect();
+        let captions = images.map(|image| set.captions(image).iter().map(rows).collect()).collect();
         let empty = rows(&ClipTokenizer::new()?.encode("")?.ids);
-        let texts = folder.images.iter().map(|image| image.captions[0].clone()).collect();
-        let held_out = config.held_out;
-        Ok(Self { latents, vocabulary, captions, empty, texts, held_out })
+        Ok(Self { vocabulary, captions, empty, held_out: config.held_out, flip: config.flip, set })
+    }
+
+    /// Shape of every latent.
+    pub(crate) fn shape(&self) -> LatentShape {
+        self.set.shape()
+    }
+
+    /// Images kept out of training, which follow those to train on.
+    pub(crate) fn num_held_out(&self) -> usize {
+        self.held_out
+    }
+
+    /// The first caption of an image as text.
+    pub(crate) fn text(&self, image: usize) -> &str {
+        &self.set.picture(image).captions[0]
+    }
+
+    /// Writes the latent of an image for one training row: mirrored or not, and drawn from what the encoder gave.
+    ///
+    /// The draw depends on seed, step and row alone, and takes nothing from the row's other draws.
+    pub(crate) fn write_latent(&self, image: usize, at: (u64, u64, u64), out: &mut [f32]) {
+        let (seed, step, row) = at;
+        let mut rng = keyed_rng(seed, purpose::TRAINING_LATENT, step, row);
+        let is_mirrored = self.flip && uniform(&mut rng) < 0.5;
+        let view = if is_mirrored { View::Mirrored } else { View::Plain };
+        self.set.write_sample(image, view, &mut rng, out);
+    }
+
+    /// Writes the most probable latent of an image, not mirrored.
+    pub(crate) fn write_mean(&self, image: usize, out: &mut [f32]) {
+        self.set.write_mean(image, out);
     }
 
     /// The same data with captions in CLIP's own token ids, for a text encoder that has them all.
     pub(crate) fn with_full_vocabulary(mut self) -> Result<Self, TrainError> {
         self.vocabulary = Vocabulary::full();
-        let images = 0..self.latents.len();
-        self.captions = images.map(|image| self.latents.captions(image).to_vec()).collect();
+        let images = 0..self.set.len();
+        self.captions = images.map(|image| self.set.captions(image).to_vec()).collect();
         self.empty = ClipTokenizer::new()?.encode("")?.ids;
         Ok(self)
     }
 
     /// Images to train on.
     pub(crate) fn num_train(&self) -> usize {
-        self.latents.len() - self.held_out
+        self.set.len() - self.held_out
     }
 
     /// The image that training visits as number `visit`: every epoch is a permutation of its own.
@@ -82,7 +113,7 @@ impl DitData {
     }
 
     /// A caption of an image, drawn by `rng`.
-    pub(crate) fn caption(&self, image: usize, rng: &mut stride::noise::ChaCha8Rng) -> &[u32] {
+    pub(crate) fn caption(&self, image: usize, rng: &mut ChaCha8Rng) -> &[u32] {
         let captions = &self.captions[image];
         &captions[below(rng, captions.len())]
     }
@@ -119,74 +150,59 @@ fn permuted(seed: u64, epoch: u64, index: u64, n: u64) -> u64 {
     }
 }
 
-/// The CLIP token ids of every caption of every image.
-fn token_ids(folder: &ImageFolder) -> Result<Vec<Vec<Vec<u32>>>, TrainError> {
-    let tokenizer = ClipTokenizer::new()?;
-    let of_image = |captions: &Vec<String>| {
-        captions.iter().map(|caption| Ok(tokenizer.encode(caption)?.ids)).collect()
-    };
-    folder.images.iter().map(|image| of_image(&image.captions)).collect()
-}
-
-/// Fingerprint of everything the latents depend on.
-fn cache_key(
-    folder: &ImageFolder,
-    resolution: usize,
-    autoencoder_dir: &Path,
-) -> Result<Fingerprint, TrainError> {
-    let mut key = folder.fingerprint()?.with(&resolution.to_le_bytes());
-    for path in autoencoder_folder::files(autoencoder_dir)? {
-        key = key.with(&fs::read(&path).map_err(TrainError::io(&path))?);
-    }
-    Ok(key)
-}
-
-fn encode(
-    folder: &ImageFolder,
-    resolution: usize,
-    autoencoder: &Autoencoder,
-    device: &Device,
+/// Brings the cache up to date with the images of the configuration.
+fn prepare(
+    config: &DataConfig,
+    cache: &Path,
+    encoder: &PictureEncoder,
     progress: &mut dyn Progress,
-) -> Result<(LatentShape, Vec<f32>), TrainError> {
-    let workers =
-        Workers::per_core().map_err(|e| TrainError::Threads { problem: e.to_string() })?;
-    let total = folder.images.len();
-    let chunk = ENCODE_BATCH * workers.count();
-    let mut values: Vec<f32> = Vec::new();
-    let mut shape = LatentShape { channels: 0, height: 0, width: 0 };
-    let start = std::time::Instant::now();
-    for first in (0..total).step_by(chunk) {
-        let part =
-            ImageFolder { images: folder.images[first..(first + chunk).min(total)].to_vec() };
-        let shares = split_evenly(part.images.len(), workers.count());
-        let encoded = workers.run(shares, |range| {
-            let part = ImageFolder { images: part.images[range].to_vec() };
-            let images = ImageSet::load(&part, resolution)?;
-            let size = 3 * resolution * resolution;
-            let mut pixels = vec![0.0; images.len() * size];
-            for (index, out) in pixels.chunks_exact_mut(size).enumerate() {
-                images.crop(index, 0, 0, resolution, out);
-            }
-            let shape = [images.len(), 3, resolution, resolution];
-            let latents =
-                autoencoder.encode(Tensor::from_data(TensorData::new(pixels, shape), device));
-            let [_, channels, height, width] = latents.dims();
-            let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
-            Ok::<_, TrainError>((LatentShape { channels, height, width }, values))
+    stop: &AtomicBool,
+) -> Result<(), TrainError> {
+    let dir = config.dir()?;
+    let source = Source::open(dir, Limits::default())?;
+    let captions = |record: &Record| record.captions.clone();
+    let mut preparation = Preparation::new(&source, encoder, &captions, stop);
+    preparation.max_pictures = config.max_images;
+    preparation.mirrored = config.flip;
+    let mut last = Instant::now();
+    let summary = preparation.run(cache, &mut |at: PrepareProgress| {
+        if last.elapsed() > REPORT_EVERY {
+            last = Instant::now();
+            progress.message(&at.to_string());
+        }
+    })?;
+    let problems: Vec<_> = source.problems().iter().chain(&summary.problems).collect();
+    if let Some(first) = problems.first() {
+        return Err(TrainError::BrokenPictures {
+            path: dir.to_owned(),
+            count: problems.len(),
+            first: first.to_string(),
         });
-        for part in encoded {
-            let (part_shape, part_values) = part?;
-            shape = part_shape;
-            values.extend(part_values);
-        }
-        let done = (first + chunk).min(total);
-        if (first / chunk) % 64 == 63 || done == total {
-            let seconds = start.elapsed().as_secs_f64();
-            let left = seconds / done as f64 * (total - done) as f64;
-            progress.message(&format!("encoded {done} of {total} images, {left:.0} s left"));
-        }
     }
-    Ok((shape, values))
+    if summary.was_stopped {
+        return Err(TrainError::StoppedWhilePreparing);
+    }
+    progress.message(&summary.to_string());
+    Ok(())
+}
+
+/// Checks that a prepared folder was made for this configuration.
+fn check_fits(
+    set: &PreparedSet,
+    config: &DataConfig,
+    encoder: &PictureEncoder,
+) -> Result<(), TrainError> {
+    let header = set.header();
+    let check = |holds: bool, field, expected: String, found: String| {
+        let path = set.path().to_owned();
+        if holds { Ok(()) } else { Err(TrainError::Prepared { path, field, expected, found }) }
+    };
+    let (expected, found) = (config.resolution, header.resolution);
+    check(expected == found, "resolution", expected.to_string(), found.to_string())?;
+    let (expected, found) = (encoder.identity(), header.autoencoder);
+    check(expected == found, "autoencoder", expected.to_string(), found.to_string())?;
+    let expected = "mirror images, as data.flip = true".to_owned();
+    check(header.mirrored || !config.flip, "mirrored", expected, "none".to_owned())
 }
 
 #[cfg(test)]

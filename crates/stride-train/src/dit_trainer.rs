@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -14,17 +15,17 @@ use stride::noise::{fill_normal, keyed_rng, purpose};
 use stride::objective::{Batch, Conditioning, NetworkInput, ObjectiveConfig, Row, Teacher};
 use stride::pipeline::{ModelIndex, Pipeline, PipelineParts};
 use stride::tokenizer::pad_token_ids;
-use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::StoredDtype;
+use stride_data::LatentEncoder as _;
 use stride_kernels::gemm::Compute;
 
 use crate::TrainError;
-use crate::autoencoder_folder;
 use crate::config::{RunConfig, check};
 use crate::dit_data::DitData;
 use crate::dit_init::{self, DitInitConfig};
 use crate::dit_model::TextToLatent;
 use crate::dit_samples::SampleSheet;
+use crate::picture_encoder::PictureEncoder;
 use crate::progress::Progress;
 use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee};
 
@@ -36,8 +37,9 @@ pub struct DitTrainConfig {
     pub batch_size: usize,
     /// Folder of the autoencoder: `config.json` and its weights.
     pub autoencoder: PathBuf,
-    /// File of the cached latents; made if it is missing or stale.
-    pub latent_cache: PathBuf,
+    /// Folder for the latents of `data.dir`, brought up to date at the beginning; none with `data.prepared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent_cache: Option<PathBuf>,
     /// What is learned.
     pub objective: ObjectiveConfig,
     /// The transformer; `input_size`, `in_channels` and `context_dim` must fit its neighbours.
@@ -130,9 +132,7 @@ pub struct DitTrainer {
     data: DitData,
     device: Device,
     samples: SampleSheet,
-    autoencoder: Autoencoder,
-    autoencoder_config: AutoencoderConfig,
-    resolution: usize,
+    encoder: PictureEncoder,
     held_out_rows: usize,
 }
 
@@ -142,13 +142,14 @@ const HELD_OUT_ROWS: usize = 128;
 const EVALUATION_BATCH: usize = 32;
 
 impl DitTrainer {
-    /// Loads or makes the latents, tokenises the captions and makes the networks.
+    /// Reads or makes the latents and makes the networks.
     ///
     /// # Errors
-    /// Data, autoencoder or configuration do not fit.
+    /// Data, autoencoder or configuration do not fit, or `stop` is set while latents are made.
     pub fn new(
         run: &RunConfig,
         progress: &mut dyn Progress,
+        stop: &AtomicBool,
     ) -> Result<(Self, TrainState<TextToLatent>), TrainError> {
         let problem =
             |problem: String| TrainError::Config { path: run.run_dir.join("config.toml"), problem };
@@ -157,9 +158,8 @@ impl DitTrainer {
             .clone()
             .ok_or_else(|| problem("kind = \"dit\" needs a section [dit]".to_owned()))?;
         let device = Device::flex();
-        let (autoencoder_config, autoencoder) =
-            autoencoder_folder::read(&config.autoencoder, &device)?;
-        let latent_shape = autoencoder_config.latent_shape(run.data.resolution);
+        let encoder = PictureEncoder::open(&config.autoencoder, run.data.resolution, &device)?;
+        let latent_shape = encoder.config().latent_shape(run.data.resolution);
         let expected = [config.model.in_channels, config.model.input_size, config.model.input_size];
         if latent_shape != expected {
             return Err(problem(format!(
@@ -172,14 +172,8 @@ impl DitTrainer {
         let start = config.init.text_encoder.as_deref();
         let start =
             start.map(|dir| dit_init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
-        let data = DitData::load(
-            &run.data,
-            &autoencoder,
-            &config.autoencoder,
-            &config.latent_cache,
-            &device,
-            progress,
-        )?;
+        let cache = config.latent_cache.as_deref();
+        let data = DitData::load(&run.data, cache, &encoder, progress, stop)?;
         let data = if start.is_some() { data.with_full_vocabulary()? } else { data };
 
         let mut dit = config.model.init(&autodiff).map_err(|e| problem(e.to_string()))?;
@@ -208,8 +202,8 @@ impl DitTrainer {
         ));
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
         let samples =
-            SampleSheet::new(autoencoder.clone(), latent_shape, config.objective.sampler());
-        let held_out_rows = (data.latents.len() - data.num_train()).min(HELD_OUT_ROWS);
+            SampleSheet::new(encoder.model().clone(), latent_shape, config.objective.sampler());
+        let held_out_rows = data.num_held_out().min(HELD_OUT_ROWS);
         let trainer = Self {
             config,
             text_config,
@@ -217,9 +211,7 @@ impl DitTrainer {
             data,
             device,
             samples,
-            autoencoder,
-            autoencoder_config,
-            resolution: run.data.resolution,
+            encoder,
             held_out_rows,
         };
         Ok((trainer, state))
@@ -237,7 +229,7 @@ impl DitTrainer {
         indices.sort_unstable();
 
         // All rows, since the objective may exchange noise between them.
-        let numbers = self.data.latents.shape().len();
+        let numbers = self.data.shape().len();
         let mut x_0 = vec![0.0; size * numbers];
         let mut x_1 = x_0.clone();
         let mut captions = Vec::with_capacity(size);
@@ -249,7 +241,7 @@ impl DitTrainer {
             captions.push(caption);
             let range = row * numbers..(row + 1) * numbers;
             fill_normal(rng, &mut x_0[range.clone()]);
-            x_1[range].copy_from_slice(self.data.latents.latent(image));
+            self.data.write_latent(image, (self.seed, at.step, row as u64), &mut x_1[range]);
         }
         self.config.objective.pair_noise(&mut x_0, &x_1, size);
 
@@ -266,7 +258,7 @@ impl DitTrainer {
     }
 
     fn latents(&self, values: Vec<f32>) -> Tensor<4> {
-        let shape = self.data.latents.shape();
+        let shape = self.data.shape();
         let dims = [values.len() / shape.len(), shape.channels, shape.height, shape.width];
         Tensor::from_data(TensorData::new(values, dims), &self.device)
     }
@@ -286,7 +278,7 @@ impl DitTrainer {
         let mut sum = 0.0;
         for first in (0..self.held_out_rows).step_by(EVALUATION_BATCH) {
             let rows = first..(first + EVALUATION_BATCH).min(self.held_out_rows);
-            let numbers = self.data.latents.shape().len();
+            let numbers = self.data.shape().len();
             let mut x_0 = vec![0.0; rows.len() * numbers];
             let mut x_1 = x_0.clone();
             let mut plan = Vec::new();
@@ -296,7 +288,7 @@ impl DitTrainer {
                 let range = place * numbers..(place + 1) * numbers;
                 let mut rng = keyed_rng(self.seed, purpose::EVALUATION, 0, row as u64);
                 fill_normal(&mut rng, &mut x_0[range.clone()]);
-                x_1[range].copy_from_slice(self.data.latents.latent(image));
+                self.data.write_mean(image, &mut x_1[range]);
                 let described = (row + caption_offset) % self.held_out_rows;
                 let described = self.data.num_train() + described;
                 captions.push(self.data.full_caption(described).to_vec());
@@ -414,7 +406,8 @@ impl Trainee for DitTrainer {
         let dir = run_dir.join("samples");
         fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
         let first = self.data.num_train();
-        let texts: Vec<&str> = self.data.texts[first..].iter().map(String::as_str).collect();
+        let held_out = first..first + self.data.num_held_out();
+        let texts: Vec<&str> = held_out.map(|image| self.data.text(image)).collect();
         let spread = self.samples.write(
             &model,
             &self.data.vocabulary,
@@ -438,18 +431,19 @@ impl Trainee for DitTrainer {
         let TextToLatent { dit, text_encoder } = self.exported(state);
         let DitTrainConfig { name, default_steps, default_cfg_scale, .. } = &self.config;
         let objective = &self.config.objective;
+        let resolution = self.encoder.resolution();
         let parts = PipelineParts {
             index: ModelIndex {
                 default_cfg_scale: *default_cfg_scale,
                 sampler: objective.sampler(),
-                ..ModelIndex::new(name, self.resolution, *default_steps, objective.guidance())
+                ..ModelIndex::new(name, resolution, *default_steps, objective.guidance())
             },
             dit,
             text_config: self.text_config.clone(),
             text_encoder,
             vocabulary: self.data.vocabulary.clone(),
-            vae_config: self.autoencoder_config.clone(),
-            vae: self.autoencoder.clone(),
+            vae_config: self.encoder.config().clone(),
+            vae: self.encoder.model().clone(),
         };
         let files = Pipeline::from_parts(parts, &self.device)?.to_files(StoredDtype::Bf16)?;
         for (name, bytes) in files.iter() {

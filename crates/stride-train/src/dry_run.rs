@@ -1,5 +1,7 @@
 //! A look at what a run would be, before it begins.
 
+use std::sync::atomic::AtomicBool;
+
 use burn::module::Module;
 
 use crate::TrainError;
@@ -30,11 +32,15 @@ pub struct DryRun {
 
 /// Reads configuration, data and weights as a run would, and makes a few steps that nobody keeps.
 ///
-/// Nothing is written into the run folder. Latents are made where they are missing, as in a run.
+/// Nothing is written into the run folder. Latents are made where they are missing, as in a run, unless `stop` is set.
 ///
 /// # Errors
 /// As [`train`](crate::train).
-pub fn dry_run(config: &RunConfig, progress: &mut dyn Progress) -> Result<DryRun, TrainError> {
+pub fn dry_run(
+    config: &RunConfig,
+    progress: &mut dyn Progress,
+    stop: &AtomicBool,
+) -> Result<DryRun, TrainError> {
     match config.kind {
         RunKind::Vae => {
             let (trainer, state) = VaeTrainer::new(config)?;
@@ -45,7 +51,7 @@ pub fn dry_run(config: &RunConfig, progress: &mut dyn Progress) -> Result<DryRun
             look(&trainer, state, config)
         }
         RunKind::Dit => {
-            let (trainer, state) = DitTrainer::new(config, progress)?;
+            let (trainer, state) = DitTrainer::new(config, progress, stop)?;
             look(&trainer, state, config)
         }
     }

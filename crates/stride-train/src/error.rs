@@ -44,6 +44,50 @@ pub enum TrainError {
         /// How many there are.
         found: usize,
     },
+    /// An autoencoder cannot take pictures of a size.
+    #[error("{}: expected a resolution that is a multiple of {factor}, found {resolution}", path.display())]
+    Resolution {
+        /// The autoencoder.
+        path: PathBuf,
+        /// Pixels that one latent position stands for.
+        factor: usize,
+        /// Height and width asked for.
+        resolution: usize,
+    },
+    /// A run that looks at pictures has none.
+    #[error(
+        "data.dir: expected a folder of images, found none; what data.prepared names has no pictures in it"
+    )]
+    NoPictures,
+    /// Pictures of the data set cannot be used.
+    #[error(
+        "{}: {count} pictures cannot be used, the first: {first}; mend or remove them, or train on a folder made by \
+         stride prepare, which leaves them out",
+        path.display()
+    )]
+    BrokenPictures {
+        /// The data set.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+        /// What is wrong with the first.
+        first: String,
+    },
+    /// A prepared folder does not fit the configuration.
+    #[error("{}: {field}: expected {expected}, found {found}; prepare the data for this configuration", path.display())]
+    Prepared {
+        /// The prepared folder.
+        path: PathBuf,
+        /// What does not fit.
+        field: &'static str,
+        /// What the configuration needs.
+        expected: String,
+        /// What the folder has.
+        found: String,
+    },
+    /// The run was stopped before its first step.
+    #[error("stopped while latents were made; the same command goes on from there")]
+    StoppedWhilePreparing,
     /// A caption cannot be tokenised.
     #[error(transparent)]
     Tokenizer(#[from] stride::tokenizer::TokenizerError),

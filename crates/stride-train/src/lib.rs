@@ -27,6 +27,7 @@ mod metrics;
 pub mod muon;
 mod named_tensors;
 mod optimizer;
+mod picture_encoder;
 mod progress;
 mod sheet;
 mod train_loop;
@@ -47,6 +48,7 @@ pub use lr_schedule::{Budget, LrSchedule};
 pub use metrics::Metrics;
 pub use named_tensors::NamedTensors;
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerKind};
+pub use picture_encoder::PictureEncoder;
 pub use progress::{LogProgress, Progress, ProgressUpdate};
 pub use train_loop::{
     LoopConfig, LossPart, OutputConfig, RunSummary, StepInfo, StepLoss, Surroundings, TrainState,
@@ -110,7 +112,7 @@ pub fn train(
             train_loop(&mut trainer, state, around)
         }
         RunKind::Dit => {
-            let (mut trainer, state) = DitTrainer::new(config, around.progress)?;
+            let (mut trainer, state) = DitTrainer::new(config, around.progress, stop)?;
             train_loop(&mut trainer, state, around)
         }
     }

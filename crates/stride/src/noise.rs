@@ -76,6 +76,10 @@ pub mod purpose {
     pub const CLASSIFIER_ROW: u64 = 5;
     /// Choice of a picture in classifier training.
     pub const CLASSIFIER_PICTURE: u64 = 6;
+    /// Wording of a caption.
+    pub const CAPTION: u64 = 7;
+    /// Mirroring and latent of the picture of one training row.
+    pub const TRAINING_LATENT: u64 = 8;
 }
 
 fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {

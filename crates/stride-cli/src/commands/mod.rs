@@ -7,6 +7,7 @@ mod generate;
 mod import;
 mod inspect;
 mod plot;
+mod prepare;
 mod train;
 
 pub(crate) use bench::Bench;
@@ -16,4 +17,5 @@ pub(crate) use generate::Generate;
 pub(crate) use import::Import;
 pub(crate) use inspect::Inspect;
 pub(crate) use plot::Plot;
+pub(crate) use prepare::Prepare;
 pub(crate) use train::Train;

@@ -42,7 +42,7 @@ impl Train {
         };
         if self.dry_run {
             let config = RunConfig::load(&self.config, &self.overrides)?;
-            let run = stride_train::dry_run(&config, progress.as_mut())?;
+            let run = stride_train::dry_run(&config, progress.as_mut(), &stop)?;
             writeln!(stdout(), "{}", look(&run))?;
             return Ok(());
         }

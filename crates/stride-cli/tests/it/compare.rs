@@ -24,7 +24,7 @@ decay = 0.9
 [dit]
 batch_size = 8
 autoencoder = "model/vae"
-latent_cache = "latents.safetensors"
+latent_cache = "latents"
 [dit.objective]
 kind = "flow_matching"
 [dit.model]
@@ -137,7 +137,7 @@ pub(crate) const TINY: [&str; 17] = [
     "data.max_images=12",
     "data.held_out=2",
     "dit.autoencoder=model/vae",
-    "dit.latent_cache=latents.safetensors",
+    "dit.latent_cache=latents",
     "dit.batch_size=16",
     "dit.model.input_size=4",
     "dit.model.patch_size=2",

@@ -11,6 +11,7 @@ mod generate;
 mod import;
 mod inspect;
 mod model;
+mod prepare;
 mod program;
 mod train;
 mod usage;

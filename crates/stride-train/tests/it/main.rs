@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout)]
 
 mod classifier;
+mod dit;
 mod dit_init;
 mod optimizer;
 mod resume;

@@ -54,6 +54,11 @@ impl AutoencoderConfig {
         }
     }
 
+    /// Whether encoding gives a distribution, with a variance for every number.
+    pub fn is_variational(&self) -> bool {
+        matches!(self, Self::Kl(_))
+    }
+
     /// Side of the square of pixels that one latent position stands for.
     pub fn downsampling_factor(&self) -> usize {
         match self {
@@ -97,6 +102,19 @@ impl Autoencoder {
     pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Kl(model) => model.encode(pixels),
+            Self::Tiny(model) => model.encode(pixels),
+        }
+    }
+
+    /// `[B, 3, H, W]` in [-1, 1] to the moments of the latents that the transformer sees, scaled as
+    /// [`Autoencoder::encode`] scales them: `[B, 2 C, h, w]`, means and then logarithms of variances, where
+    /// the encoder [is variational](AutoencoderConfig::is_variational); `[B, C, h, w]`, the latents, elsewhere.
+    pub fn encode_moments(&self, pixels: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Kl(model) => {
+                let posterior = model.scaled_posterior(pixels);
+                Tensor::cat(vec![posterior.mean, posterior.logvar], 1)
+            }
             Self::Tiny(model) => model.encode(pixels),
         }
     }

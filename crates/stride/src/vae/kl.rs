@@ -74,6 +74,11 @@ impl AutoencoderKl {
         DiagonalGaussian::from_moments(channels_first(moments))
     }
 
+    /// The posterior of what the transformer sees, for pictures `[B, 3, H, W]` in [-1, 1].
+    pub fn scaled_posterior(&self, pixels: Tensor<4>) -> DiagonalGaussian {
+        self.posterior(pixels).scaled(self.config.shift_factor, self.config.scaling_factor)
+    }
+
     /// Scales latents of the posterior to what the transformer sees.
     pub fn scale(&self, z: Tensor<4>) -> Tensor<4> {
         (z - self.config.shift_factor) * self.config.scaling_factor

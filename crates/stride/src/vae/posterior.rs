@@ -31,6 +31,14 @@ impl DiagonalGaussian {
         self.mean.clone()
     }
 
+    /// The distribution of (z - shift) factor for z drawn from this one, with a positive `factor`.
+    pub fn scaled(&self, shift: f64, factor: f64) -> Self {
+        Self {
+            mean: (self.mean.clone() - shift) * factor,
+            logvar: self.logvar.clone() + 2.0 * factor.ln(),
+        }
+    }
+
     /// The divergence from N(0, 1) per number, 1/2 (mean^2 + var - 1 - log var), averaged over
     /// everything: `[1]`.
     pub fn kl(&self) -> Tensor<1> {
@@ -54,5 +62,17 @@ mod tests {
         assert_eq!(posterior.logvar.clone().into_scalar::<f32>(), 20.0);
         let sample = posterior.sample(Tensor::zeros([1, 1, 1, 1], &device));
         sample.into_data().assert_eq(&posterior.mode().into_data(), true);
+    }
+
+    #[test]
+    fn scaling_a_distribution_scales_its_samples() {
+        let device = Device::flex();
+        let moments = Tensor::<4>::from_floats([[[[3.0, -1.0]], [[-0.5, 1.5]]]], &device);
+        let posterior = DiagonalGaussian::from_moments(moments);
+        let noise = Tensor::<4>::from_floats([[[[0.7, -1.2]]]], &device);
+        let expected = (posterior.sample(noise.clone()) - 0.25) * 0.18215;
+        let scaled = posterior.scaled(0.25, 0.18215).sample(noise);
+        let error = (scaled - expected).abs().max().into_scalar::<f32>();
+        assert!(error < 1e-6, "{error}");
     }
 }

@@ -80,7 +80,7 @@ struct Judged {
 impl Evaluator {
     /// Reads captions and real pictures, spread evenly over the data set.
     pub(super) fn new(config: &RunConfig, judge: Judge, samples: usize) -> Result<Self> {
-        let folder = ImageFolder::open(&config.data.dir, config.data.max_images)?;
+        let folder = ImageFolder::open(config.data.dir()?, config.data.max_images)?;
         let captions = spread(&folder, samples).images;
         // Every second picture is the reference; the others tell how near real ones come.
         let real = spread(&folder, folder.images.len().min(MAX_REFERENCE)).images;
@@ -90,7 +90,7 @@ impl Evaluator {
         if others.len() < 2 {
             bail!(
                 "{}: expected at least 4 pictures to compare with, found {}",
-                config.data.dir.display(),
+                config.data.dir()?.display(),
                 real.len()
             );
         }

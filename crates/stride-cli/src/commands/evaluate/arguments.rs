@@ -1,7 +1,6 @@
 //! The arguments of `stride evaluate`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use stride_eval::protocol::Protocol;
 use super::import::ConvertInception;
 use super::merge::Merge;
 use crate::commands::generate::{DeviceName, DtypeName};
+use crate::shard::Shard;
 use crate::usage::usage;
 
 /// Compare pictures, or what a model draws, with real ones
@@ -136,31 +136,6 @@ impl Evaluate {
             save_images: false,
             save_statistics: None,
             json,
-        }
-    }
-}
-
-/// Part `index` of `count`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Shard {
-    pub(super) index: usize,
-    pub(super) count: usize,
-}
-
-impl Shard {
-    /// Everything.
-    pub(super) const ALL: Self = Self { index: 0, count: 1 };
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers =
-            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        match numbers {
-            Some((index, count)) if index < count => Ok(Self { index, count }),
-            _ => Err("expected I/N with I from 0 to N - 1, such as 0/4".to_owned()),
         }
     }
 }

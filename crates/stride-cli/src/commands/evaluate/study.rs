@@ -12,7 +12,7 @@ use stride_eval::diversity::diversity;
 use stride_eval::memorisation::nearest_other;
 use stride_kernels::workers::Workers;
 
-use super::arguments::{Evaluate, Job, Shard};
+use super::arguments::{Evaluate, Job};
 use super::attributes::{Failure, count};
 use super::clip_scorer::ClipScore;
 use super::draw::{Origin, Studio, Wanted, cfg_scale};
@@ -25,6 +25,7 @@ use super::scores::{Reference, Scores, mean_distance};
 use super::store::{Identity, Store};
 use super::subjects::{Data, Subject};
 use crate::interrupt;
+use crate::shard::Shard;
 use crate::usage::usage;
 
 /// Steps at which checkpoints are judged, where the job has them.

@@ -1,0 +1,232 @@
+//! `stride prepare`: encodes a data set once, for training to read.
+
+use std::fs;
+use std::io::{Cursor, IsTerminal as _, Write as _, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use burn::tensor::Device;
+use clap::{Args, Subcommand, ValueEnum};
+use image::ImageFormat;
+use indicatif::{ProgressBar, ProgressStyle};
+use stride_data::{
+    CaptionWriter, DataReport, Filter, Limits, Part, Preparation, PrepareProgress, PreparedHeader,
+    Record, Source, merge_prepared,
+};
+use stride_train::PictureEncoder;
+
+use crate::interrupt;
+use crate::output::write_whole;
+use crate::shard::Shard;
+use crate::usage::usage;
+
+/// Encode a data set once, for training to read
+///
+/// DATA is a folder of pictures. Latents, captions and tokens go to --out, for the setting data.prepared of a training
+/// configuration. The same command again goes on after an interruption, and makes only what has changed.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Prepare {
+    #[command(subcommand)]
+    command: Option<Tool>,
+    /// The pictures with their captions
+    #[arg(required = true)]
+    data: Option<PathBuf>,
+    /// Folder for what is prepared
+    #[arg(long, value_name = "DIR", required = true)]
+    out: Option<PathBuf>,
+    /// Folder of the autoencoder: config.json and diffusion_pytorch_model.safetensors
+    #[arg(long, value_name = "DIR", required = true)]
+    autoencoder: Option<PathBuf>,
+    /// Height and width; other pictures are cropped to a square and resized
+    #[arg(long, value_name = "PIXELS", default_value = "256")]
+    resolution: usize,
+    /// Captions from CelebA's attributes, of the data set itself, or first these and then those
+    #[arg(long, value_enum, default_value_t = CaptionSource::File)]
+    captions: CaptionSource,
+    /// How pictures are resized
+    #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
+    filter: FilterName,
+    /// Look every picture over and write report.md, report.json and contact-sheet.png, too
+    #[arg(long)]
+    report: bool,
+    /// Do only part I of N (from 0); `stride prepare merge` joins the parts
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    Merge(Merge),
+}
+
+/// Join parts that were prepared with --shard
+#[derive(Debug, Args)]
+struct Merge {
+    /// The folders of all parts
+    #[arg(required = true)]
+    parts: Vec<PathBuf>,
+    /// Folder for the whole
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Where captions come from.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum CaptionSource {
+    Attributes,
+    File,
+    Both,
+}
+
+/// A filter by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FilterName {
+    Bicubic,
+    Bilinear,
+}
+
+/// Captions written for a picture from its attributes.
+const WRITTEN_CAPTIONS: usize = 5;
+/// Time between two lines of progress where there is no terminal.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
+/// Pictures that are left out and named one by one.
+const NAMED_PROBLEMS: usize = 20;
+/// The files of the report.
+const REPORT: &str = "report.json";
+const SHEET: &str = "contact-sheet.png";
+
+impl Prepare {
+    /// Prepares to the end, or until Ctrl-C, which keeps what is done.
+    pub(crate) fn run(self) -> Result<()> {
+        if let Some(Tool::Merge(merge)) = self.command {
+            return merge.run();
+        }
+        let (Some(data), Some(out), Some(autoencoder)) = (&self.data, &self.out, &self.autoencoder)
+        else {
+            return usage("expected DATA, --out and --autoencoder; see stride prepare --help");
+        };
+        let stop = interrupt::stop_flag()?;
+        let source = Source::open(data, Limits::default())?;
+        let encoder = PictureEncoder::open(autoencoder, self.resolution, &Device::flex())?;
+        let writer = CaptionWriter::new(0);
+        let captions = |record: &Record| self.captions.of(record, &writer);
+        let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);
+        preparation.filter = match self.filter {
+            FilterName::Bicubic => Filter::Bicubic,
+            FilterName::Bilinear => Filter::Bilinear,
+        };
+        preparation.part = self.shard.map(|Shard { index, count }| Part { index, count });
+
+        let mut display = Display::new();
+        let summary = preparation.run(out, &mut |at| display.show(at))?;
+        display.clear();
+        let problems: Vec<_> = source.problems().iter().chain(&summary.problems).collect();
+        for problem in problems.iter().take(NAMED_PROBLEMS) {
+            tracing::warn!("left out: {problem}");
+        }
+        if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&more| more > 0) {
+            tracing::warn!("left out: {more} more");
+        }
+        writeln!(stdout(), "{summary}")?;
+        let mut was_stopped = summary.was_stopped;
+        if self.report && !was_stopped {
+            let mut display = Display::new();
+            let seen = preparation.examine(&mut |at| display.show(at))?;
+            display.clear();
+            was_stopped = seen.is_none();
+            if let Some((report, sheet)) = seen {
+                write_report(&report, out)?;
+                let mut png = Cursor::new(Vec::new());
+                sheet.to_image().write_to(&mut png, ImageFormat::Png)?;
+                write_whole(&out.join(SHEET), png.get_ref())?;
+            }
+        }
+        if was_stopped {
+            tracing::info!("stopped; the same command goes on from here");
+        }
+        Ok(())
+    }
+}
+
+fn write_report(report: &DataReport, out: &Path) -> Result<()> {
+    write_whole(&out.join(REPORT), &serde_json::to_vec_pretty(&report.to_json())?)?;
+    write_whole(&out.join("report.md"), report.to_markdown().as_bytes())
+}
+
+impl CaptionSource {
+    fn of(self, record: &Record, writer: &CaptionWriter) -> Vec<String> {
+        let mut captions = match self {
+            Self::Attributes => Vec::new(),
+            Self::File | Self::Both => record.captions.clone(),
+        };
+        if let (Self::Attributes | Self::Both, Some(face)) = (self, record.attributes) {
+            captions.extend(writer.write(face, &record.name, WRITTEN_CAPTIONS));
+        }
+        captions
+    }
+}
+
+impl Merge {
+    fn run(self) -> Result<()> {
+        let pictures = merge_prepared(&self.parts, &self.out)?;
+        writeln!(stdout(), "{pictures} pictures")?;
+        if self.parts.iter().all(|part| part.join(REPORT).exists()) {
+            write_report(&self.merged_report()?, &self.out)?;
+        }
+        Ok(())
+    }
+
+    /// The reports of all parts in the order of the data set.
+    fn merged_report(&self) -> Result<DataReport> {
+        let mut parts = self.parts.clone();
+        let index = |part: &PathBuf| PreparedHeader::read(part).ok().and_then(|header| header.part);
+        parts.sort_by_key(|part| index(part).map(|part| part.index));
+        let mut merged: Option<DataReport> = None;
+        for part in parts {
+            let path = part.join(REPORT);
+            let read = || -> Result<DataReport> {
+                Ok(DataReport::from_json(&serde_json::from_slice(&fs::read(&path)?)?)?)
+            };
+            let report = read().with_context(|| format!("cannot read {}", path.display()))?;
+            match &mut merged {
+                Some(merged) => merged.merge(&report),
+                None => merged = Some(report),
+            }
+        }
+        merged.context("expected parts to join, found none")
+    }
+}
+
+/// A bar on a terminal, lines elsewhere.
+struct Display {
+    bar: Option<ProgressBar>,
+    last: Instant,
+}
+
+impl Display {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style));
+        Self { bar, last: Instant::now() }
+    }
+
+    fn show(&mut self, at: PrepareProgress) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(at.total as u64);
+            bar.set_position(at.done as u64);
+            bar.set_message(at.to_string());
+        } else if self.last.elapsed() > REPORT_EVERY {
+            self.last = Instant::now();
+            tracing::info!("{at}");
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `stride prepare`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::compare::{BASE, place};
+use crate::program::{Run, names_in, run};
+
+const PREPARE: [&str; 6] = ["prepare", "data", "--autoencoder", "model/vae", "--resolution", "16"];
+
+fn prepare(place: &Path, more: &[&str]) -> Run {
+    run(place, &[&PREPARE[..], more].concat())
+}
+
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let file = |name: String| {
+        let bytes = fs::read(folder.join(&name)).expect("a file");
+        (name, bytes)
+    };
+    names_in(folder).into_iter().map(file).collect()
+}
+
+#[test]
+fn a_data_set_is_prepared_once_and_trains() {
+    let place = place();
+    let first = prepare(place.path(), &["--out", "prepared"]).expect(0);
+    assert!(first.stdout.starts_with("12 pictures: 0 reused, 12 made"), "{}", first.stdout);
+    assert!(first.stdout.contains("outside the encoder"), "{}", first.stdout);
+    let files = contents(&place.path().join("prepared"));
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let expected =
+        ["latents-00000.safetensors", "manifest.jsonl", "prepared.json", "tokens.safetensors"];
+    assert_eq!(names, expected);
+    let second = prepare(place.path(), &["--out", "prepared"]).expect(0);
+    assert!(second.stdout.starts_with("12 pictures: 12 reused, 0 made"), "{}", second.stdout);
+    assert_eq!(contents(&place.path().join("prepared")), files);
+
+    // The pictures are not needed any more.
+    fs::rename(place.path().join("data"), place.path().join("away")).expect("there");
+    let config = BASE
+        .replace("dir = \"data\"", "prepared = \"prepared\"\nflip = true")
+        .replace("latent_cache = \"latents\"\n", "")
+        .replace("max_seconds = 1000", "max_steps = 2");
+    fs::write(place.path().join("prepared.toml"), config).expect("writable");
+    run(place.path(), &["train", "--config", "prepared.toml"]).expect(0).says(&["2 steps"]);
+}
+
+#[test]
+fn parts_join_to_the_whole() {
+    let place = place();
+    prepare(place.path(), &["--out", "whole"]).expect(0);
+    for (part, shard) in [("a", "0/2"), ("b", "1/2")] {
+        let part = prepare(place.path(), &["--out", part, "--shard", shard]).expect(0);
+        assert!(part.stdout.starts_with("6 pictures"), "{}", part.stdout);
+    }
+    let merged = run(place.path(), &["prepare", "merge", "a", "b", "--out", "merged"]).expect(0);
+    assert_eq!(merged.stdout, "12 pictures\n");
+    let (merged, whole) = (place.path().join("merged"), place.path().join("whole"));
+    assert_eq!(contents(&merged), contents(&whole));
+    run(place.path(), &["prepare", "merge", "a", "--out", "other"])
+        .expect(1)
+        .says(&["every part of 2 once, found 0/2"]);
+}
+
+#[test]
+fn broken_pictures_are_left_out_by_name() {
+    let place = place();
+    fs::write(place.path().join("data/3.png"), b"no picture").expect("writable");
+    let found = prepare(place.path(), &["--out", "prepared"]).expect(0).says(&["left out: 3.png"]);
+    assert!(found.stdout.starts_with("11 pictures"), "{}", found.stdout);
+    assert!(found.stdout.contains("1 left out"), "{}", found.stdout);
+}
+
+#[test]
+fn reports_of_parts_are_the_report_of_the_whole() {
+    let place = place();
+    fs::write(place.path().join("data/9.png"), b"no picture").expect("writable");
+    prepare(place.path(), &["--out", "whole", "--report"]).expect(0);
+    for (part, shard) in [("a", "0/2"), ("b", "1/2")] {
+        prepare(place.path(), &["--out", part, "--shard", shard, "--report"]).expect(0);
+    }
+    run(place.path(), &["prepare", "merge", "b", "a", "--out", "merged"]).expect(0);
+    let read = |name: &str| fs::read_to_string(place.path().join(name)).expect("written");
+    for name in ["report.md", "report.json"] {
+        assert_eq!(read(&format!("merged/{name}")), read(&format!("whole/{name}")));
+    }
+    let report = read("whole/report.md");
+    assert!(report.contains("9.png") && report.contains("not an image"), "{report}");
+    let sheet = fs::read(place.path().join("whole/contact-sheet.png")).expect("written");
+    assert!(sheet.starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let place = place();
+    fs::write(place.path().join("file"), b"").expect("writable");
+    for (arguments, code, expected) in [
+        (&["prepare", "data"][..], 2, "--out"),
+        (&["prepare", "merge", "--out", "x"], 2, "PARTS"),
+        (&[&PREPARE[..], &["--out", "x", "--shard", "2/2"]].concat(), 2, "I/N"),
+        (&[&PREPARE[..], &["--out", "file/below"]].concat(), 1, "file/below"),
+        (&["prepare", "nowhere", "--out", "x", "--autoencoder", "model/vae"], 1, "nowhere"),
+        (&["prepare", "data", "--out", "x", "--autoencoder", "nowhere"], 1, "nowhere"),
+        (
+            &["prepare", "data", "--out", "x", "--autoencoder", "model/vae", "--resolution", "18"],
+            1,
+            "multiple of 4",
+        ),
+    ] {
+        run(place.path(), arguments).expect(code).says(&[expected]);
+    }
+}

@@ -1,0 +1,38 @@
+//! Choices between wordings: drawn, or always the tersest.
+
+use stride::noise::{ChaCha8Rng, below, uniform};
+
+/// Who chooses; lists of wordings begin with the tersest.
+pub(super) enum Choice {
+    /// The generator of one caption.
+    Drawn(ChaCha8Rng),
+    /// The first of every list, and nothing that is not needed.
+    Terse,
+}
+
+impl Choice {
+    /// One of the wordings; the list must not be empty.
+    pub(super) fn pick<T: Copy>(&mut self, wordings: &[T]) -> T {
+        match self {
+            Self::Drawn(rng) => wordings[below(rng, wordings.len())],
+            Self::Terse => wordings[0],
+        }
+    }
+
+    /// True in this share of captions.
+    pub(super) fn chance(&mut self, share: f64) -> bool {
+        match self {
+            Self::Drawn(rng) => uniform(rng) < share,
+            Self::Terse => false,
+        }
+    }
+
+    /// Puts the items in any order, all orders equally likely (Fisher and Yates).
+    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+        if let Self::Drawn(rng) = self {
+            for last in (1..items.len()).rev() {
+                items.swap(last, below(rng, last + 1));
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! English captions from CelebA's forty marks.
+//!
+//! CelebA has marks, not sentences. This grammar of our own says what is marked, in changing words:
+//! an opening caption with everything, then shorter ones that each leave something out. It adds
+//! nothing: no length of hair, no colour of eyes, no mood, as no mark speaks of them.
+//!
+//! Marks were made one by one and contradict each other on some faces. The rules:
+//!
+//! 1. Bald: nothing else is said of the hair.
+//! 2. Two colours of hair are both named ("brown and gray hair"); of three or four, none.
+//! 3. Hair marked straight and wavy is called neither.
+//! 4. Bangs hide the hairline: with them, a receding one is not named.
+//! 5. `No_Beard` gives way to goatee, mustache, sideburns and five o'clock shadow. A beard is named
+//!    where `No_Beard` is not marked, unless goatee or stubble say it better.
+//! 6. Facial hair is said of men only: elsewhere its marks are nearly always slips.
+//! 7. Not marked young is "older"; with gray hair "elderly" as well. Not marked male is "woman";
+//!    some captions say "person" and "they", and leave the gender open.
+//! 8. `Attractive` is never said: it is the taste of a few annotators and nothing that is seen, and a
+//!    model should not learn to serve it. Big lips are "full lips", chubby faces have "full" or
+//!    "chubby" cheeks.
+//! 9. What is missing is said seldom, and only of beard, glasses, hat and smile, which a reader would
+//!    otherwise leave open; never in the first caption.
+//!
+//! A caption fits the 77 tokens of CLIP. Where everything would not, the tersest wording is taken;
+//! if even that is too long, the first caption leaves out what matters least.
+
+mod choice;
+mod english;
+mod fact;
+mod frame;
+mod length;
+mod wording;
+
+use stride::noise::{keyed_rng, purpose};
+
+use crate::{CelebaAttributes, Fingerprint};
+use choice::Choice;
+use english::Voice;
+use fact::{Fact, facts, negations};
+use frame::{Frame, caption};
+use length::clip_tokens;
+use wording::Phrases;
+
+/// CLIP's longest caption in tokens, start and end included.
+const MAX_TOKENS: usize = 77;
+
+/// Draws for a caption that is unlike all before it; after that the grammar counts as exhausted.
+const MAX_DRAWS: usize = 100;
+
+const FRAMES: [Frame; 5] =
+    [Frame::Phrase, Frame::Phrase, Frame::Sentences, Frame::Sentences, Frame::WearingFirst];
+
+/// Writes captions for faces with CelebA's marks, by the rules above.
+///
+/// Words are drawn by a generator keyed by the seed, the picture's name and the caption's index, so that
+/// a picture has the same captions whatever is written before it, and fewer are the first of more.
+#[derive(Clone, Copy, Debug)]
+pub struct CaptionWriter {
+    seed: u64,
+}
+
+impl CaptionWriter {
+    /// A writer whose choices depend on the seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// `count` different captions, or as many as the grammar has for the face.
+    ///
+    /// The first names everything that may be said, within CLIP's 77 tokens; none is longer. Each is
+    /// one to three sentences or a noun phrase, with a capital and a full stop.
+    pub fn write(&self, face: CelebaAttributes, name: &str, count: usize) -> Vec<String> {
+        let name = Fingerprint::new().with(name.as_bytes()).value();
+        let rng = |index: usize| keyed_rng(self.seed, purpose::CAPTION, name, index as u64);
+        let mut captions: Vec<String> = Vec::new();
+        for index in 0..count {
+            let mut choice = Choice::Drawn(rng(index));
+            let new = if index == 0 {
+                Some(complete(face, &mut choice))
+            } else {
+                (0..MAX_DRAWS)
+                    .map(|_| partial(face, &mut choice))
+                    .find(|text| !captions.contains(text) && clip_tokens(text) <= MAX_TOKENS)
+            };
+            match new {
+                Some(caption) => captions.push(caption),
+                None => break,
+            }
+        }
+        captions
+    }
+}
+
+/// A caption with everything that may be said.
+fn complete(face: CelebaAttributes, choice: &mut Choice) -> String {
+    let voice = voice(face);
+    let mut facts = facts(face);
+    let phrases = Phrases::new(&facts, voice, choice);
+    let drawn = caption(choice.pick(&FRAMES), phrases, voice, choice);
+    if clip_tokens(&drawn) <= MAX_TOKENS {
+        return drawn;
+    }
+    loop {
+        let phrases = Phrases::new(&facts, voice, &mut Choice::Terse);
+        let terse = caption(Frame::Phrase, phrases, voice, &mut Choice::Terse);
+        if clip_tokens(&terse) <= MAX_TOKENS || facts.pop().is_none() {
+            return terse;
+        }
+    }
+}
+
+/// A caption with some of what may be said, and seldom with what is missing.
+fn partial(face: CelebaAttributes, choice: &mut Choice) -> String {
+    let share = choice.pick(&[0.3, 0.55, 0.85]);
+    let mut said: Vec<Fact> = facts(face).into_iter().filter(|_| choice.chance(share)).collect();
+    said.extend(negations(face).into_iter().filter(|_| choice.chance(0.12)));
+    // "A person." alone would say nothing.
+    let hides_gender = choice.chance(0.12) && said.len() >= 2;
+    let voice = if hides_gender { Voice::Person } else { voice(face) };
+    let phrases = Phrases::new(&said, voice, choice);
+    caption(choice.pick(&FRAMES), phrases, voice, choice)
+}
+
+fn voice(face: CelebaAttributes) -> Voice {
+    if face.has("Male") { Voice::Man } else { Voice::Woman }
+}

@@ -1,0 +1,232 @@
+//! A sheet of pictures with their captions, so that a person can look a data set over.
+
+mod lettering;
+
+use image::imageops::{FilterType, crop_imm, resize};
+use image::{Rgb, RgbImage};
+
+use lettering::Lettering;
+
+/// Pictures on a sheet where nobody asks for another number.
+const DEFAULT_PICTURES: usize = 24;
+
+/// Side of a picture on the sheet, in pixels, as all lengths here.
+const TILE: u32 = 256;
+const GAP: u32 = 28;
+const MARGIN: u32 = 36;
+/// Around the caption inside its card.
+const PADDING: u32 = 14;
+const RADIUS: f32 = 10.0;
+const TEXT_SIZE: f32 = 16.0;
+const LINE_HEIGHT: u32 = 22;
+/// A longer caption ends in dots; the longest that CLIP reads takes about this many.
+const MAX_LINES: usize = 14;
+
+const BACKGROUND: Rgb<u8> = Rgb([239, 239, 235]);
+const CARD: Rgb<u8> = Rgb([255, 255, 255]);
+const EDGE: Rgb<u8> = Rgb([214, 214, 208]);
+const INK: Rgb<u8> = Rgb([38, 38, 42]);
+
+/// Collects pictures of a set that is seen once, evenly spread over it, and draws them as one.
+///
+/// The length of the set need not be known: the sheet keeps every k-th picture, and k doubles
+/// whenever twice as many are kept as asked for. Pictures are kept as squares of 256 pixels.
+#[derive(Clone, Debug)]
+pub struct ContactSheet {
+    pictures: usize,
+    seen: usize,
+    stride: usize,
+    kept: Vec<(RgbImage, String)>,
+}
+
+impl Default for ContactSheet {
+    fn default() -> Self {
+        Self::new(DEFAULT_PICTURES)
+    }
+}
+
+impl ContactSheet {
+    /// A sheet of at most this many pictures.
+    pub fn new(pictures: usize) -> Self {
+        Self { pictures, seen: 0, stride: 1, kept: Vec::new() }
+    }
+
+    /// Shows the next picture of the set; most are only counted. The largest square in the middle
+    /// is kept, and a picture without pixels leaves no trace.
+    pub fn add(&mut self, image: &RgbImage, caption: &str) {
+        if image.width().min(image.height()) == 0 || self.pictures == 0 {
+            return;
+        }
+        let is_kept = self.seen.is_multiple_of(self.stride);
+        self.seen += 1;
+        if !is_kept {
+            return;
+        }
+        self.kept.push((square(image), caption.to_owned()));
+        if self.kept.len() >= 2 * self.pictures && self.pictures > 1 {
+            let mut index = 0;
+            self.kept.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            self.stride *= 2;
+        } else if self.pictures == 1 {
+            self.kept.truncate(1);
+        }
+    }
+
+    /// The sheet: cards in rows, each with its picture and its caption below. Without pictures it is
+    /// an empty margin.
+    pub fn to_image(&self) -> RgbImage {
+        let shown = self.shown();
+        let lettering = Lettering::new(TEXT_SIZE);
+        let width = (TILE - 2 * PADDING) as f32;
+        let texts: Vec<Vec<String>> =
+            shown.iter().map(|(_, caption)| lettering.wrap(caption, width, MAX_LINES)).collect();
+        let columns = columns(shown.len());
+        let rows: Vec<_> = shown.chunks(columns).zip(texts.chunks(columns)).collect();
+        let heights: Vec<u32> = rows.iter().map(|(_, texts)| card_height(texts)).collect();
+
+        let across = columns.min(shown.len()) as u32;
+        let down = rows.len() as u32;
+        let mut sheet = RgbImage::from_pixel(
+            2 * MARGIN + across * TILE + across.saturating_sub(1) * GAP,
+            2 * MARGIN + heights.iter().sum::<u32>() + down.saturating_sub(1) * GAP,
+            BACKGROUND,
+        );
+        let mut top = MARGIN;
+        for ((pictures, texts), height) in rows.into_iter().zip(heights) {
+            for (column, ((picture, _), lines)) in pictures.iter().zip(texts).enumerate() {
+                let left = MARGIN + column as u32 * (TILE + GAP);
+                draw_card(&mut sheet, left, top, height, picture);
+                let mut baseline = top + TILE + PADDING + lettering.ascent();
+                for line in lines {
+                    lettering.draw(&mut sheet, line, left + PADDING, baseline, INK);
+                    baseline += LINE_HEIGHT;
+                }
+            }
+            top += height + GAP;
+        }
+        sheet
+    }
+
+    /// As many of the kept pictures as were asked for, the first and the last among them.
+    fn shown(&self) -> Vec<&(RgbImage, String)> {
+        let (kept, wanted) = (self.kept.len(), self.pictures.min(self.kept.len()));
+        let place = |index: usize| (index * (kept - 1)).checked_div(wanted - 1).unwrap_or(0);
+        (0..wanted).map(|index| &self.kept[place(index)]).collect()
+    }
+}
+
+/// Six in a row, or fewer where that gives a sheet of better form.
+fn columns(pictures: usize) -> usize {
+    (1..=6).find(|&columns| columns * columns * 2 >= pictures * 3).unwrap_or(6)
+}
+
+fn card_height(texts: &[Vec<String>]) -> u32 {
+    let lines = texts.iter().map(Vec::len).max().unwrap_or(0) as u32;
+    TILE + if lines == 0 { 0 } else { 2 * PADDING + lines * LINE_HEIGHT }
+}
+
+/// The largest square in the middle, at the size of a tile.
+fn square(image: &RgbImage) -> RgbImage {
+    let side = image.width().min(image.height());
+    let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);
+    let square = crop_imm(image, left, top, side, side).to_image();
+    if side == TILE { square } else { resize(&square, TILE, TILE, FilterType::CatmullRom) }
+}
+
+/// A white card with round corners and a thin edge, its upper part filled by the picture.
+fn draw_card(sheet: &mut RgbImage, left: u32, top: u32, height: u32, picture: &RgbImage) {
+    for y in 0..height {
+        for x in 0..TILE {
+            let inside = corner_distance(x, y, height);
+            let color = if y < TILE { *picture.get_pixel(x, y) } else { CARD };
+            // The edge is one pixel wide; below the picture only, which is its own edge.
+            let edge = if y < TILE { 0.0 } else { (1.5 - inside).clamp(0.0, 1.0) };
+            let target = sheet.get_pixel_mut(left + x, top + y);
+            *target = blend(*target, blend(color, EDGE, edge), (inside + 0.5).clamp(0.0, 1.0));
+        }
+    }
+}
+
+/// How far a pixel's middle lies inside the rounded rectangle, negative outside.
+fn corner_distance(x: u32, y: u32, height: u32) -> f32 {
+    let (half_width, half_height) = (TILE as f32 / 2.0, height as f32 / 2.0);
+    let across = (x as f32 + 0.5 - half_width).abs() - (half_width - RADIUS);
+    let down = (y as f32 + 0.5 - half_height).abs() - (half_height - RADIUS);
+    let outside = across.max(0.0).hypot(down.max(0.0));
+    RADIUS - outside - across.max(down).min(0.0)
+}
+
+/// The lower colour covered by the upper one in this part, 0 to 1.
+fn blend(lower: Rgb<u8>, upper: Rgb<u8>, part: f32) -> Rgb<u8> {
+    let mut blended = lower;
+    for (below, above) in blended.0.iter_mut().zip(upper.0) {
+        let mixed = f32::from(*below) + (f32::from(above) - f32::from(*below)) * part;
+        *below = (mixed + 0.5) as u8;
+    }
+    blended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gray(value: u8) -> RgbImage {
+        RgbImage::from_pixel(20, 30, Rgb([value; 3]))
+    }
+
+    fn captions_after(pictures: usize, seen: usize) -> Vec<usize> {
+        let mut sheet = ContactSheet::new(pictures);
+        for index in 0..seen {
+            sheet.add(&gray(0), &index.to_string());
+        }
+        sheet.shown().into_iter().map(|(_, caption)| caption.parse().expect("a number")).collect()
+    }
+
+    #[test]
+    fn pictures_are_spread_evenly() {
+        assert_eq!(captions_after(4, 3), [0, 1, 2]);
+        assert_eq!(captions_after(4, 4), [0, 1, 2, 3]);
+        for seen in [5, 24, 25, 100, 1000, 1023] {
+            let shown = captions_after(4, seen);
+            assert_eq!(shown.len(), 4, "of {seen}");
+            // Gaps differ by one stride at most, and neither end is left out.
+            let gaps: Vec<_> = shown.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let widest = gaps.iter().max().copied().unwrap_or(0);
+            assert!(gaps.iter().all(|&gap| gap > 0 && gap * 2 >= widest), "{shown:?} of {seen}");
+            assert!(shown[0] == 0 && shown[3] * 4 >= 3 * (seen - 1), "{shown:?} of {seen}");
+        }
+        assert_eq!(captions_after(1, 9), [0]);
+        assert_eq!(captions_after(0, 9), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn pictures_and_letters_are_where_they_belong() {
+        let mut sheet = ContactSheet::default();
+        sheet.add(&gray(90), "A young man with brown hair.");
+        sheet.add(&gray(160), "");
+        sheet.add(&RgbImage::new(0, 4), "no pixels");
+        let image = sheet.to_image();
+        assert_eq!(image.width(), 2 * MARGIN + 2 * TILE + GAP);
+        let at = |x: u32, y: u32| image.get_pixel(x, y).0;
+        assert_eq!(at(0, 0), BACKGROUND.0);
+        assert_eq!(at(MARGIN, MARGIN), BACKGROUND.0, "corners are round");
+        assert_eq!(at(MARGIN + TILE / 2, MARGIN + TILE / 2), [90; 3]);
+        assert_eq!(at(MARGIN + TILE + GAP + 9, MARGIN + TILE / 2), [160; 3]);
+        let dark = |left: u32| {
+            let below = MARGIN + TILE..image.height() - MARGIN;
+            below
+                .flat_map(|y| (left..left + TILE).map(move |x| (x, y)))
+                .any(|(x, y)| at(x, y)[0] < 80)
+        };
+        assert!(dark(MARGIN) && !dark(MARGIN + TILE + GAP));
+    }
+
+    #[test]
+    fn a_sheet_of_nothing_is_a_margin() {
+        assert_eq!(ContactSheet::default().to_image().dimensions(), (2 * MARGIN, 2 * MARGIN));
+        assert_eq!(ContactSheet::new(0).to_image().dimensions(), (2 * MARGIN, 2 * MARGIN));
+    }
+}

@@ -1,0 +1,222 @@
+//! From the bytes of a picture to RGB pixels of 8 bits.
+//!
+//! The rules, the same for every data set:
+//! - JPEG, PNG and WebP; the bytes tell which, never the name.
+//! - The header is checked against [`Limits`] before pixels get memory.
+//! - The orientation of EXIF is applied. Colour profiles are not.
+//! - Grey becomes R = G = B. Samples of 16 bits become round(v / 257). Palettes are looked up.
+//! - Alpha is put over white: c a + 1 (1 - a), in the depth of the file.
+//! - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
+//! - An animation gives its first picture.
+//! - A JPEG without its end marker is broken: half a picture is none.
+
+use std::io::Cursor;
+
+use image::codecs::jpeg::JpegDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, Pixel, Rgb, RgbImage};
+
+use crate::{Limits, ProblemKind};
+
+/// Bytes that a decoder may take for each pixel (16-bit RGBA), and for what is not pixels.
+const BYTES_PER_PIXEL: u64 = 8;
+const OVERHEAD_BYTES: u64 = 64 << 20;
+
+/// Decodes a picture by the rules of this module.
+///
+/// # Errors
+/// When the bytes are no JPEG, PNG or WebP, are broken, or exceed `limits`.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
+    let found = bytes.len() as u64;
+    if found > limits.max_file_bytes {
+        return Err(ProblemKind::TooLarge { unit: "bytes", found, limit: limits.max_file_bytes });
+    }
+    let cursor = Cursor::new(bytes);
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => {
+            if !has_jpeg_end(bytes) {
+                return Err(ProblemKind::Corrupt("the JPEG has no end marker".to_owned()));
+            }
+            read(JpegDecoder::new(cursor).map_err(corrupt)?, limits)
+        }
+        Ok(ImageFormat::Png) => {
+            let decoder = PngDecoder::with_limits(cursor, decoder_limits(limits));
+            read(decoder.map_err(corrupt)?, limits)
+        }
+        Ok(ImageFormat::WebP) => read(WebPDecoder::new(cursor).map_err(corrupt)?, limits),
+        _ => Err(ProblemKind::NotAnImage { found: beginning(bytes) }),
+    }
+}
+
+fn read(mut decoder: impl ImageDecoder, limits: &Limits) -> Result<RgbImage, ProblemKind> {
+    let (width, height) = decoder.dimensions();
+    check_size(width, height, limits)?;
+    decoder.set_limits(decoder_limits(limits)).map_err(corrupt)?;
+    // Broken EXIF says nothing about the pixels.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(corrupt)?;
+    image.apply_orientation(orientation);
+    to_rgb8(image).ok_or_else(|| ProblemKind::Unsupported("samples that are not integers".into()))
+}
+
+fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), ProblemKind> {
+    let (side, pixels) = (width.max(height), u64::from(width) * u64::from(height));
+    if side > limits.max_side {
+        let (found, limit) = (u64::from(side), u64::from(limits.max_side));
+        return Err(ProblemKind::TooLarge { unit: "pixels a side", found, limit });
+    }
+    if pixels > limits.max_pixels {
+        let limit = limits.max_pixels;
+        return Err(ProblemKind::TooLarge { unit: "pixels", found: pixels, limit });
+    }
+    let limit = limits.min_side.max(1);
+    if width.min(height) < limit {
+        return Err(ProblemKind::TooSmall { width, height, limit });
+    }
+    Ok(())
+}
+
+fn decoder_limits(limits: &Limits) -> image::Limits {
+    let mut inner = image::Limits::default();
+    inner.max_image_width = Some(limits.max_side);
+    inner.max_image_height = Some(limits.max_side);
+    let pixels = limits.max_pixels.saturating_mul(BYTES_PER_PIXEL);
+    inner.max_alloc = Some(pixels.saturating_add(OVERHEAD_BYTES));
+    inner
+}
+
+fn corrupt(error: image::ImageError) -> ProblemKind {
+    match error {
+        image::ImageError::Unsupported(error) => ProblemKind::Unsupported(error.to_string()),
+        error => ProblemKind::Corrupt(error.to_string()),
+    }
+}
+
+fn beginning(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "nothing".to_owned();
+    }
+    let first = &bytes[..bytes.len().min(8)];
+    format!("\"{}\"", first.escape_ascii())
+}
+
+/// Whether the end marker follows the first scan. Within a scan the byte FF is followed by 00 or a
+/// restart marker, so FF D9 is the end and nothing else.
+fn has_jpeg_end(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[0xff, marker]) = bytes.get(at..at + 2) {
+        match marker {
+            0xff => at += 1,
+            0xda => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
+            0x01 | 0xd0..=0xd8 => at += 2,
+            _ => match bytes.get(at + 2..at + 4) {
+                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        }
+    }
+    false
+}
+
+fn to_rgb8(image: DynamicImage) -> Option<RgbImage> {
+    Some(match image {
+        DynamicImage::ImageRgb8(image) => image,
+        DynamicImage::ImageLuma8(image) => map(&image, |p| [p[0]; 3]),
+        DynamicImage::ImageLumaA8(image) => map(&image, |p| [over_white8(p[0], p[1]); 3]),
+        DynamicImage::ImageRgba8(image) => {
+            map(&image, |p| [p[0], p[1], p[2]].map(|c| over_white8(c, p[3])))
+        }
+        DynamicImage::ImageLuma16(image) => map(&image, |p| [narrow(p[0]); 3]),
+        DynamicImage::ImageLumaA16(image) => map(&image, |p| [narrow(over_white16(p[0], p[1])); 3]),
+        DynamicImage::ImageRgb16(image) => map(&image, |p| [p[0], p[1], p[2]].map(narrow)),
+        DynamicImage::ImageRgba16(image) => {
+            map(&image, |p| [p[0], p[1], p[2]].map(|c| narrow(over_white16(c, p[3]))))
+        }
+        _ => return None,
+    })
+}
+
+fn map<P: Pixel>(
+    image: &ImageBuffer<P, Vec<P::Subpixel>>,
+    rgb: impl Fn(&[P::Subpixel]) -> [u8; 3],
+) -> RgbImage {
+    let mut out = RgbImage::new(image.width(), image.height());
+    for (to, from) in out.pixels_mut().zip(image.pixels()) {
+        *to = Rgb(rgb(from.channels()));
+    }
+    out
+}
+
+fn over_white8(color: u8, alpha: u8) -> u8 {
+    let (color, alpha) = (u32::from(color), u32::from(alpha));
+    ((color * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
+fn over_white16(color: u16, alpha: u16) -> u16 {
+    let (color, alpha) = (u64::from(color), u64::from(alpha));
+    ((color * alpha + 65_535 * (65_535 - alpha) + 32_767) / 65_535) as u16
+}
+
+fn narrow(value: u16) -> u8 {
+    ((u32::from(value) + 128) / 257) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_are_rounded_to_eight() {
+        for (wide, expected) in [(0, 0), (128, 0), (129, 1), (257, 1), (65_535, 255), (65_406, 254)]
+        {
+            assert_eq!(narrow(wide), expected, "{wide}");
+        }
+    }
+
+    #[test]
+    fn alpha_lies_over_white() {
+        assert_eq!([over_white8(0, 255), over_white8(0, 0), over_white8(9, 0)], [0, 255, 255]);
+        assert_eq!(over_white8(100, 51), 224);
+        assert_eq!([over_white16(0, 65_535), over_white16(7, 0)], [0, 65_535]);
+    }
+
+    #[test]
+    fn headers_are_checked_before_pixels() {
+        let mut bytes = Vec::new();
+        let image = RgbImage::new(40, 30);
+        image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("encodable");
+        // The width of IHDR, with its checksum left wrong: the limit speaks first or the decoder does.
+        let limits = Limits { max_side: 39, ..Limits::default() };
+        let kind = decode(&bytes, &limits).expect_err("too wide");
+        assert!(matches!(kind, ProblemKind::TooLarge { found: 40, limit: 39, .. }), "{kind}");
+        let limits = Limits { max_pixels: 1199, ..Limits::default() };
+        assert!(matches!(decode(&bytes, &limits), Err(ProblemKind::TooLarge { found: 1200, .. })));
+        let limits = Limits { min_side: 31, ..Limits::default() };
+        assert!(matches!(decode(&bytes, &limits), Err(ProblemKind::TooSmall { height: 30, .. })));
+        let limits = Limits { max_file_bytes: 10, ..Limits::default() };
+        assert!(matches!(decode(&bytes, &limits), Err(ProblemKind::TooLarge { limit: 10, .. })));
+        assert_eq!(decode(&bytes, &Limits::default()).expect("fine").dimensions(), (40, 30));
+    }
+
+    #[test]
+    fn other_bytes_are_no_image() {
+        for bytes in [&b""[..], b"hello", b"GIF89a......", b"BM......"] {
+            let kind = decode(bytes, &Limits::default()).expect_err("no image");
+            assert!(matches!(kind, ProblemKind::NotAnImage { .. }), "{kind}");
+        }
+    }
+
+    #[test]
+    fn half_a_jpeg_is_broken() {
+        let mut bytes = Vec::new();
+        let image = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, (x * y) as u8]));
+        image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).expect("encodable");
+        assert!(decode(&bytes, &Limits::default()).is_ok());
+        for length in [bytes.len() - 2, bytes.len() / 2, 30] {
+            let kind = decode(&bytes[..length], &Limits::default()).expect_err("half");
+            assert!(matches!(kind, ProblemKind::Corrupt(_)), "{kind}");
+        }
+    }
+}

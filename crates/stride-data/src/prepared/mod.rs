@@ -1,0 +1,28 @@
+//! Prepared folders: latents, captions and tokens of a data set, as transformer training reads them.
+//!
+//! | file | content |
+//! |---|---|
+//! | `manifest.jsonl` | a line a picture: name, hashes, captions, attributes |
+//! | `latents-NNNNN.safetensors` | latents of 512 pictures in f16, with the hash of what each was made from |
+//! | `tokens.safetensors` | token ids of all captions |
+//! | `prepared.json` | how it was made, and hashes of manifest and tokens; written last |
+//! | `unfinished/` | what a run has made that is not at its end |
+
+mod encoder;
+mod examine;
+mod files;
+mod manifest;
+mod merge;
+mod prepare;
+mod set;
+mod shard;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use encoder::LatentEncoder;
+pub use manifest::{Part, PreparedHeader, PreparedPicture};
+pub use merge::merge_prepared;
+pub use prepare::{Preparation, PrepareProgress, PrepareSummary};
+pub use set::{PreparedSet, View};
+pub use shard::LatentShape;

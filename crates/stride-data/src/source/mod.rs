@@ -1,0 +1,302 @@
+//! Everything between a user's data set on disk and the bytes of its pictures.
+
+mod captions;
+mod celeba;
+mod lines;
+mod listing;
+mod names;
+mod parquet;
+mod pictures;
+mod shared_file;
+mod tar;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use self::parquet::ParquetFiles;
+use self::tree::{Tree, without_repeats};
+use crate::{CelebaAttributes, DataError, Limits, Problem, ProblemKind};
+
+/// One picture of a data set and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Where it lies within the set, unique, the same on every machine: `img/000001.jpg`,
+    /// `train-0.tar/000012.jpg`, `part-0.parquet/17`.
+    pub name: String,
+    /// What the set's files say it shows, the caption for validation first; may be empty.
+    pub captions: Vec<String>,
+    /// CelebA's attributes, where the set has them.
+    pub attributes: Option<CelebaAttributes>,
+    place: Place,
+}
+
+/// Where the bytes are.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In the tree, under the name of the record.
+    Tree,
+    Tar {
+        archive: usize,
+        offset: u64,
+        size: u64,
+    },
+    Parquet {
+        archive: usize,
+        group: usize,
+        row: u64,
+    },
+}
+
+/// How a data set is laid out. A zip has the layout of the folder that it would unpack to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Pictures listed in `metadata.jsonl` or `metadata.csv`.
+    Metadata,
+    /// Pictures with a `.txt` beside each.
+    TextFiles,
+    /// Pictures alone.
+    Pictures,
+    /// Parquet files with a column of pictures.
+    Parquet,
+    /// Tars of WebDataset or img2dataset.
+    WebDataset,
+    /// CelebAMask-HQ: `CelebA-HQ-img/` and its table of attributes.
+    CelebaMaskHq,
+    /// MM-CelebA-HQ: pictures and a folder `text/` or `celeba-caption/`.
+    MmCelebaHq,
+    /// CelebA-Dialog: pictures and `captions.json`.
+    CelebaDialog,
+    /// CelebA: pictures and `list_attr_celeba.txt` or `.csv`.
+    Celeba,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Metadata => "pictures with metadata.jsonl or metadata.csv",
+            Self::TextFiles => "pictures with text files beside them",
+            Self::Pictures => "pictures without captions",
+            Self::Parquet => "Parquet",
+            Self::WebDataset => "WebDataset",
+            Self::CelebaMaskHq => "CelebAMask-HQ",
+            Self::MmCelebaHq => "MM-CelebA-HQ",
+            Self::CelebaDialog => "CelebA-Dialog",
+            Self::Celeba => "CelebA",
+        })
+    }
+}
+
+/// A data set on disk: what is in it, and the bytes of its pictures.
+///
+/// Nothing is ever written or unpacked to disk, and no archive is in memory as a whole.
+pub struct Source {
+    layout: Layout,
+    limits: Limits,
+    records: Vec<Record>,
+    problems: Vec<Problem>,
+    store: Store,
+}
+
+enum Store {
+    Tree(Tree),
+    Tars(Vec<PathBuf>),
+    Parquet(ParquetFiles),
+}
+
+/// What the listing of a set gives.
+type Listed = (Layout, Vec<Record>, Store);
+
+impl Source {
+    /// Finds out by itself what `path` is, and lists it: a folder of pictures with a listing, texts or
+    /// CelebA's tables, a zip of one, or Parquet files or tars, one or a folder of them.
+    ///
+    /// Pictures are not opened. Records come in the order of the listing, else by name; rows of
+    /// Parquet and members of tars in their order, file after file by name. If some pictures have
+    /// captions, those with neither caption nor attributes are left out.
+    ///
+    /// # Errors
+    /// When the path cannot be read or nothing in it can be used; the error says what was found.
+    pub fn open(path: &Path, limits: Limits) -> Result<Self, DataError> {
+        let mut problems = Vec::new();
+        let is_folder = path.metadata().map_err(DataError::io(path))?.is_dir();
+        let (layout, records, store) = if is_folder {
+            open_folder(path, &limits, &mut problems)?
+        } else {
+            open_file(path, &limits, &mut problems)?
+        };
+        let records = without_repeats(records, |record| &record.name, &mut problems);
+        let records = without_uncaptioned(records, &mut problems);
+        if records.is_empty() {
+            let problem = match problems.first() {
+                Some(first) => format!("no usable picture; the first problem is {first}"),
+                None => "no picture".to_owned(),
+            };
+            return Err(DataError::BrokenSet { path: path.to_owned(), problem });
+        }
+        tracing::debug!(
+            path = %path.display(), %layout, records = records.len(), problems = problems.len(),
+            "listed a data set"
+        );
+        Ok(Self { layout, limits, records, problems, store })
+    }
+
+    /// The pictures, in an order that is the same on every machine.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// What listing the set left out.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// What the set was taken for.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The encoded bytes of the picture of [`records`](Self::records) at `index`, for
+    /// [`decode`](crate::decode). Many threads may ask at once.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read, are broken or exceed a limit.
+    ///
+    /// # Panics
+    /// When there is no such record.
+    pub fn read(&self, index: usize) -> Result<Vec<u8>, Problem> {
+        let record = &self.records[index];
+        let limit = self.limits.max_file_bytes;
+        let read = match (&self.store, record.place) {
+            (Store::Tree(tree), _) => tree.read(&record.name, limit),
+            (Store::Tars(paths), Place::Tar { archive, offset, size }) => {
+                tar::read(&paths[archive], offset, size)
+            }
+            (Store::Parquet(files), Place::Parquet { archive, group, row }) => {
+                files.read(archive, group, row, limit)
+            }
+            _ => Err(ProblemKind::Io("no place in this set".to_owned())),
+        };
+        read.map_err(|kind| Problem::new(&record.name, kind))
+    }
+}
+
+fn open_folder(
+    path: &Path,
+    limits: &Limits,
+    problems: &mut Vec<Problem>,
+) -> Result<Listed, DataError> {
+    let tree = Tree::folder(path, problems)?;
+    let with_ending = |ending: &str| -> Vec<(PathBuf, String)> {
+        let found = tree.names().filter(|name| names::has_ending(name, ending));
+        found.map(|name| (path.join(name), name.to_owned())).collect()
+    };
+    if listing::find(&tree).is_empty() {
+        let parquet = with_ending("parquet");
+        if !parquet.is_empty() {
+            return Ok(open_parquet(&parquet, limits, problems));
+        }
+        let tars = with_ending("tar");
+        if !tars.is_empty() {
+            return Ok(open_tars(tars, limits, problems));
+        }
+        if !tree.names().any(names::is_picture) && problems.is_empty() {
+            let found = summary(&tree);
+            return Err(DataError::UnknownLayout { path: path.to_owned(), found });
+        }
+    }
+    let (layout, records) = pictures::records(&tree, limits, problems);
+    Ok((layout, records, Store::Tree(tree)))
+}
+
+fn open_file(
+    path: &Path,
+    limits: &Limits,
+    problems: &mut Vec<Problem>,
+) -> Result<Listed, DataError> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(DataError::io(path))?;
+    file.take(512).read_to_end(&mut head).map_err(DataError::io(path))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let files = vec![(path.to_owned(), name.clone())];
+    if head.starts_with(b"PAR1") {
+        Ok(open_parquet(&files, limits, problems))
+    } else if head.starts_with(b"PK") {
+        let tree = Tree::zip(path, problems)?;
+        let (layout, records) = pictures::records(&tree, limits, problems);
+        Ok((layout, records, Store::Tree(tree)))
+    } else if head.get(257..262) == Some(b"ustar") || names::has_ending(&name, "tar") {
+        Ok(open_tars(files, limits, problems))
+    } else {
+        let found = match head.as_slice() {
+            [0x1f, 0x8b, ..] => "a file packed with gzip; unpack it first".to_owned(),
+            [] => "an empty file".to_owned(),
+            head => format!("a file that begins \"{}\"", head[..head.len().min(8)].escape_ascii()),
+        };
+        Err(DataError::UnknownLayout { path: path.to_owned(), found })
+    }
+}
+
+fn open_parquet(
+    paths: &[(PathBuf, String)],
+    limits: &Limits,
+    problems: &mut Vec<Problem>,
+) -> Listed {
+    let mut files = ParquetFiles::new();
+    let mut records = Vec::new();
+    for (path, name) in paths {
+        match files.add(path, name, limits, problems) {
+            Ok(found) => records.extend(found),
+            Err(kind) => problems.push(Problem::new(name, kind)),
+        }
+    }
+    (Layout::Parquet, records, Store::Parquet(files))
+}
+
+fn open_tars(
+    paths: Vec<(PathBuf, String)>,
+    limits: &Limits,
+    problems: &mut Vec<Problem>,
+) -> Listed {
+    let mut records = Vec::new();
+    for (archive, (path, name)) in paths.iter().enumerate() {
+        match tar::records(path, name, archive, limits, problems) {
+            Ok(found) => records.extend(found),
+            Err(kind) => problems.push(Problem::new(name, kind)),
+        }
+    }
+    let paths = paths.into_iter().map(|(path, _)| path).collect();
+    (Layout::WebDataset, records, Store::Tars(paths))
+}
+
+/// Leaves pictures out of which nothing is known, if of others something is.
+fn without_uncaptioned(records: Vec<Record>, problems: &mut Vec<Problem>) -> Vec<Record> {
+    if records.iter().all(|record| record.captions.is_empty()) {
+        return records;
+    }
+    let (kept, left_out): (Vec<Record>, Vec<Record>) = records
+        .into_iter()
+        .partition(|record| !record.captions.is_empty() || record.attributes.is_some());
+    let nameless = left_out.into_iter().map(|r| Problem::new(r.name, ProblemKind::NoCaption));
+    problems.extend(nameless);
+    kept
+}
+
+/// How many files of which endings there are.
+fn summary(tree: &Tree) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for name in tree.names() {
+        let ending = names::base(name).rsplit_once('.').map_or("no ending", |(_, ending)| ending);
+        *counts.entry(ending.to_lowercase()).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return "an empty folder".to_owned();
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let counts = counts.iter().take(6).map(|(ending, count)| format!("{count} .{ending}"));
+    format!("a folder with {}", counts.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,247 @@
+//! Files in a folder or a zip, by their names within it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::names;
+use super::shared_file::SharedFile;
+use crate::{DataError, Problem, ProblemKind};
+
+/// Folders within folders that are entered.
+const MAX_DEPTH: usize = 32;
+
+/// A folder or zip that is listed once and read at any time.
+pub(super) struct Tree {
+    /// Names with the number of the entry in a zip, or 0.
+    files: BTreeMap<String, usize>,
+    /// Names that are there but have a problem.
+    refused: HashSet<String>,
+    kind: Kind,
+}
+
+enum Kind {
+    Folder(PathBuf),
+    Zip(Box<ZipArchive<SharedFile>>),
+}
+
+impl Tree {
+    /// Lists a folder and the folders in it. Links are followed to files inside the folder only.
+    pub(super) fn folder(root: &Path, problems: &mut Vec<Problem>) -> Result<Self, DataError> {
+        let real_root = fs::canonicalize(root).map_err(DataError::io(root))?;
+        fs::read_dir(root).map_err(DataError::io(root))?;
+        let mut walk = Walk { real_root, files: BTreeMap::new(), problems };
+        walk.enter(root, "", 0);
+        let Walk { files, .. } = walk;
+        let refused = problems.iter().map(|problem| problem.name.clone()).collect();
+        Ok(Self { files, refused, kind: Kind::Folder(root.to_owned()) })
+    }
+
+    /// Lists a zip.
+    pub(super) fn zip(path: &Path, problems: &mut Vec<Problem>) -> Result<Self, DataError> {
+        let file = SharedFile::open(path).map_err(DataError::io(path))?;
+        let broken = |error: ZipError| DataError::BrokenSet {
+            path: path.to_owned(),
+            problem: format!("not a readable zip: {error}"),
+        };
+        let mut archive = ZipArchive::new(file).map_err(broken)?;
+        let mut files = BTreeMap::new();
+        for index in 0..archive.len() {
+            match zip_entry(&mut archive, index) {
+                Ok(None) => {}
+                Ok(Some(name)) if names::is_hidden(&name) => {}
+                Ok(Some(name)) if files.contains_key(&name) => {
+                    problems.push(Problem::new(name, ProblemKind::Duplicate));
+                }
+                Ok(Some(name)) => _ = files.insert(name, index),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let refused = problems.iter().map(|problem| problem.name.clone()).collect();
+        Ok(Self { files, refused, kind: Kind::Zip(Box::new(archive)) })
+    }
+
+    /// Names in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// Whether the name has been reported as a problem.
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        self.refused.contains(name)
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, or has more than `limit` bytes.
+    pub(super) fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, ProblemKind> {
+        self.with_reader(name, |reader, length| read_bounded(reader, length, limit))
+    }
+
+    /// Hands a reader of the file and its declared length to `use_it`.
+    pub(super) fn with_reader<T>(
+        &self,
+        name: &str,
+        use_it: impl FnOnce(&mut dyn Read, u64) -> Result<T, ProblemKind>,
+    ) -> Result<T, ProblemKind> {
+        let &index =
+            self.files.get(name).ok_or_else(|| ProblemKind::Io("not in the set".into()))?;
+        match &self.kind {
+            Kind::Folder(root) => {
+                let mut file = File::open(root.join(name))?;
+                let length = file.metadata()?.len();
+                use_it(&mut file, length)
+            }
+            Kind::Zip(archive) => {
+                // A clone shares the directory and has a place of its own in the file.
+                let mut archive = archive.clone();
+                let mut file = archive.by_index(index).map_err(zip_problem)?;
+                let length = file.size();
+                use_it(&mut file, length)
+            }
+        }
+    }
+}
+
+/// Reads what says it has `length` bytes, and at most `limit`.
+fn read_bounded(reader: &mut dyn Read, length: u64, limit: u64) -> Result<Vec<u8>, ProblemKind> {
+    let too_large = |found| ProblemKind::TooLarge { unit: "bytes", found, limit };
+    if length > limit {
+        return Err(too_large(length));
+    }
+    // What it says may be wrong: memory comes with the bytes.
+    let mut bytes = Vec::with_capacity(length.min(1 << 20) as usize);
+    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let found = bytes.len() as u64;
+    if found > limit {
+        return Err(too_large(found));
+    }
+    if found != length {
+        let problem = format!("{length} bytes announced, {found} found");
+        return Err(ProblemKind::Corrupt(problem));
+    }
+    Ok(bytes)
+}
+
+/// The name of a file in a zip; nothing for a folder.
+fn zip_entry(
+    archive: &mut ZipArchive<SharedFile>,
+    index: usize,
+) -> Result<Option<String>, Problem> {
+    const LINK: u32 = 0o120_000;
+    const TYPE: u32 = 0o170_000;
+    let entry = archive
+        .by_index_raw(index)
+        .map_err(|error| Problem::new(format!("entry {index}"), zip_problem(error)))?;
+    let raw = String::from_utf8_lossy(entry.name_raw()).into_owned();
+    if entry.is_dir() {
+        return Ok(None);
+    }
+    let checked = if std::str::from_utf8(entry.name_raw()).is_err() {
+        Err(ProblemKind::NotUtf8)
+    } else if entry.unix_mode().is_some_and(|mode| mode & TYPE == LINK) {
+        Err(ProblemKind::Link)
+    } else {
+        names::clean(&raw)
+    };
+    checked.map(Some).map_err(|kind| Problem::new(raw, kind))
+}
+
+fn zip_problem(error: ZipError) -> ProblemKind {
+    match error {
+        ZipError::Io(error) => error.into(),
+        ZipError::UnsupportedArchive(what) => ProblemKind::Unsupported(what.to_owned()),
+        error => ProblemKind::Corrupt(error.to_string()),
+    }
+}
+
+struct Walk<'a> {
+    real_root: PathBuf,
+    files: BTreeMap<String, usize>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Walk<'_> {
+    /// Lists the folder whose names begin with `prefix`.
+    fn enter(&mut self, folder: &Path, prefix: &str, depth: usize) {
+        if depth > MAX_DEPTH {
+            let kind = ProblemKind::Unsupported(format!("more than {MAX_DEPTH} nested folders"));
+            return self.problems.push(Problem::new(prefix, kind));
+        }
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.problems.push(Problem::new(prefix, error.into())),
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return self.problems.push(Problem::new(prefix, error.into())),
+            };
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if names::is_hidden(&name) {
+                continue;
+            }
+            if entry.file_name().to_str().is_none() {
+                self.problems.push(Problem::new(name, ProblemKind::NotUtf8));
+                continue;
+            }
+            match self.kind_of(&entry) {
+                Ok(Found::Folder) => self.enter(&entry.path(), &format!("{name}/"), depth + 1),
+                Ok(Found::File) => _ = self.files.insert(name, 0),
+                Err(kind) => self.problems.push(Problem::new(name, kind)),
+            }
+        }
+    }
+
+    fn kind_of(&self, entry: &fs::DirEntry) -> Result<Found, ProblemKind> {
+        let kind = entry.file_type().map_err(|error: io::Error| ProblemKind::from(error))?;
+        if kind.is_dir() {
+            return Ok(Found::Folder);
+        }
+        if kind.is_file() {
+            return Ok(Found::File);
+        }
+        if !kind.is_symlink() {
+            return Err(ProblemKind::Unsupported("neither file nor folder".to_owned()));
+        }
+        // A linked folder could contain itself.
+        let target = fs::canonicalize(entry.path())?;
+        if target.is_file() && target.starts_with(&self.real_root) {
+            Ok(Found::File)
+        } else {
+            Err(ProblemKind::Link)
+        }
+    }
+}
+
+enum Found {
+    Folder,
+    File,
+}
+
+/// Reports names that come a second time.
+pub(super) fn without_repeats<T>(
+    records: Vec<T>,
+    name: impl Fn(&T) -> &str,
+    problems: &mut Vec<Problem>,
+) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let mut kept = Vec::with_capacity(records.len());
+    for record in records {
+        if seen.insert(name(&record).to_owned()) {
+            kept.push(record);
+        } else {
+            problems.push(Problem::new(name(&record), ProblemKind::Duplicate));
+        }
+    }
+    kept
+}

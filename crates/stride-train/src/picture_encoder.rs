@@ -1,0 +1,98 @@
+//! An autoencoder of a folder as what makes latents.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use stride::vae::{Autoencoder, AutoencoderConfig};
+use stride_data::{ContentHash, LatentEncoder, LatentShape};
+use stride_kernels::workers::{Workers, split_evenly};
+
+use crate::TrainError;
+use crate::autoencoder_folder;
+
+/// Pictures of a worker's batch for the tiny autoencoder, and for the large one, whose activations take a hundred
+/// times as much memory.
+const TINY_BATCH: usize = 8;
+const KL_BATCH: usize = 1;
+
+/// The encoder of an autoencoder that Stride or diffusers wrote, for pictures of one size, on every core.
+pub struct PictureEncoder {
+    config: AutoencoderConfig,
+    model: Autoencoder,
+    identity: ContentHash,
+    resolution: usize,
+    workers: Workers,
+    device: Device,
+}
+
+impl PictureEncoder {
+    /// Reads the autoencoder in a folder for pictures of this height and width.
+    ///
+    /// # Errors
+    /// A file is missing, the files do not fit each other, or the autoencoder cannot take pictures of this size.
+    pub fn open(dir: &Path, resolution: usize, device: &Device) -> Result<Self, TrainError> {
+        let (config, model) = autoencoder_folder::read(dir, device)?;
+        let factor = config.downsampling_factor();
+        if resolution == 0 || !resolution.is_multiple_of(factor) {
+            return Err(TrainError::Resolution { path: dir.to_owned(), factor, resolution });
+        }
+        let files = autoencoder_folder::files(dir)?;
+        let read = |path: &PathBuf| fs::read(path).map_err(TrainError::io(path));
+        let files = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let identity =
+            ContentHash::of_parts(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let workers =
+            Workers::per_core().map_err(|e| TrainError::Threads { problem: e.to_string() })?;
+        Ok(Self { config, model, identity, resolution, workers, device: device.clone() })
+    }
+
+    /// The autoencoder's configuration.
+    pub fn config(&self) -> &AutoencoderConfig {
+        &self.config
+    }
+
+    /// The autoencoder.
+    pub fn model(&self) -> &Autoencoder {
+        &self.model
+    }
+}
+
+impl LatentEncoder for PictureEncoder {
+    fn resolution(&self) -> usize {
+        self.resolution
+    }
+
+    fn latent_shape(&self) -> LatentShape {
+        let [channels, height, width] = self.config.latent_shape(self.resolution);
+        LatentShape { channels, height, width }
+    }
+
+    fn is_variational(&self) -> bool {
+        self.config.is_variational()
+    }
+
+    fn identity(&self) -> ContentHash {
+        self.identity
+    }
+
+    fn batch_size(&self) -> usize {
+        let of_worker = match self.config {
+            AutoencoderConfig::Kl(_) => KL_BATCH,
+            AutoencoderConfig::Tiny(_) => TINY_BATCH,
+        };
+        of_worker * self.workers.count()
+    }
+
+    fn encode(&self, pixels: Vec<f32>) -> Vec<f32> {
+        let (side, size) = (self.resolution, 3 * self.resolution * self.resolution);
+        let shares = split_evenly(pixels.len() / size, self.workers.count());
+        let encoded = self.workers.run(shares, |range| {
+            let shape = [range.len(), 3, side, side];
+            let pixels = pixels[range.start * size..range.end * size].to_vec();
+            let pixels = Tensor::from_data(TensorData::new(pixels, shape), &self.device);
+            self.model.encode_moments(pixels).into_data().iter::<f32>().collect::<Vec<f32>>()
+        });
+        encoded.concat()
+    }
+}

@@ -1,0 +1,227 @@
+//! Transformer training on latents: made by the run itself, and from a prepared folder.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use burn::tensor::{Device, Tensor};
+use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::noise::keyed_rng;
+use stride::vae::AutoencoderConfig;
+use stride::weights::{self, StoredDtype};
+use stride_data::{LatentEncoder as _, Limits, Preparation, PreparedSet, Record, Source, View};
+use stride_train::{LogProgress, PictureEncoder, RunSummary, TrainError, run};
+
+const CONFIG: &str = r#"
+kind = "dit"
+run_dir = "set by the test"
+[data]
+resolution = 16
+held_out = 2
+[training.budget]
+max_steps = 2
+[dit]
+batch_size = 4
+autoencoder = "set by the test"
+[dit.objective]
+kind = "flow_matching"
+[dit.model]
+input_size = 4
+patch_size = 2
+in_channels = 4
+hidden_size = 16
+depth = 1
+num_heads = 2
+context_dim = 16
+[dit.text_encoder]
+hidden_size = 16
+intermediate_size = 32
+num_hidden_layers = 1
+num_attention_heads = 2
+"#;
+
+/// A variational autoencoder, as diffusers would describe it.
+const KL: &str = r#"{
+    "_class_name": "AutoencoderKL", "block_out_channels": [4, 4, 4], "layers_per_block": 1,
+    "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+    "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
+    "norm_num_groups": 2, "scaling_factor": 0.5, "shift_factor": 0.1
+}"#;
+
+/// One without variances.
+const TINY: &str = r#"{
+    "_class_name": "AutoencoderTiny",
+    "encoder_block_out_channels": [4, 4, 4], "decoder_block_out_channels": [4, 4, 4],
+    "num_encoder_blocks": [1, 1, 1], "num_decoder_blocks": [1, 1, 1]
+}"#;
+
+/// A folder with pictures in `data` and an autoencoder in `vae`.
+fn place(vae: &str) -> tempfile::TempDir {
+    let place = tempfile::tempdir().expect("folder");
+    let data = place.path().join("data");
+    fs::create_dir(&data).expect("writable");
+    let mut metadata = String::new();
+    for index in 0..7usize {
+        let pixels = (0..16 * 16 * 3).map(|i| (i * (index + 2)) as u8).collect();
+        let picture = RgbImage { width: 16, height: 16, pixels };
+        let bytes = png_bytes(&picture, &PngMetadata::default()).expect("a picture");
+        fs::write(data.join(format!("{index}.png")), bytes).expect("writable");
+        writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"picture {index}\"}}")
+            .expect("string");
+    }
+    fs::write(data.join("metadata.jsonl"), metadata).expect("writable");
+    let folder = place.path().join("vae");
+    fs::create_dir(&folder).expect("writable");
+    fs::write(folder.join("config.json"), vae).expect("writable");
+    let config: AutoencoderConfig = serde_json::from_str(vae).expect("a configuration");
+    let device = Device::flex();
+    device.seed(3);
+    let model = config.init(&device).expect("valid");
+    let bytes = weights::save(&model, "", StoredDtype::F32, &[]).expect("writable");
+    fs::write(folder.join("diffusion_pytorch_model.safetensors"), bytes).expect("writable");
+    place
+}
+
+fn train_with(
+    place: &Path,
+    run_dir: &str,
+    settings: &[&str],
+    stop: &AtomicBool,
+) -> Result<RunSummary, TrainError> {
+    let path = place.join("run.toml");
+    fs::write(&path, CONFIG).expect("writable");
+    let in_place = |(key, value): (&str, &str)| format!("{key}={}", place.join(value).display());
+    let mut overrides = vec![in_place(("dit.autoencoder", "vae"))];
+    overrides.extend(settings.iter().map(|setting| match setting.split_once("=@") {
+        Some(pair) => in_place(pair),
+        None => (*setting).to_owned(),
+    }));
+    let mut progress = LogProgress::new(Duration::from_secs(60));
+    run(&path, &overrides, None, Some(&place.join(run_dir)), &mut progress, stop)
+}
+
+/// Trains two steps; `=@` in a setting stands for a path in the folder.
+fn train(place: &Path, run_dir: &str, settings: &[&str]) -> Result<RunSummary, TrainError> {
+    train_with(place, run_dir, settings, &AtomicBool::new(false))
+}
+
+fn prepare(place: &Path, out: &str) {
+    let source = Source::open(&place.join("data"), Limits::default()).expect("valid");
+    let encoder = PictureEncoder::open(&place.join("vae"), 16, &Device::flex()).expect("fits");
+    let captions = |record: &Record| record.captions.clone();
+    let stop = AtomicBool::new(false);
+    let summary = Preparation::new(&source, &encoder, &captions, &stop)
+        .run(&place.join(out), &mut |_| {})
+        .expect("prepared");
+    assert_eq!(summary.pictures, 7);
+}
+
+const CACHED: [&str; 2] = ["data.dir=@data", "dit.latent_cache=@latents"];
+
+/// All that a run has learned.
+fn model(place: &Path, run_dir: &str) -> Vec<u8> {
+    let model = place.join(run_dir).join("model/transformer/diffusion_pytorch_model.safetensors");
+    fs::read(model).expect("exported")
+}
+
+#[test]
+fn a_prepared_folder_and_pictures_train_the_same_model() {
+    for vae in [KL, TINY] {
+        let place = place(vae);
+        let place = place.path();
+        let summary = train(place, "from-pictures", &CACHED).expect("trains");
+        assert_eq!(summary.steps, 2);
+        prepare(place, "prepared");
+        fs::rename(place.join("data"), place.join("away")).expect("there");
+        train(place, "prepared-run", &["data.prepared=@prepared"]).expect("trains");
+        // Mirror images in the folder change nothing as long as nobody asks for them.
+        assert_eq!(model(place, "from-pictures"), model(place, "prepared-run"));
+        let flipped = ["data.prepared=@prepared", "data.flip=true"];
+        train(place, "flipped", &flipped).expect("trains");
+        assert_ne!(model(place, "flipped"), model(place, "prepared-run"));
+        train(place, "again", &flipped).expect("trains");
+        assert_eq!(model(place, "flipped"), model(place, "again"));
+    }
+}
+
+#[test]
+fn latents_are_scaled_once() {
+    for vae in [KL, TINY] {
+        let place = place(vae);
+        prepare(place.path(), "prepared");
+        let set = PreparedSet::open(&place.path().join("prepared"), None).expect("whole");
+        let device = Device::flex();
+        let encoder = PictureEncoder::open(&place.path().join("vae"), 16, &device).expect("fits");
+        let bytes = fs::read(place.path().join("data/3.png")).expect("there");
+        let image = stride_data::decode(&bytes, &Limits::default()).expect("a picture");
+        let pixels: Vec<f32> = image.as_raw().iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
+        let pixels = burn::tensor::TensorData::new(pixels, [1, 16, 16, 3]);
+        let pixels = Tensor::<4>::from_data(pixels, &device).permute([0, 3, 1, 2]);
+        let check = |view, pixels: Tensor<4>| {
+            let expected: Vec<f32> = encoder.model().encode(pixels).into_data().iter().collect();
+            let mut found = vec![0.0; expected.len()];
+            // What is drawn is spread around the latent; many draws have it as their mean.
+            let draws = if encoder.is_variational() { 2000 } else { 1 };
+            let mut mean = vec![0.0; expected.len()];
+            for draw in 0..draws {
+                set.write_sample(3, view, &mut keyed_rng(0, 0, 0, draw), &mut found);
+                mean.iter_mut().zip(&found).for_each(|(mean, v)| *mean += v / draws as f32);
+            }
+            let error = mean.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{view:?}: {error}");
+            assert!(error < if draws > 1 { 0.1 } else { 2e-3 }, "{view:?}: {error}");
+            if view == View::Plain {
+                set.write_mean(3, &mut found);
+                let error = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+                assert!(error.fold(0.0, f32::max) < 2e-3);
+            }
+        };
+        check(View::Plain, pixels.clone());
+        check(View::Mirrored, pixels.flip([3]));
+    }
+}
+
+#[test]
+fn latents_that_do_not_fit_are_named() {
+    let place = place(TINY);
+    let place = place.path();
+    prepare(place, "prepared");
+    let error = |settings: &[&str]| train(place, "run", settings).expect_err("misfit").to_string();
+    let prepared = "data.prepared=@prepared";
+    for (settings, expected) in [
+        (&[prepared, "dit.latent_cache=@latents"][..], "either prepared"),
+        (&["data.dir=@data"], "either prepared"),
+        (&["dit.latent_cache=@latents"], "either prepared"),
+        (&[prepared, "data.resolution=32", "dit.model.input_size=8"], "resolution"),
+        (&[prepared, "data.held_out=7"], "at least 8, found 7"),
+        (&[prepared, "data.resolution=18"], "multiple of 4"),
+        (&["data.prepared=@nowhere"], "stride prepare"),
+    ] {
+        let error = error(settings);
+        assert!(error.contains(expected), "{settings:?}: {error}");
+    }
+    // Other weights.
+    let path = place.join("vae/diffusion_pytorch_model.safetensors");
+    let mut bytes = fs::read(&path).expect("there");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&path, bytes).expect("writable");
+    let message = error(&[prepared]);
+    assert!(message.contains("autoencoder") && message.contains("prepared"), "{message}");
+
+    fs::write(place.join("data/5.png"), b"no picture").expect("writable");
+    let message = error(&CACHED);
+    assert!(message.contains("5.png") && message.contains("stride prepare"), "{message}");
+}
+
+#[test]
+fn a_run_stopped_while_latents_are_made_says_so() {
+    let place = place(TINY);
+    let stop = AtomicBool::new(true);
+    let error = train_with(place.path(), "run", &CACHED, &stop).expect_err("stopped");
+    assert!(matches!(error, TrainError::StoppedWhilePreparing), "{error}");
+    stop.store(false, Ordering::Relaxed);
+    train_with(place.path(), "run", &CACHED, &stop).expect("goes on");
+}
