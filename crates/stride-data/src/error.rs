@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::ProblemKind;
+
 /// A data set or cache that cannot be used.
 #[derive(Debug, Error)]
 pub enum DataError {
@@ -32,14 +34,14 @@ pub enum DataError {
         path: PathBuf,
     },
     /// An image cannot be decoded.
-    #[error("{} (listed at line {line} of metadata.jsonl): {source}", path.display())]
+    #[error("{} (listed at line {line} of metadata.jsonl): {problem}", path.display())]
     Decode {
         /// The image file.
         path: PathBuf,
         /// Line of the listing, from 1.
         line: usize,
-        /// The decoder's answer.
-        source: image::ImageError,
+        /// What is wrong with it.
+        problem: ProblemKind,
     },
     /// A path that is no data set.
     #[error(

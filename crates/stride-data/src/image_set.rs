@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use image::imageops::FilterType;
 use rayon::prelude::*;
 
-use crate::{CaptionedImage, DataError, ImageFolder};
+use crate::{CaptionedImage, DataError, Filter, ImageFolder, Limits, decode, square};
 
 /// Square RGB pictures as 8-bit pixels, one after the other, rows of R G B.
 ///
@@ -79,26 +78,19 @@ impl ImageSet {
     }
 }
 
-/// Decodes one image to `resolution * resolution * 3` bytes of RGB; a picture of another size is
-/// cropped to its central square and resized (Lanczos of radius 3).
+/// Decodes one image to `resolution * resolution * 3` bytes of RGB, by the rules of [`decode`]; a picture of another
+/// size is cropped to its central square and resized ([`square`], bicubic).
 ///
 /// # Errors
 /// When the file cannot be read or decoded.
 pub fn decode_rgb(image: &CaptionedImage, resolution: usize) -> Result<Vec<u8>, DataError> {
     let bytes = fs::read(&image.path).map_err(DataError::io(&image.path))?;
-    let decoded = image::load_from_memory(&bytes).map_err(|source| DataError::Decode {
+    let decoded = decode(&bytes, &Limits::default()).map_err(|problem| DataError::Decode {
         path: image.path.clone(),
         line: image.line,
-        source,
+        problem,
     })?;
-    let side = u32::try_from(resolution).unwrap_or(u32::MAX);
-    if (decoded.width(), decoded.height()) == (side, side) {
-        return Ok(decoded.into_rgb8().into_raw());
-    }
-    let square = decoded.width().min(decoded.height());
-    let (left, top) = ((decoded.width() - square) / 2, (decoded.height() - square) / 2);
-    let cropped = decoded.crop_imm(left, top, square, square).into_rgb8();
-    Ok(image::imageops::resize(&cropped, side, side, FilterType::Lanczos3).into_raw())
+    Ok(square(&decoded, resolution, Filter::Bicubic).into_raw())
 }
 
 #[cfg(test)]

@@ -45,4 +45,5 @@ pub use prepared::{
 pub use problem::{Problem, ProblemKind};
 pub use report::{DataReport, Examined};
 pub use source::{Layout, Record, Source};
-pub use square::{Filter, square};
+pub use square::square;
+pub use stride::image::Filter;

@@ -1,7 +1,9 @@
-//! Pictures as plain values, and as PNG files that say how they were made.
+//! Pictures as plain values, resized as Pillow does it, and as PNG files that say how they were made.
 
 mod png_file;
+mod resize;
 mod rgb;
 
 pub use png_file::{ImageError, PngMetadata, png_bytes, read_png_metadata};
+pub use resize::{Filter, resize};
 pub use rgb::RgbImage;
