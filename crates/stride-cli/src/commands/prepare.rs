@@ -23,22 +23,22 @@ use crate::usage::usage;
 
 /// Encode a data set once, for training to read
 ///
-/// DATA is a folder of pictures. Latents, captions and tokens go to --out, for the setting data.prepared of a training
-/// configuration. The same command again goes on after an interruption, and makes only what has changed.
+/// Latents, captions and tokens go to --out, for the setting data.prepared of a training configuration, with a report
+/// and a contact sheet. The same command again goes on after an interruption, and makes only what has changed.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Prepare {
     #[command(subcommand)]
     command: Option<Tool>,
-    /// The pictures with their captions
-    #[arg(required = true)]
-    data: Option<PathBuf>,
+    /// The pictures with their captions: a folder, archive or table of any layout in docs/celeba-hq.md
+    #[arg(long, value_name = "PATH", required = true)]
+    source: Option<PathBuf>,
     /// Folder for what is prepared
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
-    /// Folder of the autoencoder: config.json and diffusion_pytorch_model.safetensors
+    /// Folder of the autoencoder, or a pipeline that has one
     #[arg(long, value_name = "DIR", required = true)]
-    autoencoder: Option<PathBuf>,
+    vae: Option<PathBuf>,
     /// Height and width; other pictures are cropped to a square and resized
     #[arg(long, value_name = "PIXELS", default_value = "256")]
     resolution: usize,
@@ -48,9 +48,6 @@ pub(crate) struct Prepare {
     /// How pictures are resized
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
     filter: FilterName,
-    /// Look every picture over and write report.md, report.json and contact-sheet.png, too
-    #[arg(long)]
-    report: bool,
     /// Do only part I of N (from 0); `stride prepare merge` joins the parts
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -103,13 +100,12 @@ impl Prepare {
         if let Some(Tool::Merge(merge)) = self.command {
             return merge.run();
         }
-        let (Some(data), Some(out), Some(autoencoder)) = (&self.data, &self.out, &self.autoencoder)
-        else {
-            return usage("expected DATA, --out and --autoencoder; see stride prepare --help");
+        let (Some(source), Some(out), Some(vae)) = (&self.source, &self.out, &self.vae) else {
+            return usage("expected --source, --out and --vae; see stride prepare --help");
         };
         let stop = interrupt::stop_flag()?;
-        let source = Source::open(data, Limits::default())?;
-        let encoder = PictureEncoder::open(autoencoder, self.resolution, &Device::flex())?;
+        let source = Source::open(source, Limits::default())?;
+        let encoder = PictureEncoder::open(vae, self.resolution, &Device::flex())?;
         let writer = CaptionWriter::new(0);
         let captions = |record: &Record| self.captions.of(record, &writer);
         let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);
@@ -131,7 +127,8 @@ impl Prepare {
         }
         writeln!(stdout(), "{summary}")?;
         let mut was_stopped = summary.was_stopped;
-        if self.report && !was_stopped {
+        // A look at every picture takes a while, so not where nothing is new.
+        if !was_stopped && (summary.has_changes() || !out.join(REPORT).exists()) {
             let mut display = Display::new();
             let seen = preparation.examine(&mut |at| display.show(at))?;
             display.clear();

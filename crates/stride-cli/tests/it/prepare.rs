@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::compare::{BASE, place};
 use crate::program::{Run, names_in, run};
 
-const PREPARE: [&str; 6] = ["prepare", "data", "--autoencoder", "model/vae", "--resolution", "16"];
+const PREPARE: [&str; 7] =
+    ["prepare", "--source", "data", "--vae", "model/vae", "--resolution", "16"];
 
 fn prepare(place: &Path, more: &[&str]) -> Run {
     run(place, &[&PREPARE[..], more].concat())
@@ -29,8 +30,15 @@ fn a_data_set_is_prepared_once_and_trains() {
     assert!(first.stdout.contains("outside the encoder"), "{}", first.stdout);
     let files = contents(&place.path().join("prepared"));
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
-    let expected =
-        ["latents-00000.safetensors", "manifest.jsonl", "prepared.json", "tokens.safetensors"];
+    let expected = [
+        "contact-sheet.png",
+        "latents-00000.safetensors",
+        "manifest.jsonl",
+        "prepared.json",
+        "report.json",
+        "report.md",
+        "tokens.safetensors",
+    ];
     assert_eq!(names, expected);
     let second = prepare(place.path(), &["--out", "prepared"]).expect(0);
     assert!(second.stdout.starts_with("12 pictures: 12 reused, 0 made"), "{}", second.stdout);
@@ -57,7 +65,10 @@ fn parts_join_to_the_whole() {
     let merged = run(place.path(), &["prepare", "merge", "a", "b", "--out", "merged"]).expect(0);
     assert_eq!(merged.stdout, "12 pictures\n");
     let (merged, whole) = (place.path().join("merged"), place.path().join("whole"));
-    assert_eq!(contents(&merged), contents(&whole));
+    let mut whole = contents(&whole);
+    // Every part has a sheet of its own.
+    whole.remove("contact-sheet.png");
+    assert_eq!(contents(&merged), whole);
     run(place.path(), &["prepare", "merge", "a", "--out", "other"])
         .expect(1)
         .says(&["every part of 2 once, found 0/2"]);
@@ -76,9 +87,9 @@ fn broken_pictures_are_left_out_by_name() {
 fn reports_of_parts_are_the_report_of_the_whole() {
     let place = place();
     fs::write(place.path().join("data/9.png"), b"no picture").expect("writable");
-    prepare(place.path(), &["--out", "whole", "--report"]).expect(0);
+    prepare(place.path(), &["--out", "whole"]).expect(0);
     for (part, shard) in [("a", "0/2"), ("b", "1/2")] {
-        prepare(place.path(), &["--out", part, "--shard", shard, "--report"]).expect(0);
+        prepare(place.path(), &["--out", part, "--shard", shard]).expect(0);
     }
     run(place.path(), &["prepare", "merge", "b", "a", "--out", "merged"]).expect(0);
     let read = |name: &str| fs::read_to_string(place.path().join(name)).expect("written");
@@ -96,14 +107,14 @@ fn wrong_arguments_are_named() {
     let place = place();
     fs::write(place.path().join("file"), b"").expect("writable");
     for (arguments, code, expected) in [
-        (&["prepare", "data"][..], 2, "--out"),
+        (&["prepare", "--source", "data"][..], 2, "--out"),
         (&["prepare", "merge", "--out", "x"], 2, "PARTS"),
         (&[&PREPARE[..], &["--out", "x", "--shard", "2/2"]].concat(), 2, "I/N"),
         (&[&PREPARE[..], &["--out", "file/below"]].concat(), 1, "file/below"),
-        (&["prepare", "nowhere", "--out", "x", "--autoencoder", "model/vae"], 1, "nowhere"),
-        (&["prepare", "data", "--out", "x", "--autoencoder", "nowhere"], 1, "nowhere"),
+        (&["prepare", "--source", "nowhere", "--out", "x", "--vae", "model/vae"], 1, "nowhere"),
+        (&["prepare", "--source", "data", "--out", "x", "--vae", "nowhere"], 1, "nowhere"),
         (
-            &["prepare", "data", "--out", "x", "--autoencoder", "model/vae", "--resolution", "18"],
+            &[&PREPARE[..5], &["--out", "x", "--resolution", "18"]].concat(),
             1,
             "multiple of 4",
         ),

@@ -93,6 +93,11 @@ pub struct PrepareSummary {
 }
 
 impl PrepareSummary {
+    /// Whether the folder is another than before.
+    pub fn has_changes(&self) -> bool {
+        self.encoded() + self.dropped + self.recaptioned > 0
+    }
+
     /// Pictures that were encoded.
     pub fn encoded(&self) -> usize {
         self.made + self.remade
