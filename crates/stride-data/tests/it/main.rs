@@ -1,0 +1,9 @@
+//! Data sets of every layout, as other libraries write them, broken and hostile ones among them.
+
+// Every comparison prints its largest error.
+#![allow(clippy::print_stdout)]
+
+mod containers;
+mod folders;
+mod pictures;
+mod sets;
