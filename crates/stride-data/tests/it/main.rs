@@ -5,5 +5,7 @@
 
 mod containers;
 mod folders;
+mod fuzz;
+mod hostile;
 mod pictures;
 mod sets;
