@@ -1,14 +1,4 @@
 //! From the bytes of a picture to RGB pixels of 8 bits.
-//!
-//! The rules, the same for every data set:
-//! - JPEG, PNG and WebP; the bytes tell which, never the name.
-//! - The header is checked against [`Limits`] before pixels get memory.
-//! - The orientation of EXIF is applied. Colour profiles are not.
-//! - Grey becomes R = G = B. Samples of 16 bits become round(v / 257). Palettes are looked up.
-//! - Alpha is put over white: c a + 1 (1 - a), in the depth of the file.
-//! - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
-//! - An animation gives its first picture.
-//! - A JPEG without its end marker is broken: half a picture is none.
 
 use std::io::Cursor;
 
@@ -24,7 +14,16 @@ use crate::{Limits, ProblemKind};
 const BYTES_PER_PIXEL: u64 = 8;
 const OVERHEAD_BYTES: u64 = 64 << 20;
 
-/// Decodes a picture by the rules of this module.
+/// Decodes a picture to RGB of 8 bits, by the same rules for every data set.
+///
+/// - JPEG, PNG and WebP; the bytes tell which, never the name.
+/// - The header is checked against [`Limits`] before pixels get memory.
+/// - The orientation of EXIF is applied. Colour profiles are not.
+/// - Grey becomes R = G = B. Samples of 16 bits become round(v / 257). Palettes are looked up.
+/// - Alpha is put over white: c a + 1 (1 - a), in the depth of the file.
+/// - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
+/// - An animation gives its first picture.
+/// - A JPEG without its end marker is broken: half a picture is none.
 ///
 /// # Errors
 /// When the bytes are no JPEG, PNG or WebP, are broken, or exceed `limits`.
