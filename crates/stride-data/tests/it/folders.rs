@@ -176,7 +176,7 @@ fn broken_tables_are_named() {
     assert_eq!((captions(&source), present(&source)), (vec![vec!["one"]], vec![vec!["Young"]]));
     let found = problems(&source);
     assert!(found[0].starts_with("captions.json: broken: EOF"), "{found:?}");
-    assert!(found[1].contains("line 3: expected a name and 2 values, found 1 fields"), "{found:?}");
+    assert!(found[1].contains("line 3: expected a name and 2 values, found 2 fields"), "{found:?}");
     assert!(found[2].contains("line 4: expected 1 or -1 for Young, found `2`"), "{found:?}");
 }
 
