@@ -140,6 +140,8 @@ def sets(rng):
             "captions.list.element": "DELTA_LENGTH_BYTE_ARRAY"}}),
     ]:
         pq.write_table(table, OUT / f"pyarrow_{case}.parquet", **options)
+    odd = {"text": [b"fine", b"caf\xe9", b"no picture", None], "image": [*data[:2], None, data[3]]}
+    pq.write_table(pa.table(odd), OUT / "pyarrow_odd.parquet")
     # As img2dataset writes beside its tars.
     pq.write_table(pa.table({"url": ["none"], "caption": ["none"]}), OUT / "pyarrow_table.parquet")
 

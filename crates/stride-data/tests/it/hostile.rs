@@ -208,6 +208,28 @@ fn one_broken_parquet_leaves_the_others() {
     assert!(matches!(kind, ProblemKind::TooLarge { limit: 100, .. }), "{kind}");
 }
 
+#[test]
+fn rows_of_parquet_may_lack_what_others_have() {
+    let source = open(&fixture("pyarrow_odd.parquet"));
+    let (first, third) = ("pyarrow_odd.parquet/0", "pyarrow_odd.parquet/2");
+    assert_eq!(
+        (names(&source), captions(&source)),
+        (vec![first, third], vec![vec!["fine"], vec!["no picture"]])
+    );
+    assert!(source.read(0).is_ok());
+    let problem = source.read(1).expect_err("no picture");
+    assert_eq!(problem.to_string(), format!("{third}: broken: the row has no bytes of a picture"));
+    let no_caption = "has no caption, though other pictures of the set have";
+    assert_eq!(
+        problems(&source),
+        [
+            "pyarrow_odd.parquet (group 0 of rows), row 1: not UTF-8; write it in UTF-8".to_owned(),
+            format!("pyarrow_odd.parquet/1: {no_caption}"),
+            format!("pyarrow_odd.parquet/3: {no_caption}"),
+        ]
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_followed_inside_the_folder_only() {
