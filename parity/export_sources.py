@@ -23,7 +23,8 @@ from safetensors.numpy import save_file
 
 OUT = Path(__file__).parent.parent / "crates/stride-data/tests/fixtures"
 PACKAGES = ["datasets", "numpy", "pillow", "pyarrow", "webdataset"]
-VERSIONS = {name: version(name) for name in PACKAGES}
+# One entry, since the order of several is not fixed.
+VERSIONS = {"versions": json.dumps({name: version(name) for name in PACKAGES})}
 
 
 def smooth(rng, height, width, channels):

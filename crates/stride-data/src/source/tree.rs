@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
@@ -203,7 +203,7 @@ impl Walk<'_> {
     }
 
     fn kind_of(&self, entry: &fs::DirEntry) -> Result<Found, ProblemKind> {
-        let kind = entry.file_type().map_err(|error: io::Error| ProblemKind::from(error))?;
+        let kind = entry.file_type()?;
         if kind.is_dir() {
             return Ok(Found::Folder);
         }
