@@ -37,6 +37,8 @@ impl Tree {
         let mut walk = Walk { real_root, files: BTreeMap::new(), problems };
         walk.enter(root, "", 0);
         let Walk { files, .. } = walk;
+        // The system lists a folder in an order of its own.
+        problems.sort_by(|a, b| a.name.cmp(&b.name));
         let refused = problems.iter().map(|problem| problem.name.clone()).collect();
         Ok(Self { files, refused, kind: Kind::Folder(root.to_owned()) })
     }
