@@ -104,10 +104,9 @@ fn the_first_caption_names_everything_that_fits() {
     for index in 0..3000 {
         let (face, captions) = captions_of(index, 1);
         let (reading, mut expected) = (read(&captions[0]), nameable(face));
+        let is_allowed = reading.denied.is_subset(&expected.denied);
+        assert!(is_allowed, "denies more than the rules say: {}", captions[0]);
         // "elderly" tells of gray hair where the hair itself is not described.
-        if !reading.denied.is_subset(&expected.denied) {
-            panic!("denies more than the rules say: {}", captions[0]);
-        }
         if captions[0].to_lowercase().contains("elderly") {
             expected.named.insert("Gray_Hair");
         }
@@ -252,9 +251,9 @@ fn eight_faces_written_out() {
             ],
         ),
     ];
-    let expected: [&[&str]; 8] = [&[], &[], &[], &[], &[], &[], &[], &[]];
+    //GOLDEN
     for ((name, marks), expected) in faces.into_iter().zip(expected) {
         let captions = CaptionWriter::new(0).write(face(marks), name, 4);
-        println!("{name}: {captions:#?}"); let _ = expected;
+        assert_eq!(captions, expected, "{name}");
     }
 }
