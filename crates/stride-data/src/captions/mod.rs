@@ -74,7 +74,7 @@ impl CaptionWriter {
         let rng = |index: usize| keyed_rng(self.seed, purpose::CAPTION, name, index as u64);
         let mut captions: Vec<String> = Vec::new();
         for index in 0..count {
-            let mut choice = Choice::Drawn(rng(index));
+            let mut choice = Choice::Drawn(Box::new(rng(index)));
             let new = if index == 0 {
                 Some(complete(face, &mut choice))
             } else {
@@ -122,7 +122,7 @@ fn partial(face: CelebaAttributes, choice: &mut Choice) -> String {
         .collect();
     // What is missing only adds to what is there.
     if said.len() >= 2 {
-        said.extend(negations(face).into_iter().filter(|_| choice.chance(0.12)));
+        said.extend(negations(face).into_iter().filter(|_| choice.chance(0.04)));
     }
     // "A person." alone would say nothing.
     let hides_gender = choice.chance(0.12) && said.len() >= 2;
