@@ -41,8 +41,17 @@ pub(crate) fn folder(id: &str, role: Role) -> Result<PathBuf, ModelsError> {
     let model = api.model(id.to_owned());
     let listing = model.info().map_err(failed)?;
     let names: Vec<String> = listing.siblings.into_iter().map(|file| file.rfilename).collect();
+    let wanted = wanted(&names, role);
+    let has_weights = wanted.iter().any(|name| name.ends_with(".safetensors"));
+    if !has_weights && role != Role::Tokenizer {
+        let problem = format!(
+            "it has no safetensors for {}; download it, and where it has PyTorch's own files, run `stride import`",
+            role.name()
+        );
+        return Err(ModelsError::Hub { id: id.to_owned(), problem });
+    }
     let mut root = None;
-    for name in wanted(&names, role) {
+    for name in wanted {
         let path = model.get(name).map_err(failed)?;
         root = path.ancestors().nth(Path::new(name).components().count()).map(Path::to_owned);
     }

@@ -16,6 +16,8 @@ use crate::progress::Progress;
 const SHOWN: usize = 6;
 
 /// Folders of networks to start from; a network that is not named starts from random weights.
+///
+/// A run that is resumed reads them again, so they must stay where they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DitInitConfig {
@@ -106,7 +108,8 @@ pub(crate) fn transformer(
         if names.len() > SHOWN {
             shown += ", ...";
         }
-        format!("{} ({shown})", names.len())
+        let count = names.len();
+        if count == 0 { "0".to_owned() } else { format!("{count} ({shown})") }
     };
     progress.message(&format!(
         "transformer from {}: {} tensors taken; left out: {}; drawn fresh: {}",

@@ -25,6 +25,11 @@ fn a_checkpoint_of_torch_becomes_a_component() {
     for part in ["network: CLIPTextModel", "tensors of F32", "encoder.layers: 2", "[40, 16]"] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    let raw = run(place.path(), &["inspect", &source]).expect(0).stdout;
+    assert!(raw.contains("cannot be loaded") && raw.contains("stride import"), "{raw}");
+    let found = run(place.path(), &["inspect", "text", "--json"]).expect(0).json();
+    let network = &found["components"][""]["network"];
+    assert_eq!(network["shapes"]["embeddings.token_embedding.weight"], serde_json::json!([40, 16]));
     run(place.path(), &["import", &source, "--out", "text"]).expect(1).says(&["an empty folder"]);
 
     let checkpoint = format!("{FIXTURES}/dit/trained.pt");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use stride_models::Description;
+use stride_models::{Description, PytorchFile};
 
 use super::weights::Header;
 use super::{Findings, push_fields, size_text};
@@ -84,11 +84,26 @@ fn inspect_component(folder: &Path, name: &str, text: &mut String) -> anyhow::Re
         }
         files.push(json!({"name": file, "bytes": bytes}));
     }
-    // A folder may hold variants side by side, or nothing that can be loaded; then there is no network to describe.
-    let network = Description::of(folder).ok();
-    if let Some(network) = &network {
-        push_network(text, network)?;
-        parameters = network.parameters as u64;
+    let is_weights = |file: &Value| {
+        let name = file["name"].as_str().unwrap_or_default();
+        name.ends_with(".safetensors")
+            || name.contains(".index.")
+            || PytorchFile::is_one(Path::new(name))
+    };
+    let mut network = Value::Null;
+    if files.iter().any(is_weights) {
+        match Description::of(folder) {
+            Ok(found) => {
+                push_network(text, &found)?;
+                parameters = found.parameters as u64;
+                network = serde_json::to_value(found)?;
+            }
+            // Files that are whole, but no network: several variants, a shard that is missing.
+            Err(error) => {
+                writeln!(text, "  cannot be loaded: {error}")?;
+                network = json!({"problem": error.to_string()});
+            }
+        }
     }
     Ok(json!({"config": config, "files": files, "parameters": parameters, "network": network}))
 }
