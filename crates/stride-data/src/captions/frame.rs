@@ -115,7 +115,7 @@ fn sentences(
         not_doing.push(format!("not wearing {}", list(&not_worn, "or")));
     }
 
-    let (subject, blurry_is_said) = subject(&phrases, voice, choice, opening.is_empty());
+    let subject = subject(&phrases, voice, choice, opening.is_empty());
     let mut acts = doing;
     acts.extend(not_doing);
     let is_short = phrases.has.len() == 1 && acts.len() == 1;
@@ -134,28 +134,22 @@ fn sentences(
     } else {
         sentence(&format!("this is {}", with_article(&noun(&phrases, voice))))
     };
-    if phrases.is_blurry && !(blurry_is_said && text.contains("blurry")) {
+    // The subject may have said so, and may not have been needed.
+    if phrases.is_blurry && !text.contains("blurry") {
         text.push_str(" The photo is blurry.");
     }
     text
 }
 
-/// Who the sentence is about, and whether it says that the picture is blurry.
-fn subject(
-    phrases: &Phrases,
-    voice: Voice,
-    choice: &mut Choice,
-    may_name_picture: bool,
-) -> (String, bool) {
+/// Who the sentence is about, sometimes as part of the picture.
+fn subject(phrases: &Phrases, voice: Voice, choice: &mut Choice, may_name_picture: bool) -> String {
     let noun = noun(phrases, voice);
     let picture = choice.pick(&["photo", "picture"]);
     if !may_name_picture || choice.chance(0.6) {
-        (format!("this {noun}"), false)
-    } else if phrases.is_blurry {
-        (format!("the {noun} in this blurry {picture}"), true)
-    } else {
-        (format!("the {noun} in this {picture}"), false)
+        return format!("this {noun}");
     }
+    let blurry = if phrases.is_blurry { "blurry " } else { "" };
+    format!("the {noun} in this {blurry}{picture}")
 }
 
 fn noun(phrases: &Phrases, voice: Voice) -> String {
