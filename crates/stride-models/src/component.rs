@@ -103,10 +103,9 @@ impl Component {
         if !value.is_object() {
             return Err(ModelsError::config(&path)("expected an object with fields"));
         }
-        let (expected, found) = (self.role.classes(), class_of(&value));
-        let fits = found.as_deref().is_none_or(|found| expected.contains(&found));
-        match found {
-            Some(found) if !fits && !expected.is_empty() => {
+        let expected = self.role.classes();
+        match class_of(&value) {
+            Some(found) if !expected.is_empty() && !expected.contains(&found.as_str()) => {
                 Err(ModelsError::Class { path, what: self.role.name(), expected, found })
             }
             _ => Ok(bytes),
