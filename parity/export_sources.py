@@ -23,7 +23,8 @@ from safetensors.numpy import save_file
 
 OUT = Path(__file__).parent.parent / "crates/stride-data/tests/fixtures"
 PACKAGES = ["datasets", "numpy", "pillow", "pyarrow", "webdataset"]
-VERSIONS = {name: version(name) for name in PACKAGES}
+# One entry, since the order of several is not fixed.
+VERSIONS = {"versions": json.dumps({name: version(name) for name in PACKAGES})}
 
 
 def smooth(rng, height, width, channels):
@@ -128,7 +129,7 @@ def sets(rng):
     struct = pa.array([{"bytes": d, "path": None} for d in data])
     plain = pa.table({"id": list(range(6)), "image": pa.array(data, pa.binary()), "captions": lists})
     nested = pa.table({"caption": texts, "image": struct, "captions": lists})
-    repeated = pa.table({"image": pa.array(data * 40, pa.binary()), "text": texts * 40})
+    repeated = pa.table({"image": pa.array(data * 20, pa.binary()), "text": texts * 20})
     for case, table, options in [
         ("plain", plain, {"compression": "none", "use_dictionary": False}),
         ("gzip", nested, {"compression": "gzip", "row_group_size": 2}),
@@ -140,6 +141,10 @@ def sets(rng):
             "captions.list.element": "DELTA_LENGTH_BYTE_ARRAY"}}),
     ]:
         pq.write_table(table, OUT / f"pyarrow_{case}.parquet", **options)
+    odd = {"text": [b"fine", b"caf\xe9", b"no picture", None], "image": [*data[:2], None, data[3]]}
+    pq.write_table(pa.table(odd), OUT / "pyarrow_odd.parquet")
+    # As img2dataset writes beside its tars.
+    pq.write_table(pa.table({"url": ["none"], "caption": ["none"]}), OUT / "pyarrow_table.parquet")
 
     with webdataset.TarWriter(str(OUT / "shard.tar"), mtime=0) as shard:
         for i in range(6):

@@ -1,14 +1,4 @@
 //! From the bytes of a picture to RGB pixels of 8 bits.
-//!
-//! The rules, the same for every data set:
-//! - JPEG, PNG and WebP; the bytes tell which, never the name.
-//! - The header is checked against [`Limits`] before pixels get memory.
-//! - The orientation of EXIF is applied. Colour profiles are not.
-//! - Grey becomes R = G = B. Samples of 16 bits become round(v / 257). Palettes are looked up.
-//! - Alpha is put over white: c a + 1 (1 - a), in the depth of the file.
-//! - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
-//! - An animation gives its first picture.
-//! - A JPEG without its end marker is broken: half a picture is none.
 
 use std::io::Cursor;
 
@@ -24,7 +14,16 @@ use crate::{Limits, ProblemKind};
 const BYTES_PER_PIXEL: u64 = 8;
 const OVERHEAD_BYTES: u64 = 64 << 20;
 
-/// Decodes a picture by the rules of this module.
+/// Decodes a picture to RGB of 8 bits, by the same rules for every data set.
+///
+/// - JPEG, PNG and WebP; the bytes tell which, never the name.
+/// - The header is checked against [`Limits`] before pixels get memory.
+/// - The orientation of EXIF is applied. Colour profiles are not.
+/// - Grey becomes R = G = B. Samples of 16 bits become round(v / 257). Palettes are looked up.
+/// - Alpha is put over white: c a + 1 (1 - a), in the depth of the file.
+/// - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
+/// - An animation gives its first picture.
+/// - A JPEG without its end marker is broken: half a picture is none.
 ///
 /// # Errors
 /// When the bytes are no JPEG, PNG or WebP, are broken, or exceed `limits`.
@@ -78,10 +77,9 @@ fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), ProblemKin
     Ok(())
 }
 
+/// Of sides, `check_size` speaks.
 fn decoder_limits(limits: &Limits) -> image::Limits {
-    let mut inner = image::Limits::default();
-    inner.max_image_width = Some(limits.max_side);
-    inner.max_image_height = Some(limits.max_side);
+    let mut inner = image::Limits::no_limits();
     let pixels = limits.max_pixels.saturating_mul(BYTES_PER_PIXEL);
     inner.max_alloc = Some(pixels.saturating_add(OVERHEAD_BYTES));
     inner
@@ -187,7 +185,6 @@ mod tests {
         let mut bytes = Vec::new();
         let image = RgbImage::new(40, 30);
         image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("encodable");
-        // The width of IHDR, with its checksum left wrong: the limit speaks first or the decoder does.
         let limits = Limits { max_side: 39, ..Limits::default() };
         let kind = decode(&bytes, &limits).expect_err("too wide");
         assert!(matches!(kind, ProblemKind::TooLarge { found: 40, limit: 39, .. }), "{kind}");

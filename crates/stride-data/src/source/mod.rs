@@ -195,15 +195,24 @@ fn open_folder(
         found.map(|name| (path.join(name), name.to_owned())).collect()
     };
     if listing::find(&tree).is_empty() {
-        let parquet = with_ending("parquet");
-        if !parquet.is_empty() {
-            return Ok(open_parquet(&parquet, limits, problems));
-        }
         let tars = with_ending("tar");
         if !tars.is_empty() {
             return Ok(open_tars(tars, limits, problems));
         }
-        if !tree.names().any(names::is_picture) && problems.is_empty() {
+        // img2dataset writes tables without pictures beside the pictures.
+        let has_pictures = tree.names().any(names::is_picture);
+        let parquet = with_ending("parquet");
+        if !parquet.is_empty() {
+            let known = problems.len();
+            let opened = open_parquet(&parquet, limits, problems);
+            if !opened.1.is_empty() || !has_pictures {
+                return Ok(opened);
+            }
+            let is_table = |p: &Problem| matches!(p.kind, ProblemKind::Unsupported(_));
+            let found = problems.split_off(known);
+            problems.extend(found.into_iter().filter(|problem| !is_table(problem)));
+        }
+        if !has_pictures && problems.is_empty() {
             let found = summary(&tree);
             return Err(DataError::UnknownLayout { path: path.to_owned(), found });
         }

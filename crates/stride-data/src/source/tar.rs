@@ -97,7 +97,7 @@ impl Members<'_> {
         let raw = entry.path_bytes().into_owned();
         let kind = entry.header().entry_type();
         let shown = format!("{}/{}", self.tar, String::from_utf8_lossy(&raw));
-        if kind == EntryType::Directory {
+        if matches!(kind, EntryType::Directory | EntryType::XGlobalHeader) {
             return Ok(());
         }
         let name = match check(&raw, kind) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
@@ -37,6 +37,8 @@ impl Tree {
         let mut walk = Walk { real_root, files: BTreeMap::new(), problems };
         walk.enter(root, "", 0);
         let Walk { files, .. } = walk;
+        // The system lists a folder in an order of its own.
+        problems.sort_by(|a, b| a.name.cmp(&b.name));
         let refused = problems.iter().map(|problem| problem.name.clone()).collect();
         Ok(Self { files, refused, kind: Kind::Folder(root.to_owned()) })
     }
@@ -203,7 +205,7 @@ impl Walk<'_> {
     }
 
     fn kind_of(&self, entry: &fs::DirEntry) -> Result<Found, ProblemKind> {
-        let kind = entry.file_type().map_err(|error: io::Error| ProblemKind::from(error))?;
+        let kind = entry.file_type()?;
         if kind.is_dir() {
             return Ok(Found::Folder);
         }

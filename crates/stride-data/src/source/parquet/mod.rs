@@ -30,6 +30,9 @@ const CAPTION_COLUMNS: [&str; 3] = ["text", "caption", "captions"];
 /// Bytes of unpacked pages that stay in memory, the last one beside.
 const CACHE_BYTES: usize = 512 << 20;
 
+/// Pages that stay in memory, however small.
+const CACHE_PAGES: usize = 64;
+
 /// Parquet files and the pages that were read last.
 pub(super) struct ParquetFiles {
     files: Vec<ParquetFile>,
@@ -158,7 +161,9 @@ impl ParquetFiles {
         let cached = Arc::new(Cached { archive, group, first_row, page, dictionary });
         cache.push_back(Arc::clone(&cached));
         let size = |cached: &Arc<Cached>| cached.page.size() + cached.dictionary.bytes.len();
-        while cache.len() > 1 && cache.iter().map(size).sum::<usize>() > CACHE_BYTES {
+        while cache.len() > CACHE_PAGES
+            || cache.len() > 1 && cache.iter().map(size).sum::<usize>() > CACHE_BYTES
+        {
             cache.pop_front();
         }
         Ok(cached)
