@@ -5,7 +5,7 @@ use stride::noise::{ChaCha8Rng, below, uniform};
 /// Who chooses; lists of wordings begin with the tersest.
 pub(super) enum Choice {
     /// The generator of one caption.
-    Drawn(ChaCha8Rng),
+    Drawn(Box<ChaCha8Rng>),
     /// The first of every list, and nothing that is not needed.
     Terse,
 }

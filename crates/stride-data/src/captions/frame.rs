@@ -32,14 +32,14 @@ fn phrase(mut phrases: Phrases, voice: Voice, choice: &mut Choice) -> String {
             phrases.adjectives.insert(0, "smiling");
         }
     }
+    // "A man with glasses" is as good as "a man wearing glasses".
+    let (with, wears): (Vec<_>, Vec<_>) = phrases.wears.iter().partition(|_| choice.chance(0.25));
+    phrases.has.extend(with.into_iter().map(str::to_owned));
     if phrases.mouth_open {
         let open = open_mouth(&phrases, choice);
         let whose = format!("{} mouth slightly open", voice.possessive());
         phrases.has.push(if choice.chance(0.5) { whose } else { open.to_owned() });
     }
-    // "A man with glasses" is as good as "a man wearing glasses".
-    let (with, wears): (Vec<_>, Vec<_>) = phrases.wears.iter().partition(|_| choice.chance(0.25));
-    phrases.has.extend(with.into_iter().map(str::to_owned));
     let mut without = phrases.wears_no.clone();
     if phrases.has_no_beard {
         without.push("beard");
@@ -118,12 +118,13 @@ fn sentences(
     let (subject, blurry_is_said) = subject(&phrases, voice, choice, opening.is_empty());
     let mut acts = doing;
     acts.extend(not_doing);
+    let is_short = phrases.has.len() == 1 && acts.len() == 1;
     let acts = list(&acts, "and");
     let mut text = if !phrases.has.is_empty() {
         let has = format!("{opening}{subject} has {}", list(&phrases.has, "and"));
         if acts.is_empty() {
             sentence(&has)
-        } else if phrases.has.len() == 1 && choice.chance(0.5) {
+        } else if is_short && choice.chance(0.5) {
             sentence(&format!("{has} and is {acts}"))
         } else {
             format!("{} {}", sentence(&has), sentence(&format!("{} {acts}", voice.pronoun_is())))

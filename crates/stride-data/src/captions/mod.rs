@@ -74,7 +74,7 @@ impl CaptionWriter {
         let rng = |index: usize| keyed_rng(self.seed, purpose::CAPTION, name, index as u64);
         let mut captions: Vec<String> = Vec::new();
         for index in 0..count {
-            let mut choice = Choice::Drawn(rng(index));
+            let mut choice = Choice::Drawn(Box::new(rng(index)));
             let new = if index == 0 {
                 Some(complete(face, &mut choice))
             } else {
@@ -111,9 +111,19 @@ fn complete(face: CelebaAttributes, choice: &mut Choice) -> String {
 
 /// A caption with some of what may be said, and seldom with what is missing.
 fn partial(face: CelebaAttributes, choice: &mut Choice) -> String {
-    let share = choice.pick(&[0.3, 0.55, 0.85]);
-    let mut said: Vec<Fact> = facts(face).into_iter().filter(|_| choice.chance(share)).collect();
-    said.extend(negations(face).into_iter().filter(|_| choice.chance(0.12)));
+    let share = choice.pick(&[0.3_f64, 0.55, 0.85]);
+    // The first fact is the age, which is said more often than the rest.
+    let share_of = |index| if index == 0 { share.max(0.75) } else { share };
+    let mut said: Vec<Fact> = facts(face)
+        .into_iter()
+        .enumerate()
+        .filter(|&(index, _)| choice.chance(share_of(index)))
+        .map(|(_, fact)| fact)
+        .collect();
+    // What is missing only adds to what is there.
+    if said.len() >= 2 {
+        said.extend(negations(face).into_iter().filter(|_| choice.chance(0.04)));
+    }
     // "A person." alone would say nothing.
     let hides_gender = choice.chance(0.12) && said.len() >= 2;
     let voice = if hides_gender { Voice::Person } else { voice(face) };

@@ -69,7 +69,7 @@ fn has(said: &impl Fn(Fact) -> bool, voice: Voice, choice: &mut Choice) -> Vec<S
         (Goatee, "a goatee"),
         (Mustache, "a mustache"),
         (Sideburns, "sideburns"),
-        (Stubble, choice.pick(&["stubble", "light stubble", "a five o'clock shadow"])),
+        (Stubble, choice.pick(&["stubble", "stubble", "a five o'clock shadow"])),
     ];
     let facial: Vec<String> =
         facial.into_iter().filter(|&(fact, _)| said(fact)).map(|(_, text)| text.into()).collect();
@@ -118,7 +118,7 @@ fn hair(said: &impl Fn(Fact) -> bool, voice: Voice, choice: &mut Choice) -> Vec<
 }
 
 fn eyes(said: &impl Fn(Fact) -> bool, voice: Voice, choice: &mut Choice) -> Vec<String> {
-    let bushy = choice.pick(&["bushy", "thick"]);
+    let bushy = choice.pick(&["thick", "bushy"]);
     let mut items: Vec<String> =
         adjectives(said, &[(BushyEyebrows, bushy), (ArchedEyebrows, "arched")], "eyebrows")
             .into_iter()
@@ -135,7 +135,7 @@ fn eyes(said: &impl Fn(Fact) -> bool, voice: Voice, choice: &mut Choice) -> Vec<
 
 fn features(said: &impl Fn(Fact) -> bool, choice: &mut Choice) -> Vec<String> {
     let big = choice.pick(&["big", "large"]);
-    let pointy = choice.pick(&["pointy", "pointed"]);
+    let pointy = choice.pick(&["pointed", "pointy"]);
     let full = choice.pick(&["full", "chubby"]);
     let mut items = Vec::new();
     if let Some(nose) = adjectives(said, &[(BigNose, big), (PointyNose, pointy)], "nose") {
@@ -172,7 +172,7 @@ fn wears(said: &impl Fn(Fact) -> bool, choice: &mut Choice) -> Vec<&'static str>
         (Hat, "a hat"),
         (Earrings, "earrings"),
         (Necklace, "a necklace"),
-        (Necktie, choice.pick(&["a necktie", "a tie"])),
+        (Necktie, choice.pick(&["a tie", "a necktie"])),
         (HeavyMakeup, "heavy makeup"),
         (Lipstick, "lipstick"),
     ];

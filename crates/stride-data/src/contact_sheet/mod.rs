@@ -142,8 +142,8 @@ fn draw_card(sheet: &mut RgbImage, left: u32, top: u32, height: u32, picture: &R
         for x in 0..TILE {
             let inside = corner_distance(x, y, height);
             let color = if y < TILE { *picture.get_pixel(x, y) } else { CARD };
-            // The edge is one pixel wide; below the picture only, which is its own edge.
-            let edge = if y < TILE { 0.0 } else { (1.5 - inside).clamp(0.0, 1.0) };
+            // One pixel wide, also around pictures, which may be as white as the card.
+            let edge = (1.5 - inside).clamp(0.0, 1.0);
             let target = sheet.get_pixel_mut(left + x, top + y);
             *target = blend(*target, blend(color, EDGE, edge), (inside + 0.5).clamp(0.0, 1.0));
         }

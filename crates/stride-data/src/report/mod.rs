@@ -269,7 +269,7 @@ mod tests {
             return;
         }
         let captions =
-            vec!["A man.".to_owned(), if index % 7 == 0 { " " } else { "He." }.to_owned()];
+            ["A man.", if index.is_multiple_of(7) { " " } else { "He." }].map(str::to_owned);
         let face = CelebaAttributes::new().with("Male", true).expect("in the list");
         report.add(&Examined {
             name: &name,
@@ -279,7 +279,7 @@ mod tests {
             height: 300,
             captions: &captions[..index % 3],
             token_counts: &[4, 70 + index][..index % 3],
-            attributes: Some(face.with("Young", index % 2 == 0).expect("in the list")),
+            attributes: Some(face.with("Young", index.is_multiple_of(2)).expect("in the list")),
         });
     }
 

@@ -104,10 +104,9 @@ fn the_first_caption_names_everything_that_fits() {
     for index in 0..3000 {
         let (face, captions) = captions_of(index, 1);
         let (reading, mut expected) = (read(&captions[0]), nameable(face));
+        let is_allowed = reading.denied.is_subset(&expected.denied);
+        assert!(is_allowed, "denies more than the rules say: {}", captions[0]);
         // "elderly" tells of gray hair where the hair itself is not described.
-        if !reading.denied.is_subset(&expected.denied) {
-            panic!("denies more than the rules say: {}", captions[0]);
-        }
         if captions[0].to_lowercase().contains("elderly") {
             expected.named.insert("Gray_Hair");
         }
@@ -252,10 +251,53 @@ fn eight_faces_written_out() {
             ],
         ),
     ];
-    let expected: [&[&str]; 8] = [&[], &[], &[], &[], &[], &[], &[], &[]];
+    let expected: [[&str; 4]; 8] = [
+        ["This is an older woman.", "This is a woman.", "An older woman.", "A woman."],
+        [
+            "This young woman has high cheekbones and wavy blond hair. She is smiling and wearing earrings and lipstick.",
+            "This woman has wavy blond hair and high cheekbones. She is smiling and wearing earrings and lipstick.",
+            "A picture of a smiling young woman with wavy blond hair and high cheekbones, wearing lipstick and earrings.",
+            "The young woman in this picture is wearing earrings.",
+        ],
+        [
+            "A portrait of an older bald man with a goatee, wearing eyeglasses.",
+            "A portrait of a man with a goatee.",
+            "A photo of an elderly bald man with a goatee, wearing glasses.",
+            "This older bald man has a goatee and is wearing eyeglasses.",
+        ],
+        [
+            "Wearing a tie, this elderly man has bags under the eyes, gray hair and a receding hairline. He is smiling with his mouth slightly open.",
+            "The man in this photo has gray hair, a receding hairline and bags under his eyes. He is wearing a necktie.",
+            "An older man with bags under his eyes.",
+            "This elderly man is wearing a necktie.",
+        ],
+        [
+            "This young man has straight black hair, bangs, stubble, thick eyebrows and a large nose.",
+            "The young man in this photo has straight hair, stubble and bushy eyebrows.",
+            "A photo of a young man with black hair and bangs.",
+            "A picture of a young man with straight black hair, stubble and a large nose.",
+        ],
+        [
+            "A young woman with black and brown hair, an oval face, a pale complexion and her mouth slightly open. The photo is blurry.",
+            "A blurry picture of a woman.",
+            "An out-of-focus photo of a woman with black and brown hair, a pale complexion and an oval face.",
+            "A blurry photo of a woman with black hair and a pale complexion.",
+        ],
+        [
+            "The young man in this picture has brown hair, a beard, a mustache, sideburns, narrow eyes and a pointy nose. He is wearing a hat.",
+            "Wearing a hat, this man has sideburns.",
+            "This young man has brown hair, a beard, a mustache, sideburns and a pointed nose. He is wearing a hat.",
+            "Wearing a hat, this young man has a beard, sideburns, narrow eyes and a pointy nose.",
+        ],
+        [
+            "This is a smiling older woman with full rosy cheeks, arched eyebrows, full lips, a double chin and a necklace, wearing heavy makeup and lipstick.",
+            "The older woman in this picture has arched eyebrows, full lips and full rosy cheeks. She is smiling and wearing heavy makeup and lipstick.",
+            "Wearing lipstick, a necklace and heavy makeup, this older woman has full lips, chubby rosy cheeks, arched eyebrows and a double chin. She is smiling.",
+            "This older woman has full lips, full cheeks and a double chin. She is wearing heavy makeup.",
+        ],
+    ];
     for ((name, marks), expected) in faces.into_iter().zip(expected) {
         let captions = CaptionWriter::new(0).write(face(marks), name, 4);
-        println!("{name}: {captions:#?}");
-        let _ = expected;
+        assert_eq!(captions, expected, "{name}");
     }
 }
