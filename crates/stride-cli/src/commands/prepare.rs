@@ -23,7 +23,7 @@ use crate::usage::usage;
 
 /// Encode a data set once, for training to read
 ///
-/// DATA is a folder of pictures. Latents, captions and tokens go to --out, for the setting data.prepared of a training
+/// DATA is a folder or zip of pictures with captions, or Parquet or tar files. Latents, captions and tokens go to --out, for the setting data.prepared of a training
 /// configuration. The same command again goes on after an interruption, and makes only what has changed.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -42,8 +42,8 @@ pub(crate) struct Prepare {
     /// Height and width; other pictures are cropped to a square and resized
     #[arg(long, value_name = "PIXELS", default_value = "256")]
     resolution: usize,
-    /// Captions from CelebA's attributes, of the data set itself, or first these and then those
-    #[arg(long, value_enum, default_value_t = CaptionSource::File)]
+    /// Where captions come from
+    #[arg(long, value_enum, default_value_t = CaptionSource::Both)]
     captions: CaptionSource,
     /// How pictures are resized
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
@@ -75,8 +75,11 @@ struct Merge {
 /// Where captions come from.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum CaptionSource {
+    /// Written from CelebA's attributes
     Attributes,
+    /// Those of the data set
     File,
+    /// First those of the data set, then those from its attributes, if it has any
     Both,
 }
 
