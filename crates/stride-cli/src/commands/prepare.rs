@@ -42,8 +42,8 @@ pub(crate) struct Prepare {
     /// Height and width; other pictures are cropped to a square and resized
     #[arg(long, value_name = "PIXELS", default_value = "256")]
     resolution: usize,
-    /// Captions from CelebA's attributes, of the data set itself, or first these and then those
-    #[arg(long, value_enum, default_value_t = CaptionSource::File)]
+    /// Where captions come from
+    #[arg(long, value_enum, default_value_t = CaptionSource::Both)]
     captions: CaptionSource,
     /// How pictures are resized
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
@@ -72,8 +72,11 @@ struct Merge {
 /// Where captions come from.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum CaptionSource {
+    /// Written from CelebA's attributes
     Attributes,
+    /// Those of the data set
     File,
+    /// First those of the data set, then those from its attributes, if it has any
     Both,
 }
 

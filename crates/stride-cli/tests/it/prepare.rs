@@ -84,6 +84,34 @@ fn broken_pictures_are_left_out_by_name() {
 }
 
 #[test]
+fn captions_come_from_attributes() {
+    let place = place();
+    fs::remove_file(place.path().join("data/metadata.jsonl")).expect("there");
+    let faces = (0..12).map(|k| format!("{k}.png {} 1\n", if k == 0 { 1 } else { -1 }));
+    let table = format!("12\nMale Smiling\n{}", faces.collect::<String>());
+    fs::write(place.path().join("data/list_attr_celeba.txt"), table).expect("writable");
+    prepare(place.path(), &["--out", "prepared"]).expect(0);
+    let manifest = || {
+        let text = fs::read_to_string(place.path().join("prepared/manifest.jsonl"));
+        let text = text.expect("written");
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+        text.lines().map(line).collect::<Vec<_>>()
+    };
+    let lines = manifest();
+    for line in &lines {
+        let is_man = line["name"] == "0.png";
+        assert_eq!(line["attributes"][0], if is_man { "Male" } else { "Smiling" }, "{line}");
+        let first = line["captions"][0].as_str().expect("a caption");
+        assert_eq!(first.contains("woman"), !is_man, "{first}");
+    }
+    // Words alone have changed.
+    let plain = prepare(place.path(), &["--out", "prepared", "--captions", "file"]).expect(0);
+    assert!(plain.stdout.starts_with("12 pictures: 12 reused"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("new captions for 12; 12 without a caption"), "{}", plain.stdout);
+    assert_eq!(manifest()[3]["captions"], serde_json::json!([""]));
+}
+
+#[test]
 fn reports_of_parts_are_the_report_of_the_whole() {
     let place = place();
     fs::write(place.path().join("data/9.png"), b"no picture").expect("writable");

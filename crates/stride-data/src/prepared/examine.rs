@@ -7,7 +7,8 @@ use image::RgbImage;
 use rayon::prelude::*;
 use stride::tokenizer::ClipTokenizer;
 
-use super::prepare::{Preparation, PrepareProgress};
+use super::prepare::Preparation;
+use super::summary::PrepareProgress;
 use crate::{
     ContactSheet, ContentHash, DataError, DataReport, Examined, Filter, Problem, ProblemKind,
     decode, square,

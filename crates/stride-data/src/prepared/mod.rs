@@ -17,12 +17,14 @@ mod prepare;
 mod set;
 mod shard;
 mod store;
+mod summary;
 #[cfg(test)]
 mod tests;
 
 pub use encoder::LatentEncoder;
 pub use manifest::{Part, PreparedHeader, PreparedPicture};
 pub use merge::merge_prepared;
-pub use prepare::{Preparation, PrepareProgress, PrepareSummary};
+pub use prepare::Preparation;
 pub use set::{PreparedSet, View};
 pub use shard::LatentShape;
+pub use summary::{PrepareProgress, PrepareSummary};

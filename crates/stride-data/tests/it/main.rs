@@ -1,4 +1,5 @@
-//! Data sets of every layout, as other libraries write them, broken and hostile ones among them; and captions of faces.
+//! Data sets of every layout, as other libraries write them, broken and hostile ones among them; and captions of faces:
+//! true, complete, in correct English, and short enough.
 
 // Every comparison prints what it measured.
 #![allow(clippy::print_stdout)]
