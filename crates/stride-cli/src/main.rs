@@ -17,9 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{
-    Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Prepare, Train,
-};
+use crate::commands::{Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Prepare, Train};
 use crate::usage::UsageError;
 
 /// Few-step text-to-image generation with shortcut models

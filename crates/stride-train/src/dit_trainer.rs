@@ -158,7 +158,8 @@ impl DitTrainer {
             .clone()
             .ok_or_else(|| problem("kind = \"dit\" needs a section [dit]".to_owned()))?;
         let device = Device::flex();
-        let encoder = PictureEncoder::open(&config.autoencoder, run.data.resolution, &device)?;
+        let encoder =
+            PictureEncoder::open(&config.autoencoder, run.data.resolution, Compute::F32, &device)?;
         let latent_shape = encoder.config().latent_shape(run.data.resolution);
         let expected = [config.model.in_channels, config.model.input_size, config.model.input_size];
         if latent_shape != expected {

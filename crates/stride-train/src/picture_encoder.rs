@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride_data::{ContentHash, LatentEncoder, LatentShape};
+use stride_kernels::fused::Precision;
+use stride_kernels::gemm::Compute;
 use stride_kernels::workers::{Workers, split_evenly};
 
 use crate::TrainError;
@@ -22,16 +24,22 @@ pub struct PictureEncoder {
     model: Autoencoder,
     identity: ContentHash,
     resolution: usize,
+    precision: Precision,
     workers: Workers,
     device: Device,
 }
 
 impl PictureEncoder {
-    /// Reads the autoencoder in a folder for pictures of this height and width.
+    /// Reads the autoencoder in a folder for pictures of this height and width, with products in `compute`.
     ///
     /// # Errors
     /// A file is missing, the files do not fit each other, or the autoencoder cannot take pictures of this size.
-    pub fn open(dir: &Path, resolution: usize, device: &Device) -> Result<Self, TrainError> {
+    pub fn open(
+        dir: &Path,
+        resolution: usize,
+        compute: Compute,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let (config, model) = autoencoder_folder::read(dir, device)?;
         let factor = config.downsampling_factor();
         if resolution == 0 || !resolution.is_multiple_of(factor) {
@@ -40,11 +48,11 @@ impl PictureEncoder {
         let files = autoencoder_folder::files(dir)?;
         let read = |path: &PathBuf| fs::read(path).map_err(TrainError::io(path));
         let files = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let identity =
-            ContentHash::of_parts(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let identity = ContentHash::of_parts(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let workers =
             Workers::per_core().map_err(|e| TrainError::Threads { problem: e.to_string() })?;
-        Ok(Self { config, model, identity, resolution, workers, device: device.clone() })
+        let (precision, device) = (Precision::inference(compute), device.clone());
+        Ok(Self { config, model, identity, resolution, precision, workers, device })
     }
 
     /// The autoencoder's configuration.
@@ -76,6 +84,13 @@ impl LatentEncoder for PictureEncoder {
         self.identity
     }
 
+    fn dtype(&self) -> &'static str {
+        match self.precision.compute() {
+            Compute::F32 => "f32",
+            Compute::Bf16 => "bf16",
+        }
+    }
+
     fn batch_size(&self) -> usize {
         let of_worker = match self.config {
             AutoencoderConfig::Kl(_) => KL_BATCH,
@@ -91,7 +106,8 @@ impl LatentEncoder for PictureEncoder {
             let shape = [range.len(), 3, side, side];
             let pixels = pixels[range.start * size..range.end * size].to_vec();
             let pixels = Tensor::from_data(TensorData::new(pixels, shape), &self.device);
-            self.model.encode_moments(pixels).into_data().iter::<f32>().collect::<Vec<f32>>()
+            let moments = self.precision.scope(|| self.model.encode_moments(pixels));
+            moments.into_data().iter::<f32>().collect::<Vec<f32>>()
         });
         encoded.concat()
     }

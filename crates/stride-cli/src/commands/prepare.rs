@@ -16,6 +16,7 @@ use stride_data::{
 };
 use stride_train::PictureEncoder;
 
+use crate::commands::generate::DtypeName;
 use crate::interrupt;
 use crate::output::write_whole;
 use crate::shard::Shard;
@@ -48,6 +49,9 @@ pub(crate) struct Prepare {
     /// How pictures are resized
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
     filter: FilterName,
+    /// What the autoencoder multiplies in
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    dtype: DtypeName,
     /// Do only part I of N (from 0); `stride prepare merge` joins the parts
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -108,7 +112,8 @@ impl Prepare {
         };
         let stop = interrupt::stop_flag()?;
         let source = Source::open(source, Limits::default())?;
-        let encoder = PictureEncoder::open(vae, self.resolution, &Device::flex())?;
+        let encoder =
+            PictureEncoder::open(vae, self.resolution, self.dtype.compute(), &Device::flex())?;
         let writer = CaptionWriter::new(0);
         let captions = |record: &Record| self.captions.of(record, &writer);
         let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);

@@ -141,11 +141,7 @@ fn wrong_arguments_are_named() {
         (&[&PREPARE[..], &["--out", "file/below"]].concat(), 1, "file/below"),
         (&["prepare", "--source", "nowhere", "--out", "x", "--vae", "model/vae"], 1, "nowhere"),
         (&["prepare", "--source", "data", "--out", "x", "--vae", "nowhere"], 1, "nowhere"),
-        (
-            &[&PREPARE[..5], &["--out", "x", "--resolution", "18"]].concat(),
-            1,
-            "multiple of 4",
-        ),
+        (&[&PREPARE[..5], &["--out", "x", "--resolution", "18"]].concat(), 1, "multiple of 4"),
     ] {
         run(place.path(), arguments).expect(code).says(&[expected]);
     }

@@ -19,6 +19,9 @@ pub trait LatentEncoder {
     /// Names everything in it that decides the latents, such as configuration and weights.
     fn identity(&self) -> ContentHash;
 
+    /// What its products round their factors to: `f32` or `bf16`.
+    fn dtype(&self) -> &'static str;
+
     /// Pictures to encode at once.
     fn batch_size(&self) -> usize;
 

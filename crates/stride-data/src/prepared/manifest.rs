@@ -38,6 +38,8 @@ pub struct PreparedHeader {
     pub latent: LatentShape,
     /// Names the autoencoder by its configuration and weights.
     pub autoencoder: ContentHash,
+    /// What its products rounded their factors to.
+    pub dtype: String,
     /// Number of pictures.
     pub pictures: usize,
     /// Pictures of a shard; the last one has what is left.
@@ -83,6 +85,7 @@ impl PreparedHeader {
             ("filter", self.filter.clone(), other.filter.clone()),
             ("mirrored", self.mirrored.to_string(), other.mirrored.to_string()),
             ("autoencoder", self.autoencoder.to_string(), other.autoencoder.to_string()),
+            ("dtype", self.dtype.clone(), other.dtype.clone()),
             ("number of parts", parts(self).to_string(), parts(other).to_string()),
             ("shard_size", self.shard_size.to_string(), other.shard_size.to_string()),
         ];

@@ -202,6 +202,7 @@ impl<'a> Preparation<'a> {
             filter_name(self.filter).as_bytes(),
             &[u8::from(self.mirrored)],
             self.encoder.identity().as_bytes(),
+            self.encoder.dtype().as_bytes(),
         ])
     }
 
@@ -214,6 +215,7 @@ impl<'a> Preparation<'a> {
             variational: self.encoder.is_variational(),
             latent: self.encoder.latent_shape(),
             autoencoder: self.encoder.identity(),
+            dtype: self.encoder.dtype().to_owned(),
             pictures: 0,
             shard_size: self.shard_size,
             part: self.part,

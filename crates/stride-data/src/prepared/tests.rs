@@ -21,13 +21,14 @@ const SHARD_SIZE: usize = 4;
 struct Halving {
     resolution: usize,
     weights: u8,
+    dtype: &'static str,
     logvar: f32,
     encoded: Cell<usize>,
 }
 
 impl Halving {
     fn new() -> Self {
-        Self { resolution: SIDE, weights: 1, logvar: -2.0, encoded: Cell::new(0) }
+        Self { resolution: SIDE, weights: 1, dtype: "f32", logvar: -2.0, encoded: Cell::new(0) }
     }
 }
 
@@ -46,6 +47,10 @@ impl LatentEncoder for Halving {
 
     fn identity(&self) -> ContentHash {
         ContentHash::of(&[self.weights])
+    }
+
+    fn dtype(&self) -> &'static str {
+        self.dtype
     }
 
     fn batch_size(&self) -> usize {
@@ -279,8 +284,9 @@ fn other_weights_or_transforms_make_everything_again() {
     prepare(data.path(), out.path());
     let before = contents(out.path());
     let plain: fn(&mut Preparation<'_>) = |_| {};
-    let cases: [(Halving, fn(&mut Preparation<'_>)); 4] = [
+    let cases: [(Halving, fn(&mut Preparation<'_>)); 5] = [
         (Halving { weights: 2, ..Halving::new() }, plain),
+        (Halving { dtype: "bf16", ..Halving::new() }, plain),
         (Halving { resolution: 2, ..Halving::new() }, plain),
         (Halving::new(), |p| p.filter = Filter::Bilinear),
         (Halving::new(), |p| p.mirrored = false),

@@ -12,6 +12,7 @@ use stride::noise::keyed_rng;
 use stride::vae::AutoencoderConfig;
 use stride::weights::{self, StoredDtype};
 use stride_data::{LatentEncoder as _, Limits, Preparation, PreparedSet, Record, Source, View};
+use stride_kernels::gemm::Compute;
 use stride_train::{LogProgress, PictureEncoder, RunSummary, TrainError, run};
 
 const CONFIG: &str = r#"
@@ -107,9 +108,13 @@ fn train(place: &Path, run_dir: &str, settings: &[&str]) -> Result<RunSummary, T
     train_with(place, run_dir, settings, &AtomicBool::new(false))
 }
 
+fn encoder(place: &Path, compute: Compute) -> PictureEncoder {
+    PictureEncoder::open(&place.join("vae"), 16, compute, &Device::flex()).expect("fits")
+}
+
 fn prepare(place: &Path, out: &str) {
     let source = Source::open(&place.join("data"), Limits::default()).expect("valid");
-    let encoder = PictureEncoder::open(&place.join("vae"), 16, &Device::flex()).expect("fits");
+    let encoder = encoder(place, Compute::F32);
     let captions = |record: &Record| record.captions.clone();
     let stop = AtomicBool::new(false);
     let summary = Preparation::new(&source, &encoder, &captions, &stop)
@@ -147,13 +152,28 @@ fn a_prepared_folder_and_pictures_train_the_same_model() {
 }
 
 #[test]
+fn latents_in_bf16_are_close_to_those_in_f32() {
+    for vae in [KL, TINY] {
+        let place = place(vae);
+        let pixels: Vec<f32> = (0..2 * 3 * 16 * 16).map(|i| (i % 89) as f32 / 44.5 - 1.0).collect();
+        let [exact, rounded] = [Compute::F32, Compute::Bf16]
+            .map(|compute| encoder(place.path(), compute).encode(pixels.clone()));
+        let square = |values: &[f32]| values.iter().map(|v| f64::from(v * v)).sum::<f64>();
+        let difference: Vec<f32> = exact.iter().zip(&rounded).map(|(a, b)| a - b).collect();
+        let error = (square(&difference) / square(&exact)).sqrt();
+        println!("relative error in bf16: {error:.1e}");
+        assert!(error > 0.0 && error < 2e-2, "{error}");
+    }
+}
+
+#[test]
 fn latents_are_scaled_once() {
     for vae in [KL, TINY] {
         let place = place(vae);
         prepare(place.path(), "prepared");
         let set = PreparedSet::open(&place.path().join("prepared"), None).expect("whole");
         let device = Device::flex();
-        let encoder = PictureEncoder::open(&place.path().join("vae"), 16, &device).expect("fits");
+        let encoder = encoder(place.path(), Compute::F32);
         let bytes = fs::read(place.path().join("data/3.png")).expect("there");
         let image = stride_data::decode(&bytes, &Limits::default()).expect("a picture");
         let pixels: Vec<f32> = image.as_raw().iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();

@@ -244,22 +244,21 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
             let pairs = judged.clip.as_ref().zip(captions.as_ref());
             pairs.map(|(pictures, captions)| ClipScore::of(pictures, captions)).transpose()
         };
-        let score = |judged: &Judged,
-                     drawing: Option<(&Subject, usize)>|
-         -> anyhow::Result<Scores> {
-            let drawing = drawing.map(|(subject, steps)| Drawing {
-                model: subject.hash.clone(),
-                steps,
-                seed: job.seed,
-                cfg_scale: cfg_scale(job, &model.pipeline),
-                data: data.fingerprint.clone(),
-            });
-            let certificate = certificate(studio, judged, &reference, drawing);
-            let scores = Scores::of(judged, &reference, certificate, job)?;
-            let attributes = attributes(judged).map(|(accuracy, _)| accuracy);
-            let attributes = attributes.filter(|found| found.total().named > 0);
-            Ok(Scores { attributes, clip: clip(judged)?, ..scores })
-        };
+        let score =
+            |judged: &Judged, drawing: Option<(&Subject, usize)>| -> anyhow::Result<Scores> {
+                let drawing = drawing.map(|(subject, steps)| Drawing {
+                    model: subject.hash.clone(),
+                    steps,
+                    seed: job.seed,
+                    cfg_scale: cfg_scale(job, &model.pipeline),
+                    data: data.fingerprint.clone(),
+                });
+                let certificate = certificate(studio, judged, &reference, drawing);
+                let scores = Scores::of(judged, &reference, certificate, job)?;
+                let attributes = attributes(judged).map(|(accuracy, _)| accuracy);
+                let attributes = attributes.filter(|found| found.total().named > 0);
+                Ok(Scores { attributes, clip: clip(judged)?, ..scores })
+            };
         let mut rows = Vec::new();
         let mut failures = Vec::new();
         for &steps in &job.steps {
