@@ -7,7 +7,7 @@ use crate::image::{Filter, RgbImage, resize};
 /// Mean of red, green and blue over CLIP's training pictures, in [0, 1].
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Their standard deviation.
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// A picture of any size as the input of a CLIP image encoder, `[1, 3, side, side]`.
 ///
