@@ -109,5 +109,5 @@ fn stack_and_number(name: &str) -> Option<(String, usize)> {
         let number = rest.split('.').next()?.parse().ok()?;
         is_whole.then(|| (format!("{start}{}", stack.trim_end_matches('.')), number))
     };
-    STACKS.iter().find_map(|stack| at(&stack))
+    STACKS.iter().find_map(at)
 }

@@ -83,7 +83,7 @@ fn wanted(names: &[String], role: Role) -> Vec<&str> {
     for stem in crate::weight_files::STEMS {
         let single = format!("{folder}{stem}.safetensors");
         let (index, shard) = (format!("{single}.index.json"), format!("{folder}{stem}-"));
-        let has = |wanted: &String| own.iter().any(|name| *name == wanted);
+        let has = |wanted: &String| own.contains(&wanted);
         let set: Vec<&str> = match (has(&single), has(&index)) {
             (true, _) => weights().filter(|name| *name == single).collect(),
             (_, true) => weights().filter(|name| name.starts_with(&shard)).collect(),

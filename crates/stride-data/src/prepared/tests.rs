@@ -283,8 +283,9 @@ fn other_weights_or_transforms_make_everything_again() {
     let out = tempfile::tempdir().expect("temporary folder");
     prepare(data.path(), out.path());
     let before = contents(out.path());
-    let plain: fn(&mut Preparation<'_>) = |_| {};
-    let cases: [(Halving, fn(&mut Preparation<'_>)); 5] = [
+    type Change = fn(&mut Preparation<'_>);
+    let plain: Change = |_| {};
+    let cases: [(Halving, Change); 5] = [
         (Halving { weights: 2, ..Halving::new() }, plain),
         (Halving { dtype: "bf16", ..Halving::new() }, plain),
         (Halving { resolution: 2, ..Halving::new() }, plain),

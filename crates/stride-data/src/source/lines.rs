@@ -154,7 +154,10 @@ impl Row {
 mod tests {
     use super::*;
 
-    fn rows(text: &[u8]) -> (Vec<(usize, Vec<String>)>, Vec<Problem>, Result<(), ProblemKind>) {
+    /// Lines with their numbers and fields, and what is wrong with some and with the whole.
+    type Rows = (Vec<(usize, Vec<String>)>, Vec<Problem>, Result<(), ProblemKind>);
+
+    fn rows(text: &[u8]) -> Rows {
         let (mut rows, mut problems) = (Vec::new(), Vec::new());
         let result = for_each_row(&mut &*text, "a.csv", &mut problems, |line, fields, _| {
             rows.push((line, fields.iter().map(|&field| field.to_owned()).collect()));

@@ -58,7 +58,7 @@ impl Draws {
                     // Where lengths lie: the last bytes and the first.
                     let near = self.below(bytes.len().min(64));
                     let end = bytes.len() - 1 - near;
-                    bytes[if at % 2 == 0 { near } else { end }] = self.next() as u8;
+                    bytes[if at.is_multiple_of(2) { near } else { end }] = self.next() as u8;
                 }
             }
         }
