@@ -169,7 +169,6 @@ impl DitTrainer {
             )));
         }
         let autodiff = device.clone().autodiff();
-        autodiff.seed(run.seed);
         let start = config.init.text_encoder.as_deref();
         let start =
             start.map(|dir| dit_init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
@@ -177,6 +176,8 @@ impl DitTrainer {
         let data = DitData::load(&run.data, cache, &encoder, progress, stop)?;
         let data = if start.is_some() { data.with_full_vocabulary()? } else { data };
 
+        // Right before the draws, since the library has one generator for the whole process.
+        autodiff.seed(run.seed);
         let mut dit = config.model.init(&autodiff).map_err(|e| problem(e.to_string()))?;
         if let Some(dir) = &config.init.transformer {
             dit = dit_init::transformer(dir, dit, progress)?;
