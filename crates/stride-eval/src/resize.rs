@@ -1,5 +1,7 @@
 //! The resizes of the field's packages, on planes of f32.
 
+use stride::image::{Filter, Tap};
+
 /// Which pixels make a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resize {
@@ -10,12 +12,6 @@ pub enum Resize {
     BilinearTf1,
     /// Cubic (a = -0.5), widened by the scale where the picture shrinks: Pillow.
     BicubicAntialias,
-}
-
-/// Source pixels and weights of one target pixel.
-struct Tap {
-    first: usize,
-    weights: Vec<f32>,
 }
 
 impl Resize {
@@ -46,48 +42,31 @@ impl Resize {
         out
     }
 
-    fn taps(self, from: usize, to: usize) -> Vec<Tap> {
+    fn taps(self, from: usize, to: usize) -> Vec<Tap<f32>> {
         let scale = from as f64 / to as f64;
-        (0..to)
-            .map(|target| match self {
-                Self::Bilinear => linear(((target as f64 + 0.5) * scale - 0.5).max(0.0), from),
-                Self::BilinearTf1 => linear(target as f64 * scale, from),
-                Self::BicubicAntialias => antialiased(target, scale, from),
-            })
-            .collect()
+        let place: fn(f64, f64) -> f64 = match self {
+            Self::Bilinear => |target, scale| ((target + 0.5) * scale - 0.5).max(0.0),
+            Self::BilinearTf1 => |target, scale| target * scale,
+            Self::BicubicAntialias => {
+                let narrow = |tap: Tap<f64>| Tap {
+                    first: tap.first,
+                    weights: tap.weights.into_iter().map(|weight| weight as f32).collect(),
+                };
+                return Filter::Bicubic.taps(from, to).into_iter().map(narrow).collect();
+            }
+        };
+        (0..to).map(|target| linear(place(target as f64, scale), from)).collect()
     }
 }
 
 /// The two pixels around a place.
-fn linear(place: f64, from: usize) -> Tap {
+fn linear(place: f64, from: usize) -> Tap<f32> {
     let first = (place as usize).min(from - 1);
     if first + 1 == from {
         return Tap { first, weights: vec![1.0] };
     }
     let share = (place - first as f64) as f32;
     Tap { first, weights: vec![1.0 - share, share] }
-}
-
-/// Pillow's `precompute_coeffs` (Resample.c): support 2 times the scale, weights that sum to 1.
-fn antialiased(target: usize, scale: f64, from: usize) -> Tap {
-    let stretch = scale.max(1.0);
-    let center = (target as f64 + 0.5) * scale;
-    let support = 2.0 * stretch;
-    let first = (center - support + 0.5).max(0.0) as usize;
-    let end = ((center + support + 0.5) as usize).min(from);
-    let raw: Vec<f64> =
-        (first..end).map(|pixel| cubic((pixel as f64 - center + 0.5) / stretch)).collect();
-    let sum: f64 = raw.iter().sum();
-    Tap { first, weights: raw.iter().map(|weight| (weight / sum) as f32).collect() }
-}
-
-fn cubic(x: f64) -> f64 {
-    const A: f64 = -0.5;
-    match x.abs() {
-        x if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
-        x if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
-        _ => 0.0,
-    }
 }
 
 #[cfg(test)]

@@ -2,16 +2,16 @@
 
 mod lettering;
 
-use image::imageops::{FilterType, crop_imm, resize};
 use image::{Rgb, RgbImage};
 
+use crate::{Filter, square};
 use lettering::Lettering;
 
 /// Pictures on a sheet where nobody asks for another number.
 const DEFAULT_PICTURES: usize = 24;
 
 /// Side of a picture on the sheet, in pixels, as all lengths here.
-const TILE: u32 = 256;
+pub(crate) const TILE: u32 = 256;
 const GAP: u32 = 28;
 const MARGIN: u32 = 36;
 /// Around the caption inside its card.
@@ -62,7 +62,8 @@ impl ContactSheet {
         if !is_kept {
             return;
         }
-        self.kept.push((square(image), caption.to_owned()));
+        let tile = square(image, TILE as usize, Filter::Bicubic);
+        self.kept.push((tile, caption.to_owned()));
         if self.kept.len() >= 2 * self.pictures && self.pictures > 1 {
             let mut index = 0;
             self.kept.retain(|_| {
@@ -126,14 +127,6 @@ fn columns(pictures: usize) -> usize {
 fn card_height(texts: &[Vec<String>]) -> u32 {
     let lines = texts.iter().map(Vec::len).max().unwrap_or(0) as u32;
     TILE + if lines == 0 { 0 } else { 2 * PADDING + lines * LINE_HEIGHT }
-}
-
-/// The largest square in the middle, at the size of a tile.
-fn square(image: &RgbImage) -> RgbImage {
-    let side = image.width().min(image.height());
-    let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);
-    let square = crop_imm(image, left, top, side, side).to_image();
-    if side == TILE { square } else { resize(&square, TILE, TILE, FilterType::CatmullRom) }
 }
 
 /// A white card with round corners and a thin edge, its upper part filled by the picture.

@@ -9,6 +9,7 @@ use stride::tokenizer::ClipTokenizer;
 
 use super::prepare::Preparation;
 use super::summary::PrepareProgress;
+use crate::contact_sheet::TILE;
 use crate::{
     ContactSheet, ContentHash, DataError, DataReport, Examined, Filter, Problem, ProblemKind,
     decode, square,
@@ -16,8 +17,6 @@ use crate::{
 
 /// Pictures looked at between two reports of progress.
 const BATCH: usize = 64;
-/// Side of a picture on the sheet.
-const TILE: usize = 256;
 
 /// What the report and the sheet need of a picture.
 struct Seen {
@@ -53,7 +52,7 @@ impl Preparation<'_> {
             let name = || source.records()[index].name.clone();
             let picture = decode(&bytes, &limits).map_err(|kind| Problem { name: name(), kind })?;
             let (width, height) = picture.dimensions();
-            let tile = square(&picture, TILE, Filter::Bicubic);
+            let tile = square(&picture, TILE as usize, Filter::Bicubic);
             Ok(Seen { content: ContentHash::of(&bytes), width, height, tile })
         };
         for first in range.clone().step_by(BATCH) {

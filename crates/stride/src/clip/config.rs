@@ -112,23 +112,11 @@ impl ClipTextConfig {
     /// # Errors
     /// When the JSON is broken or describes no usable encoder.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ClipConfigError> {
-        let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
+        let value: serde_json::Value = serde_json::from_slice(bytes)?;
         if !value.is_object() {
             return Err(ClipConfigError::NotAnObject);
         }
-        let config = match value.get_mut("text_config").map(serde_json::Value::take) {
-            Some(text_config @ serde_json::Value::Object(_)) => {
-                let mut config: Self = serde_json::from_value(text_config)?;
-                let architectures = value.get("architectures").cloned();
-                config.architectures = architectures.map(serde_json::from_value).transpose()?;
-                // Some files have another width inside; the whole model's is the one of its weights.
-                if let Some(width) = value.get("projection_dim").cloned() {
-                    config.projection_dim = serde_json::from_value(width)?;
-                }
-                config
-            }
-            _ => serde_json::from_value(value)?,
-        };
+        let config: Self = serde_json::from_value(side_of(value, "text_config"))?;
         config.validate()?;
         Ok(config)
     }
@@ -184,6 +172,22 @@ impl ClipTextConfig {
         }
         Ok(())
     }
+}
+
+/// The fields of one side of a whole CLIP model, with the whole's classes and width of the projection; the
+/// fields as they are where the file describes one side alone.
+pub(super) fn side_of(mut whole: serde_json::Value, side: &str) -> serde_json::Value {
+    let Some(serde_json::Value::Object(mut fields)) = whole.get(side).cloned() else {
+        return whole;
+    };
+    fields.remove("architectures");
+    // Some files have another width inside; the whole model's is the one of its weights.
+    for name in ["architectures", "projection_dim"] {
+        if let Some(value) = whole.get_mut(name) {
+            fields.insert(name.to_owned(), value.take());
+        }
+    }
+    serde_json::Value::Object(fields)
 }
 
 #[cfg(test)]

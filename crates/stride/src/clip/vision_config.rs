@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::HiddenAct;
+use super::config::side_of;
 
 /// The configuration of a [`ClipVisionModel`](super::ClipVisionModel): `config.json` of a Hugging Face image encoder.
 ///
@@ -77,20 +78,8 @@ impl ClipVisionConfig {
     /// # Errors
     /// When the JSON is broken or describes no usable encoder.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ClipVisionConfigError> {
-        let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
-        let inner = value.get_mut("vision_config").map(serde_json::Value::take);
-        let config = match inner {
-            Some(inner @ serde_json::Value::Object(_)) => {
-                let mut config: Self = serde_json::from_value(inner)?;
-                let architectures = value.get("architectures").cloned();
-                config.architectures = architectures.map(serde_json::from_value).transpose()?;
-                if let Some(width) = value.get("projection_dim").cloned() {
-                    config.projection_dim = serde_json::from_value(width)?;
-                }
-                config
-            }
-            _ => serde_json::from_value(value)?,
-        };
+        let value: serde_json::Value = serde_json::from_slice(bytes)?;
+        let config: Self = serde_json::from_value(side_of(value, "vision_config"))?;
         config.validate()?;
         Ok(config)
     }

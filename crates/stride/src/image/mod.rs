@@ -5,5 +5,5 @@ mod resize;
 mod rgb;
 
 pub use png_file::{ImageError, PngMetadata, png_bytes, read_png_metadata};
-pub use resize::{Filter, resize};
+pub use resize::{Filter, Tap, resize};
 pub use rgb::RgbImage;

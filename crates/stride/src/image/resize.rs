@@ -31,18 +31,21 @@ pub fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize), filter: F
     assert_eq!(pixels.len(), 3 * width * height, "resize: bytes of a picture of {from:?}");
     let rows = match width == new_width {
         true => pixels.to_vec(),
-        false => across(pixels, width, &filter.taps(width, new_width)),
+        false => across(pixels, width, &filter.fixed_taps(width, new_width)),
     };
     match height == new_height {
         true => rows,
-        false => down(&rows, 3 * new_width, &filter.taps(height, new_height)),
+        false => down(&rows, 3 * new_width, &filter.fixed_taps(height, new_height)),
     }
 }
 
-/// First source pixel and weights of one target pixel.
-struct Tap {
-    first: usize,
-    weights: Vec<i32>,
+/// What one target pixel is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tap<W> {
+    /// The first source pixel.
+    pub first: usize,
+    /// The weights of it and those after it.
+    pub weights: Vec<W>,
 }
 
 impl Filter {
@@ -63,7 +66,8 @@ impl Filter {
         }
     }
 
-    fn taps(self, from: usize, to: usize) -> Vec<Tap> {
+    /// The weights of every one of `to` pixels over `from`, as in [`resize`]; those of a pixel sum to 1.
+    pub fn taps(self, from: usize, to: usize) -> Vec<Tap<f64>> {
         let scale = from as f64 / to as f64;
         let stretch = scale.max(1.0);
         let support = self.radius() * stretch;
@@ -76,9 +80,19 @@ impl Filter {
                 .map(|pixel| self.at((pixel as f64 - center + 0.5) * inverse))
                 .collect();
             let sum: f64 = raw.iter().sum();
-            Tap { first, weights: raw.iter().map(|weight| fixed(weight / sum)).collect() }
+            Tap { first, weights: raw.iter().map(|weight| weight / sum).collect() }
         };
         (0..to).map(tap).collect()
+    }
+
+    /// [`Self::taps`] with 22 bits behind the point.
+    fn fixed_taps(self, from: usize, to: usize) -> Vec<Tap<i32>> {
+        let taps = self.taps(from, to).into_iter();
+        let fix = |tap: Tap<f64>| Tap {
+            first: tap.first,
+            weights: tap.weights.into_iter().map(fixed).collect(),
+        };
+        taps.map(fix).collect()
     }
 }
 
@@ -94,7 +108,7 @@ fn round(sum: i32) -> u8 {
 }
 
 /// Resizes each row of `width` pixels.
-fn across(pixels: &[u8], width: usize, taps: &[Tap]) -> Vec<u8> {
+fn across(pixels: &[u8], width: usize, taps: &[Tap<i32>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / width * taps.len());
     for row in pixels.chunks_exact(width * 3) {
         for tap in taps {
@@ -111,7 +125,7 @@ fn across(pixels: &[u8], width: usize, taps: &[Tap]) -> Vec<u8> {
 }
 
 /// Makes a row for each tap from rows of `length` samples.
-fn down(rows: &[u8], length: usize, taps: &[Tap]) -> Vec<u8> {
+fn down(rows: &[u8], length: usize, taps: &[Tap<i32>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(length * taps.len());
     let mut sums = vec![HALF; length];
     for tap in taps {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use stride::clip::{ClipTextModel, ClipVisionModel, clip_pixels};
 use stride::image::RgbImage;
-use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
+use stride::tokenizer::{ClipTokenizer, VOCABULARY_SIZE, Vocabulary, pad_token_ids};
 use stride_eval::embedding_score::{pair_score, r_precision};
 use stride_eval::pictures::hex;
 use stride_eval::{EvalError, Features};
@@ -62,25 +62,28 @@ impl ClipScorer {
             ),
         }
         let tokenizer = ClipTokenizer::new()?;
-        if text_config.vocab_size != Vocabulary::full().len() {
+        if text_config.vocab_size != VOCABULARY_SIZE {
             bail!(
-                "{}: expected CLIP's vocabulary of {} tokens, found {}",
+                "{}: expected CLIP's vocabulary of {VOCABULARY_SIZE} tokens, found {}",
                 dir.display(),
-                Vocabulary::full().len(),
                 text_config.vocab_size
             );
         }
-        let tokenizer =
-            tokenizer.with_max_length(text_config.max_position_embeddings.min(77)).with_context(
-                || format!("{}: max_position_embeddings of the text encoder", dir.display()),
-            )?;
+        // An encoder with fewer positions gets shorter captions.
+        let max_length = tokenizer.max_length().min(text_config.max_position_embeddings);
+        let tokenizer = tokenizer.with_max_length(max_length).with_context(|| {
+            format!("{}: max_position_embeddings of the text encoder", dir.display())
+        })?;
+        // Both sides of a whole CLIP lie in the same files.
+        let mut files = Component::open(dir, Role::TextEncoder)?.files()?;
+        files.extend(Component::open(dir, Role::ImageEncoder)?.files()?);
+        files.sort_unstable();
+        files.dedup();
         let mut hash = Sha256::new();
-        for role in [Role::TextEncoder, Role::ImageEncoder] {
-            for file in Component::open(dir, role)?.files()? {
-                let bytes = std::fs::read(&file)
-                    .with_context(|| format!("cannot read {}", file.display()))?;
-                hash.update(&bytes);
-            }
+        for file in files {
+            let bytes =
+                std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            hash.update(&bytes);
         }
         Ok(Self {
             text,

@@ -236,8 +236,8 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
             studio.networks.judge().map(|judge| count(judge, &data.folder, &judged.choices))
         };
         let captions = studio.networks.clip().map(|clip| {
-            let captions = data.folder.images.iter().take(job.samples);
-            clip.captions(&captions.map(|image| image.captions[0].as_str()).collect::<Vec<_>>())
+            let captions = data.folder.images.iter().map(|image| image.captions[0].as_str());
+            clip.captions(&captions.collect::<Vec<_>>())
         });
         let captions = captions.transpose()?;
         let clip = |judged: &Judged| {
