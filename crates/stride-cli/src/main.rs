@@ -9,6 +9,7 @@ mod judge_folder;
 mod logging;
 mod model_folder;
 mod output;
+mod page;
 mod shard;
 mod usage;
 

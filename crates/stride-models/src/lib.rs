@@ -25,5 +25,5 @@ pub use networks::{image_encoder, text_encoder, vae};
 pub use pytorch::PytorchFile;
 pub use role::Role;
 pub use tensors::FolderTensors;
-pub use tokenizer::{check_tokenizer, check_tokenizer_of};
+pub use tokenizer::{check_tokenizer, check_tokenizer_of, vocabulary_of};
 pub use weight_files::WeightFiles;

@@ -1,9 +1,9 @@
-//! Tokenizers that come with a model: CLIP's own, or refused.
+//! Tokenizers that come with a model: CLIP's own, whole or with fewer rows, or refused.
 
 use std::fs;
 use std::path::Path;
 
-use stride::tokenizer::ClipTokenizer;
+use stride::tokenizer::{ClipTokenizer, Vocabulary};
 
 use crate::{Component, ModelsError, Role};
 
@@ -38,6 +38,23 @@ pub fn check_tokenizer(path: &Path) -> Result<(), ModelsError> {
         problem: error.to_string(),
     };
     result.map_err(problem)
+}
+
+/// The rows of a text encoder's embedding table: those that a model of Stride lists in `vocabulary.json`, and CLIP's whole
+/// vocabulary anywhere else.
+///
+/// `path` is the text encoder's folder or its pipeline.
+///
+/// # Errors
+/// The list cannot be read or is damaged; or the folder is no text encoder.
+pub fn vocabulary_of(path: &Path) -> Result<Vocabulary, ModelsError> {
+    let component = Component::open(path, Role::TextEncoder)?;
+    let path = component.root().join(Role::Tokenizer.folder()).join("vocabulary.json");
+    if !path.is_file() {
+        return Ok(Vocabulary::full());
+    }
+    let bytes = fs::read(&path).map_err(ModelsError::io(&path))?;
+    serde_json::from_slice(&bytes).map_err(ModelsError::config(&path))
 }
 
 /// Checks the tokenizer that a text encoder's folder, or its pipeline, may have; none is no problem.

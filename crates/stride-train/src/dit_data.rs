@@ -33,11 +33,12 @@ pub(crate) struct DitData {
 
 impl DitData {
     /// Reads the prepared folder of the configuration, or brings `latent_cache` up to date with its images and
-    /// reads that.
+    /// reads that. Captions come in rows of `vocabulary`, or of one of their own words if there is none.
     pub(crate) fn load(
         config: &DataConfig,
         latent_cache: Option<&Path>,
         encoder: &PictureEncoder,
+        vocabulary: Option<Vocabulary>,
         progress: &mut dyn Progress,
         stop: &AtomicBool,
     ) -> Result<Self, TrainError> {
@@ -54,7 +55,8 @@ impl DitData {
         config.check_count(set.len())?;
         let images = 0..set.len();
         let all = images.clone().flat_map(|image| set.captions(image)).flatten();
-        let vocabulary = Vocabulary::from_token_ids(all.copied());
+        let own = || Vocabulary::from_token_ids(all.copied());
+        let vocabulary = vocabulary.unwrap_or_else(own);
         let rows = |ids: &Vec<u32>| vocabulary.rows(ids);
         let captions = images.map(|image| set.captions(image).iter().map(rows).collect()).collect();
         let empty = rows(&ClipTokenizer::new()?.encode("")?.ids);
@@ -90,15 +92,6 @@ impl DitData {
     /// Writes the most probable latent of an image, not mirrored.
     pub(crate) fn write_mean(&self, image: usize, out: &mut [f32]) {
         self.set.write_mean(image, out);
-    }
-
-    /// The same data with captions in CLIP's own token ids, for a text encoder that has them all.
-    pub(crate) fn with_full_vocabulary(mut self) -> Result<Self, TrainError> {
-        self.vocabulary = Vocabulary::full();
-        let images = 0..self.set.len();
-        self.captions = images.map(|image| self.set.captions(image).to_vec()).collect();
-        self.empty = ClipTokenizer::new()?.encode("")?.ids;
-        Ok(self)
     }
 
     /// Images to train on.

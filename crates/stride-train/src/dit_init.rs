@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use stride::clip::{ClipTextConfig, ClipTextModel};
 use stride::dit::{Dit, DitConfig};
-use stride::tokenizer::{MAX_LENGTH, VOCABULARY_SIZE};
+use stride::tokenizer::{MAX_LENGTH, Vocabulary};
 use stride_models::{Component, Role};
 
 use crate::TrainError;
@@ -21,8 +21,8 @@ const SHOWN: usize = 6;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DitInitConfig {
-    /// A CLIP text encoder with CLIP's whole vocabulary, a whole CLIP model, or a pipeline that has one. It is
-    /// trained on; takes the place of `[dit.text_encoder]`.
+    /// A CLIP text encoder, a whole CLIP model, or a pipeline that has one, such as the model of another run. It is
+    /// trained on with the vocabulary that it has; takes the place of `[dit.text_encoder]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_encoder: Option<PathBuf>,
     /// A transformer of Stride, diffusers or facebookresearch/DiT, or a pipeline that has one; what it shares with
@@ -38,24 +38,32 @@ impl DitInitConfig {
     }
 }
 
-/// Loads the text encoder for captions in CLIP's own token ids.
+/// A trained text encoder and the rows of its embedding table.
+pub(crate) struct TrainedTextEncoder {
+    pub(crate) config: ClipTextConfig,
+    pub(crate) model: ClipTextModel,
+    pub(crate) vocabulary: Vocabulary,
+}
+
+/// Loads the text encoder.
 ///
 /// # Errors
-/// The folder holds none; or its vocabulary, its positions or its width do not fit the run.
+/// The folder holds none; or its vocabulary does not fit it; or its positions or its width do not fit the run.
 pub(crate) fn text_encoder(
     dir: &Path,
     transformer: &DitConfig,
     device: &Device,
-) -> Result<(ClipTextConfig, ClipTextModel), TrainError> {
+) -> Result<TrainedTextEncoder, TrainError> {
+    let vocabulary = stride_models::vocabulary_of(dir)?;
     let (config, model) = stride_models::text_encoder(dir, device)?;
     let check = |holds: bool, what: String| {
         let problem = |problem| TrainError::Weights { path: dir.to_owned(), problem };
         if holds { Ok(()) } else { Err(problem(what)) }
     };
-    let rows = config.vocab_size;
+    let (expected, rows) = (vocabulary.len(), config.vocab_size);
     check(
-        rows == VOCABULARY_SIZE,
-        format!("vocab_size: expected {VOCABULARY_SIZE}, CLIP's whole vocabulary, found {rows}"),
+        rows == expected,
+        format!("vocab_size: expected {expected}, the size of its vocabulary, found {rows}"),
     )?;
     let positions = config.max_position_embeddings;
     check(
@@ -78,7 +86,7 @@ pub(crate) fn text_encoder(
             ),
         )?;
     }
-    Ok((config, model))
+    Ok(TrainedTextEncoder { config, model, vocabulary })
 }
 
 /// Puts the weights of a trained transformer into one that was just drawn, and says what it did.

@@ -173,8 +173,8 @@ impl DitTrainer {
         let start =
             start.map(|dir| dit_init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
         let cache = config.latent_cache.as_deref();
-        let data = DitData::load(&run.data, cache, &encoder, progress, stop)?;
-        let data = if start.is_some() { data.with_full_vocabulary()? } else { data };
+        let vocabulary = start.as_ref().map(|start| start.vocabulary.clone());
+        let data = DitData::load(&run.data, cache, &encoder, vocabulary, progress, stop)?;
 
         // Right before the draws, since the library has one generator for the whole process.
         autodiff.seed(run.seed);
@@ -183,7 +183,7 @@ impl DitTrainer {
             dit = dit_init::transformer(dir, dit, progress)?;
         }
         let (text_config, text_encoder) = match (start, &config.text_encoder) {
-            (Some(trained), _) => trained,
+            (Some(start), _) => (start.config, start.model),
             (None, Some(text_config)) => {
                 let text_config = ClipTextConfig {
                     vocab_size: data.vocabulary.len(),

@@ -24,7 +24,15 @@ pub(crate) struct Plot {
 /// The values of one name over the run: (step, value).
 pub(crate) type Curve = Vec<(f64, f64)>;
 /// A title and the named curves under it.
-type Panel<'a> = (&'a str, Vec<(&'a str, &'a Curve)>);
+pub(crate) type Panel = (String, Vec<(String, Curve)>);
+
+/// What runs along the panels.
+#[derive(Clone, Copy)]
+pub(crate) struct Axis {
+    pub(crate) name: &'static str,
+    /// The text at a place.
+    pub(crate) label: fn(f64) -> String,
+}
 
 const WIDTH: u32 = 960;
 const PANEL_HEIGHT: u32 = 300;
@@ -41,31 +49,33 @@ impl Plot {
     /// Reads the metrics and writes the picture.
     pub(crate) fn run(self) -> Result<()> {
         let curves = read_curves(&self.run_dir.join("metrics.jsonl"))?;
-        let panels: Vec<Panel<'_>> = PANELS
+        let panels: Vec<Panel> = PANELS
             .iter()
             .map(|&(prefix, title)| {
                 let of_panel = curves.iter().filter(|(name, _)| name.starts_with(prefix));
-                (title, of_panel.map(|(name, curve)| (name.as_str(), curve)).collect())
+                let of_panel = of_panel.map(|(name, curve)| (name.clone(), smooth(curve)));
+                (title.to_owned(), of_panel.collect())
             })
-            .filter(|(_, curves): &Panel<'_>| !curves.is_empty())
+            .filter(|(_, curves): &Panel| !curves.is_empty())
             .collect();
         if panels.is_empty() {
             bail!("{}: no losses in metrics.jsonl yet", self.run_dir.display());
         }
         let output = self.output.unwrap_or_else(|| self.run_dir.join("curves.svg"));
-        draw_panels(&output, "step", &panels)?;
+        let axis = Axis { name: "step", label: |step| format!("{step:.0}") };
+        draw_panels(&output, axis, &panels)?;
         writeln!(std::io::stdout(), "{}", output.display())?;
         Ok(())
     }
 }
 
-/// Draws panels below each other into an SVG file; `x_name` is what runs along them.
-pub(crate) fn draw_panels(output: &Path, x_name: &str, panels: &[Panel<'_>]) -> Result<()> {
+/// Draws panels below each other into an SVG file.
+pub(crate) fn draw_panels(output: &Path, axis: Axis, panels: &[Panel]) -> Result<()> {
     let size = (WIDTH, PANEL_HEIGHT * panels.len() as u32);
     let root = SVGBackend::new(output, size).into_drawing_area();
     root.fill(&WHITE)?;
     for (area, panel) in root.split_evenly((panels.len(), 1)).iter().zip(panels) {
-        draw_panel(area, x_name, panel)?;
+        draw_panel(area, axis, panel)?;
     }
     root.present().with_context(|| format!("cannot write {}", output.display()))
 }
@@ -91,8 +101,8 @@ pub(crate) fn read_curves(path: &Path) -> Result<BTreeMap<String, Curve>> {
 
 fn draw_panel<DB: DrawingBackend>(
     area: &DrawingArea<DB, plotters::coord::Shift>,
-    x_name: &str,
-    panel: &Panel<'_>,
+    axis: Axis,
+    panel: &Panel,
 ) -> Result<()>
 where
     DB::ErrorType: 'static,
@@ -105,17 +115,17 @@ where
     // Losses span decades; values that touch zero or hardly vary are shown as they are.
     if smallest > 0.0 && largest > 5.0 * smallest {
         let range = (smallest * 0.8..largest * 1.25).log_scale();
-        draw_curves(area, x_name, panel, last_step, range)
+        draw_curves(area, axis, panel, last_step, range)
     } else {
         let margin = (largest - smallest).max(1e-3) * 0.1;
-        draw_curves(area, x_name, panel, last_step, smallest - margin..largest + margin)
+        draw_curves(area, axis, panel, last_step, smallest - margin..largest + margin)
     }
 }
 
 fn draw_curves<DB: DrawingBackend, Y: AsRangedCoord<Value = f64>>(
     area: &DrawingArea<DB, plotters::coord::Shift>,
-    x_name: &str,
-    (title, curves): &Panel<'_>,
+    axis: Axis,
+    (title, curves): &Panel,
     last_step: f64,
     range: Y,
 ) -> Result<()>
@@ -132,15 +142,15 @@ where
     chart
         .configure_mesh()
         .light_line_style(WHITE)
-        .x_desc(x_name)
-        .x_label_formatter(&|step| format!("{step:.0}"))
+        .x_desc(axis.name)
+        .x_label_formatter(&|place| (axis.label)(*place))
         .y_label_formatter(&|value| short(*value))
         .draw()?;
     for (index, (name, curve)) in curves.iter().enumerate() {
         let color = Palette99::pick(index).to_rgba();
         chart
-            .draw_series(LineSeries::new(smooth(curve), color.stroke_width(2)))?
-            .label(*name)
+            .draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(2)))?
+            .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(3)));
     }
     if curves.len() > 1 {

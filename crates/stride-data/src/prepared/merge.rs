@@ -1,7 +1,9 @@
 //! Joins the parts of a data set that were prepared apart.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
+use super::lock::FolderLock;
 use super::manifest::{self, PreparedHeader};
 use super::prepare::finish;
 use super::store::{Row, Store};
@@ -49,6 +51,8 @@ pub fn merge_prepared(parts: &[PathBuf], out: &Path) -> Result<usize, DataError>
     }
 
     let others: Vec<&Path> = folders.iter().map(|(_, path, _)| path.as_path()).collect();
+    // Nobody stops a merge, which takes seconds.
+    let _lock = FolderLock::acquire(out, &AtomicBool::new(false))?;
     let (mut store, places) = Store::open(out, &others, first.layout(), first.shard_size)?;
     let mut pictures = Vec::new();
     for (_, path, header) in &folders {

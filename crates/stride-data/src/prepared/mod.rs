@@ -11,6 +11,7 @@
 mod encoder;
 mod examine;
 mod files;
+mod lock;
 mod manifest;
 mod merge;
 mod prepare;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::encoder::{LatentEncoder, to_half, write_planes};
+use super::lock::FolderLock;
 use super::manifest::{
     self, FORMAT, HEADER, MANIFEST, Part, PreparedHeader, PreparedPicture, TOKENS,
 };
@@ -109,7 +110,8 @@ impl<'a> Preparation<'a> {
     /// Brings the folder `out` to the state of the source: latents that still fit are kept, the others made.
     ///
     /// The result depends on the arguments alone, not on what the folder held before or how often the work was
-    /// cut off. A picture that cannot be used is left out and listed in the summary.
+    /// cut off. A picture that cannot be used is left out and listed in the summary. While another process prepares
+    /// the same folder, this one waits.
     ///
     /// # Errors
     /// The folder cannot be written, no picture is usable, or the encoder gives what is no number.
@@ -119,6 +121,9 @@ impl<'a> Preparation<'a> {
         progress: &mut dyn FnMut(PrepareProgress),
     ) -> Result<PrepareSummary, DataError> {
         let start = Instant::now();
+        let Some(_lock) = FolderLock::acquire(out, self.stop)? else {
+            return Ok(PrepareSummary { was_stopped: true, ..PrepareSummary::default() });
+        };
         // The state before may be of any kind, or none; it decides only what is counted as what.
         let before = manifest::read(out, None).unwrap_or_default();
         let before: HashMap<&str, &PreparedPicture> =

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use stride::noise::keyed_rng;
 use tempfile::TempDir;
 
+use super::lock::FolderLock;
 use super::store::shard_path;
 use super::*;
 use crate::{ContentHash, DataError, Filter, Limits, Record, Source};
@@ -468,4 +469,21 @@ fn training_reads_means_samples_and_mirror_images() {
         assert!((mean - expected).abs() < 0.03, "{view:?}: mean {mean}, expected {expected}");
         assert!((variance - 0.25).abs() < 0.03, "{view:?}: variance {variance}");
     }
+}
+
+#[test]
+fn two_preparations_of_one_folder_take_turns() {
+    let data = data(&["a", "b", "c", "d", "e", "f"]);
+    let (out, alone) = (tempfile::tempdir().expect("folder"), tempfile::tempdir().expect("folder"));
+    prepare(data.path(), alone.path());
+    let stop = AtomicBool::new(true);
+    let held = FolderLock::acquire(out.path(), &stop).expect("lockable").expect("free");
+    assert!(FolderLock::acquire(out.path(), &stop).expect("lockable").is_none(), "is held");
+    drop(held);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(prepare(data.path(), out.path()).pictures, 6));
+        }
+    });
+    assert_eq!(contents(out.path()), contents(alone.path()));
 }

@@ -244,6 +244,40 @@ fn a_transformer_is_continued() {
 }
 
 #[test]
+fn a_model_of_another_run_is_continued_with_its_vocabulary() {
+    let place = place();
+    let fresh = [
+        "dit.text_encoder.hidden_size=8",
+        "dit.text_encoder.intermediate_size=16",
+        "dit.text_encoder.num_hidden_layers=1",
+        "dit.text_encoder.num_attention_heads=2",
+    ];
+    train(&place, &fresh, &mut Messages::default()).expect("trains");
+    let (run, first) = (place.path().join("run"), place.path().join("first"));
+    fs::rename(run.join("model"), &first).expect("there");
+    fs::remove_dir_all(&run).expect("there");
+    // A word that the first run never saw.
+    let listing = place.path().join("data/metadata.jsonl");
+    let lines =
+        fs::read_to_string(&listing).expect("there").replace("a man", "a man with a zeppelin");
+    fs::write(&listing, lines).expect("writable");
+    let mut messages = Messages::default();
+    let init = ["dit.init.text_encoder=HEREfirst", "dit.init.transformer=HEREfirst"];
+    train(&place, &init, &mut messages).expect("trains");
+    assert!(messages.0.contains("drawn fresh: 0"), "{}", messages.0);
+    let vocabulary = |model: &Path| fs::read_to_string(model.join("tokenizer/vocabulary.json"));
+    let (before, after) = (vocabulary(&first), vocabulary(&run.join("model")));
+    assert!(before.as_ref().is_ok_and(|json| json.contains("compact")), "{before:?}");
+    assert_eq!(before.expect("there"), after.expect("there"));
+    let weights = |model: &Path| fs::read(model.join("text_encoder/model.safetensors"));
+    assert_ne!(weights(&first).expect("there"), weights(&run.join("model")).expect("there"));
+
+    fs::write(first.join("tokenizer/vocabulary.json"), r#"{"kind": "full"}"#).expect("writable");
+    let text = refusal(&place, &init);
+    assert!(text.contains("vocab_size: expected 49408") && text.contains("found 5"), "{text}");
+}
+
+#[test]
 fn folders_that_do_not_fit_are_named() {
     let place = place();
     let clip = "dit.init.text_encoder=HEREclip";

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use stride_kernels::gemm::Compute;
 
 use super::error::{check, check_positive, check_shares};
 use super::flow_matching::flow_row;
@@ -22,13 +23,17 @@ pub struct MeanFlowConfig {
     pub mean_share: f64,
     /// How times are drawn; the start and end of a step are two draws in order.
     pub flow_time: FlowTime,
-    /// The step e of the difference quotient, at most half of d.
+    /// The step e of the difference quotient, at most half of d. The difference is divided by 2 e, so that rounding
+    /// of the network counts 1 / (2 e) times: below 0.05 it must compute in f32.
     pub difference_step: f64,
     /// Divides the loss of a row by its error plus this offset.
     pub adaptive_offset: f64,
     /// Share of rows trained on the empty caption.
     pub cond_dropout_prob: f64,
 }
+
+/// The difference is divided by twice this step; below it, what is left is the rounding of bfloat16.
+const SMALLEST_DIFFERENCE_IN_BF16: f64 = 0.05;
 
 impl Default for MeanFlowConfig {
     fn default() -> Self {
@@ -68,6 +73,13 @@ impl Objective for MeanFlowConfig {
         let e = self.difference_step;
         check(e > 0.0 && e <= 0.1, "difference_step", "a number in (0, 0.1]", e)?;
         self.flow_time.validate()
+    }
+
+    fn validate_compute(&self, compute: Compute) -> Result<(), ObjectiveError> {
+        let e = self.difference_step;
+        let enough = compute == Compute::F32 || e >= SMALLEST_DIFFERENCE_IN_BF16;
+        let expected = "at least 0.05 where training computes in bf16 (or compute_dtype = \"f32\")";
+        check(enough, "difference_step", expected, e)
     }
 
     fn plan_rows(&self, _progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
@@ -170,5 +182,9 @@ mod tests {
             let error = config.validate(8).map_err(|error| error.to_string());
             assert!(error.is_err_and(|error| error.contains(name)), "{name}");
         }
+        let in_bf16 = MeanFlowConfig::default().validate_compute(Compute::Bf16);
+        assert!(in_bf16.is_err_and(|error| error.to_string().contains("difference_step")));
+        let coarse = MeanFlowConfig { difference_step: 0.05, ..Default::default() };
+        assert_eq!(coarse.validate_compute(Compute::Bf16), Ok(()));
     }
 }

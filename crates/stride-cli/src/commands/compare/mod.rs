@@ -1,7 +1,7 @@
 //! `stride compare`: objectives side by side on the same data, network, seeds and compute.
 
 mod evaluation;
-mod pictures;
+mod gallery;
 mod plan;
 mod report;
 mod training;
@@ -17,7 +17,7 @@ use clap::Args;
 
 use crate::{interrupt, judge_folder, model_folder};
 use evaluation::Evaluator;
-use pictures::Pictures;
+use gallery::Gallery;
 use plan::Plan;
 use report::Report;
 
@@ -83,20 +83,20 @@ impl Compare {
         }
         let evaluator = Evaluator::new(plan.config(), judge, self.samples)?;
         let mut report = Report::new(&self, &plan, &evaluator);
-        let mut pictures = Pictures::default();
+        let mut gallery = Gallery::default();
         let start = Instant::now();
         for (index, side) in plan.sides.iter().enumerate() {
-            let model = model_folder::load(Some(&side.model_dir()), &Device::flex())?;
+            let mut model = model_folder::load(Some(&side.model_dir()), &Device::flex())?;
+            model.pipeline = model.pipeline.with_compute(side.config.training.compute_dtype);
             let results = evaluator.evaluate(side, &model, &stop)?;
             stop_here(&stop)?;
-            pictures.draw(&model.pipeline, &stop)?;
+            gallery.draw(&side.objective, &model.pipeline, &stop)?;
             report.add(side, results)?;
             let left =
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
             tracing::info!("{} is evaluated; about {} left", side.name, hours(left));
         }
-        pictures.write(&self.out)?;
-        report.write(&self.out)
+        report.write(&self.out, &gallery)
     }
 }
 

@@ -1,28 +1,13 @@
 //! The pictures of a report: the same noise at every step count, and the way from noise to picture.
 
-use std::io::Cursor;
-
-use anyhow::Context as _;
-use image::codecs::jpeg::JpegEncoder;
-use image::imageops::{FilterType, resize};
-use image::{ExtendedColorType, ImageBuffer, Rgb};
 use stride::image::RgbImage;
 
 use super::draw::Studio;
 use super::study::Study;
+use crate::page::{GAP, STRIP_STEPS, is_in_strip, jpeg, tile};
 
 /// Prompts of the grid.
 const PROMPTS: usize = 6;
-/// Step counts whose way is shown.
-const STRIP_STEPS: [usize; 3] = [2, 4, 128];
-/// Pictures of a strip, at most.
-const STRIP_LENGTH: usize = 8;
-/// Width of a picture on the page.
-const TILE: u32 = 144;
-/// Quality of its JPEG file.
-const QUALITY: u8 = 84;
-/// White pixels between the pictures of the sheet.
-const GAP: usize = 4;
 
 /// Pictures as JPEG files.
 pub(super) struct Gallery {
@@ -73,40 +58,11 @@ impl Gallery {
 
 /// States on the way of picture 0, evenly spaced; the last one is the picture.
 fn strip(studio: &Studio<'_>, prompt: &str, num_steps: usize) -> anyhow::Result<Vec<Vec<u8>>> {
-    let shown = num_steps.min(STRIP_LENGTH);
     let mut states = Vec::new();
     studio.draw_seen(0, prompt, 0, num_steps, &mut |event| {
-        if event.step * shown % num_steps < shown {
+        if is_in_strip(event.step, num_steps) {
             states.push(tile(&event.preview()));
         }
     })?;
     states.iter().map(jpeg).collect()
-}
-
-/// A picture in the size of the page; smaller ones stay as they are.
-fn tile(picture: &RgbImage) -> RgbImage {
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    if width <= TILE {
-        return picture.clone();
-    }
-    let Some(buffer) = ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, picture.pixels.clone())
-    else {
-        return picture.clone();
-    };
-    let height = (height * TILE / width).max(1);
-    let small = resize(&buffer, TILE, height, FilterType::CatmullRom);
-    RgbImage { width: TILE as usize, height: height as usize, pixels: small.into_raw() }
-}
-
-fn jpeg(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    JpegEncoder::new_with_quality(&mut bytes, QUALITY)
-        .encode(
-            &picture.pixels,
-            picture.width as u32,
-            picture.height as u32,
-            ExtendedColorType::Rgb8,
-        )
-        .context("a picture of the report")?;
-    Ok(bytes.into_inner())
 }

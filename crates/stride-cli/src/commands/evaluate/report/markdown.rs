@@ -6,8 +6,9 @@ use stride_eval::attribute_accuracy::Tally;
 
 use super::super::gallery::Gallery;
 use super::super::study::Study;
-use super::table::{Table, figure};
+use super::table::Table;
 use super::{Report, clip_frame, heading};
+use crate::page::figure;
 
 /// Tables and certificates.
 pub(super) fn tables(report: &Report) -> String {

@@ -1,6 +1,5 @@
 //! What an evaluation found, as a page, as Markdown and as JSON.
 
-mod chart;
 mod markdown;
 mod page;
 mod table;

@@ -2,30 +2,18 @@
 
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use stride_eval::attribute_accuracy::{AttributeAccuracy, Miss, Tally};
 
 use super::super::gallery::Gallery;
 use super::super::study::Study;
-use super::chart::{Chart, Line, escape};
-use super::table::{Table, figure};
+use super::table::Table;
 use super::{Report, clip_frame, heading};
-
-const STYLE: &str = include_str!("style.css");
+use crate::page::{self, Chart, Line, escape, figure, img, training_chart};
 
 /// The page.
 pub(super) fn html(report: &Report, gallery: &Gallery) -> String {
     let title = format!("{} at every step count", report.model);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width\">\n<title>{0}</title>\n<style>\n{STYLE}</style>\n<main>\n<h1>{0}</h1>\n\
-         <p class=\"dim\">{1}</p>\n",
-        escape(&title),
-        escape(&report.summary())
-    );
-    page.push_str(&facts(report));
+    let mut page = facts(report);
     grid(&mut page, report, gallery);
     for study in &report.studies {
         study_section(&mut page, report, study);
@@ -35,17 +23,14 @@ pub(super) fn html(report: &Report, gallery: &Gallery) -> String {
     failures(&mut page, report, gallery);
     training(&mut page, report);
     certificates(&mut page, report);
-    page.push_str("</main>\n</html>\n");
-    page
+    page::document(&title, &report.summary(), &page)
 }
 
 /// The numbers that matter most.
 fn facts(report: &Report) -> String {
     let rows = &report.studies[0].rows;
-    let mut facts = String::from("<ul class=\"facts\">\n");
-    let mut fact = |value: String, name: &str| {
-        let _ = writeln!(facts, "<li><b>{}</b><span>{}</span></li>", escape(&value), escape(name));
-    };
+    let mut facts = Vec::new();
+    let mut fact = |value: String, name: &str| facts.push((value, name.to_owned()));
     for scores in [rows.first(), rows.last()].into_iter().flatten() {
         let steps = scores.steps().unwrap_or(0);
         let plural = if steps == 1 { "step" } else { "steps" };
@@ -64,8 +49,7 @@ fn facts(report: &Report) -> String {
         }
     }
     fact(report.samples.to_string(), "pictures a step count");
-    facts.push_str("</ul>\n");
-    facts
+    page::facts(&facts)
 }
 
 fn study_section(page: &mut String, report: &Report, study: &Study) {
@@ -135,9 +119,9 @@ fn step_charts(study: &Study) -> String {
         .filter_map(|scores| scores.steps())
         .map(|steps| ((steps as f64).log2(), steps.to_string()))
         .collect();
-    let line = |name: &str, f: &dyn Fn(&super::Scores) -> Option<f64>| Line {
-        name: name.to_owned(),
-        points: places(f),
+    let line = |name: &str, f: &dyn Fn(&super::Scores) -> Option<f64>| {
+        let points = places(f);
+        Line { name: name.to_owned(), dots: points.clone(), points }
     };
     let distance = Chart {
         title: "Frechet distance",
@@ -145,7 +129,6 @@ fn step_charts(study: &Study) -> String {
         ticks: ticks.clone(),
         lines: vec![line("drawn pictures", &|scores| Some(scores.distance))],
         level: Some(("autoencoder alone".to_owned(), study.floor.distance)),
-        has_points: true,
     };
     let total = |accuracy: &AttributeAccuracy| Some(accuracy.total().share()?.0);
     let attributes = Chart {
@@ -158,7 +141,6 @@ fn step_charts(study: &Study) -> String {
             .as_ref()
             .and_then(total)
             .map(|share| ("real pictures".to_owned(), share)),
-        has_points: true,
     };
     let overlap = Chart {
         title: "Precision and recall",
@@ -170,7 +152,6 @@ fn step_charts(study: &Study) -> String {
             line("coverage", &|scores| scores.coverage),
         ],
         level: None,
-        has_points: true,
     };
     [distance, attributes, overlap].iter().map(Chart::html).collect()
 }
@@ -256,22 +237,9 @@ fn failures(page: &mut String, report: &Report, gallery: &Gallery) {
 fn grid(page: &mut String, report: &Report, gallery: &Gallery) {
     let steps: Vec<usize> =
         report.studies[0].rows.iter().filter_map(super::Scores::steps).collect();
-    let _ = write!(
-        page,
-        "<h2>The same noise, more and more steps</h2>\n<div class=\"scroll\"><div class=\"grid\" \
-         style=\"grid-template-columns:11rem repeat({},minmax(4rem,9rem))\">\n<span></span>",
-        steps.len()
-    );
-    for steps in &steps {
-        let _ = write!(page, "<span class=\"head\">{steps}</span>");
-    }
-    for (prompt, row) in gallery.prompts.iter().zip(&gallery.grid) {
-        let _ = write!(page, "\n<span class=\"caption\">{}</span>", escape(prompt));
-        for (picture, steps) in row.iter().zip(&steps) {
-            page.push_str(&img(picture, &format!("{prompt}, {steps} steps")));
-        }
-    }
-    page.push_str("\n</div></div>\n");
+    page.push_str("<h2>The same noise, more and more steps</h2>\n");
+    let rows = gallery.prompts.iter().map(String::as_str).zip(&gallery.grid);
+    page.push_str(&page::grid(&steps, rows));
 }
 
 fn strips(page: &mut String, gallery: &Gallery) {
@@ -282,13 +250,7 @@ fn strips(page: &mut String, gallery: &Gallery) {
         escape(&gallery.prompts[0])
     );
     for (steps, states) in &gallery.strips {
-        let _ = write!(page, "<div class=\"strip\"><b>{steps} steps</b>");
-        for (index, state) in states.iter().enumerate() {
-            let done = (index + 1) * steps / states.len();
-            let _ =
-                write!(page, "<span>{}</span>", img(state, &format!("after {done} of {steps}")));
-        }
-        page.push_str("</div>\n");
+        page.push_str(&page::strip(&format!("{steps} steps"), *steps, states));
     }
 }
 
@@ -306,34 +268,25 @@ fn training(page: &mut String, report: &Report) {
         let point = (checkpoint.training_step as f64, checkpoint.scores.distance);
         match by_steps.iter_mut().find(|line| line.name == name) {
             Some(line) => line.points.push(point),
-            None => by_steps.push(Line { name, points: vec![point] }),
+            None => by_steps.push(Line { name, points: vec![point], dots: Vec::new() }),
         }
     }
-    let over = |title: &'static str, lines: Vec<Line>, has_points| {
-        let last =
-            lines.iter().flat_map(|line| &line.points).map(|point| point.0).fold(0.0, f64::max);
-        let first = lines.iter().flat_map(|line| &line.points).map(|p| p.0).fold(last, f64::min);
-        let ticks = (0..=4)
-            .map(|k| first + (last - first) * f64::from(k) / 4.0)
-            .map(|place| (place, format!("{place:.0}")));
-        Chart {
-            title,
-            x_name: "training step",
-            ticks: ticks.collect(),
-            lines,
-            level: None,
-            has_points,
-        }
-    };
-    page.push_str(&over("Distance of checkpoints", by_steps, true).html());
+    for line in &mut by_steps {
+        line.dots.clone_from(&line.points);
+    }
+    page.push_str(&training_chart("Distance of checkpoints", by_steps));
     for (prefix, title) in
         [("loss", "Loss by step size"), ("held_out", "Error on held-out pictures")]
     {
         let of_kind = report.losses.iter().filter(|(name, _)| name.starts_with(prefix));
         let lines = of_kind
-            .map(|(name, points)| Line { name: name.replace('_', " "), points: points.clone() })
+            .map(|(name, points)| Line {
+                name: name.replace('_', " "),
+                points: points.clone(),
+                dots: Vec::new(),
+            })
             .collect();
-        page.push_str(&over(title, lines, false).html());
+        page.push_str(&training_chart(title, lines));
     }
     page.push_str("</div>\n");
 }
@@ -365,12 +318,4 @@ fn certificates(page: &mut String, report: &Report) {
         }
     }
     page.push_str("</ol></details>\n");
-}
-
-fn img(jpeg: &[u8], alt: &str) -> String {
-    format!(
-        "<img alt=\"{}\" loading=\"lazy\" src=\"data:image/jpeg;base64,{}\">",
-        escape(alt),
-        STANDARD.encode(jpeg)
-    )
 }

@@ -3,6 +3,7 @@
 use super::super::scores::Scores;
 use super::super::study::Study;
 use super::Report;
+use crate::page::figure;
 
 /// A table of text: names of columns, and rows that begin with the step count.
 pub(super) struct Table {
@@ -144,32 +145,4 @@ impl Table {
 
 fn share(value: Option<f64>) -> Option<String> {
     value.map(|value| format!("{value:.3}"))
-}
-
-/// A number with so many digits that count, without zeros at the end.
-pub(super) fn figure(value: f64, digits: i32) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return value.to_string();
-    }
-    let scale = 10f64.powi(digits - 1 - value.abs().log10().floor() as i32);
-    format!("{}", (value * scale).round() / scale)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::figure;
-
-    #[test]
-    fn figures_keep_the_digits_that_count() {
-        let cases = [
-            (0.012_345, "0.0123"),
-            (1690.2, "1690"),
-            (-48_288.4, "-48300"),
-            (2.5, "2.5"),
-            (0.0, "0"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(figure(value, 3), text);
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::table::figure;
+use super::text::{escape, figure};
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 250.0;
@@ -16,22 +16,22 @@ const COLOURS: usize = 9;
 const LOGARITHMIC_FROM: f64 = 8.0;
 
 /// Named curves over one axis.
-pub(super) struct Chart<'a> {
-    pub(super) title: &'a str,
-    pub(super) x_name: &'a str,
+pub(crate) struct Chart<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) x_name: &'a str,
     /// Places and labels of the ticks along x.
-    pub(super) ticks: Vec<(f64, String)>,
-    pub(super) lines: Vec<Line>,
+    pub(crate) ticks: Vec<(f64, String)>,
+    pub(crate) lines: Vec<Line>,
     /// A level to compare with.
-    pub(super) level: Option<(String, f64)>,
-    /// Whether points are marked.
-    pub(super) has_points: bool,
+    pub(crate) level: Option<(String, f64)>,
 }
 
 /// A named curve.
-pub(super) struct Line {
-    pub(super) name: String,
-    pub(super) points: Vec<(f64, f64)>,
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+    /// Where dots are: on the points, nowhere, or at the single values that the points are means of.
+    pub(crate) dots: Vec<(f64, f64)>,
 }
 
 /// The scale of the values.
@@ -80,8 +80,9 @@ impl Scale {
 
 impl Chart<'_> {
     /// A figure with legend; nothing without points.
-    pub(super) fn html(&self) -> String {
-        let points = || self.lines.iter().flat_map(|line| line.points.iter().copied());
+    pub(crate) fn html(&self) -> String {
+        let of_line = |line: &'_ Line| [&line.points[..], &line.dots[..]].concat();
+        let points = || self.lines.iter().flat_map(of_line);
         if points().next().is_none() {
             return String::new();
         }
@@ -143,7 +144,7 @@ impl Chart<'_> {
                 .collect();
             let _ =
                 write!(svg, "<polyline class=\"line c{index}\" points=\"{}\"/>", places.join(" "));
-            for &(place, value) in line.points.iter().filter(|_| self.has_points) {
+            for &(place, value) in &line.dots {
                 let _ = write!(
                     svg,
                     "<circle class=\"dot c{index}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"><title>{}: {}</title></circle>",
@@ -169,11 +170,6 @@ impl Chart<'_> {
         svg.push_str("</p></figure>");
         svg
     }
-}
-
-/// Text inside HTML.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

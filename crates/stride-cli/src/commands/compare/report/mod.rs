@@ -1,0 +1,168 @@
+//! The report of a comparison: a page, Markdown and JSON.
+
+mod markdown;
+mod page;
+mod summary;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Compare;
+use super::evaluation::{Evaluator, RealPictures, STEP_COUNTS, StepResult};
+use super::gallery::Gallery;
+use super::plan::{Plan, Side};
+use crate::commands::plot::{Axis, Curve, Panel, draw_panels, read_curves};
+use crate::output::write_whole;
+use summary::{Group, MEASURES, Measure};
+
+/// What a comparison found.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    version: &'static str,
+    passes: u64,
+    samples: usize,
+    features: String,
+    real_pictures: RealPictures,
+    /// The objective that costs least per row, to which the others' costs are related.
+    cheapest: String,
+    runs: Vec<Run>,
+}
+
+/// One side.
+#[derive(Debug, Serialize)]
+struct Run {
+    name: String,
+    objective: String,
+    settings: Value,
+    seed: u64,
+    steps: u64,
+    rows: u64,
+    passes_per_row: f64,
+    /// Milliseconds of training per row: the median over the run.
+    milliseconds_per_row: Option<f64>,
+    /// The loss by step.
+    #[serde(skip)]
+    loss: Curve,
+    results: Vec<StepResult>,
+}
+
+impl Report {
+    pub(super) fn new(arguments: &Compare, plan: &Plan, evaluator: &Evaluator) -> Self {
+        let cheapest =
+            plan.sides.iter().min_by(|a, b| a.passes_per_row.total_cmp(&b.passes_per_row));
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            passes: arguments.passes,
+            samples: arguments.samples,
+            features: evaluator.features().to_owned(),
+            real_pictures: evaluator.real().clone(),
+            cheapest: cheapest.map_or_else(String::new, |side| side.objective.clone()),
+            runs: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, side: &Side, results: Vec<StepResult>) -> Result<()> {
+        let mut curves = read_curves(&side.config.run_dir.join("metrics.jsonl"))?;
+        let speeds = curves.remove("rows_per_second").unwrap_or_default();
+        self.runs.push(Run {
+            name: side.name.clone(),
+            objective: side.objective.clone(),
+            settings: serde_json::to_value(&side.dit().objective)?,
+            seed: side.config.seed,
+            steps: side.steps,
+            rows: side.steps * side.dit().batch_size as u64,
+            passes_per_row: side.passes_per_row,
+            milliseconds_per_row: median(speeds).map(|speed| 1e3 / speed),
+            loss: curves.remove("loss").unwrap_or_default(),
+            results,
+        });
+        Ok(())
+    }
+
+    /// Writes `report.html`, which needs no other file, `report.md` with its pictures, and `report.json`; prints the
+    /// tables.
+    pub(super) fn write(&self, out: &Path, gallery: &Gallery) -> Result<()> {
+        let groups = Group::of(self);
+        for (name, bytes) in [
+            ("report.json", serde_json::to_vec_pretty(self)?),
+            ("report.html", page::html(self, &groups, gallery).into_bytes()),
+            ("report.md", markdown::with_pictures(self, &groups).into_bytes()),
+            ("steps.jpg", gallery.sheet()?),
+        ] {
+            write_whole(&out.join(name), &bytes)?;
+        }
+        let curve = |group: &Group<'_>, measure: Measure| -> Curve {
+            let point =
+                |steps: usize| Some(((steps as f64).log2(), group.at(steps, measure)?.mean));
+            STEP_COUNTS.into_iter().filter_map(point).collect()
+        };
+        let panels: Vec<Panel> = self
+            .measures()
+            .map(|(measure, _)| {
+                let curves = groups.iter().map(|group| (group.name(), curve(group, measure)));
+                (measure.axis.to_owned(), curves.collect())
+            })
+            .collect();
+        let axis = Axis { name: "steps", label: |log2| format!("{:.0}", log2.exp2()) };
+        draw_panels(&out.join("curves.svg"), axis, &panels)?;
+        write!(std::io::stdout(), "{}", markdown::tables(self, &groups))?;
+        Ok(())
+    }
+
+    /// What was measured, with what real pictures come to.
+    fn measures(&self) -> impl Iterator<Item = (Measure, f64)> {
+        let real = &self.real_pictures;
+        let share = real.accuracy.total().share().map(|(share, _)| 1e2 * share);
+        let real = [Some(real.frechet_distance), share];
+        MEASURES.into_iter().zip(real).filter_map(|(measure, real)| Some((measure, real?)))
+    }
+
+    /// One paragraph on what was done.
+    fn summary(&self) -> String {
+        format!(
+            "Every run spent {} passes of the network: three a trained row, and one a row for what the objective asks \
+             its teacher. {} pictures for each step count from the same captions and noises, without guidance; \
+             features of the {}. Where an objective has several seeds, the mean and the range.",
+            self.passes, self.samples, self.features
+        )
+    }
+
+    /// The cost of every objective: rows of text under [`COST_COLUMNS`].
+    fn costs(&self, groups: &[Group<'_>]) -> Vec<Vec<String>> {
+        let time = |group: &Group<'_>| Some(group.over_runs(|run| run.milliseconds_per_row)?.mean);
+        let passes = |group: &Group<'_>| group.runs[0].passes_per_row;
+        let base = groups.iter().find(|group| group.objective == self.cheapest);
+        let relative = |value: f64, of: f64| format!("{:+.1} %", (value / of - 1.0) * 1e2);
+        let row = |group: &Group<'_>| {
+            let (run, time_of_base) = (group.runs[0], base.and_then(time));
+            let relative_time = time(group).zip(time_of_base).map(|(time, of)| relative(time, of));
+            vec![
+                group.name(),
+                group.runs.len().to_string(),
+                run.steps.to_string(),
+                run.rows.to_string(),
+                format!("{:.2}", passes(group)),
+                base.map_or_else(String::new, |base| relative(passes(group), passes(base))),
+                time(group).map_or_else(String::new, |time| format!("{time:.1}")),
+                relative_time.unwrap_or_default(),
+            ]
+        };
+        groups.iter().map(row).collect()
+    }
+}
+
+/// Columns of the table of costs.
+const COST_COLUMNS: [&str; 8] =
+    ["objective", "seeds", "steps", "rows", "passes a row", "relative", "ms a row", "relative"];
+
+/// The median of the speeds that a run recorded.
+fn median(speeds: Curve) -> Option<f64> {
+    let mut speeds: Vec<f64> = speeds.into_iter().map(|(_, speed)| speed).collect();
+    speeds.retain(|speed| *speed > 0.0);
+    speeds.sort_unstable_by(f64::total_cmp);
+    speeds.get(speeds.len() / 2).copied()
+}

@@ -1,0 +1,121 @@
+//! What the runs of an objective come to together.
+
+use std::fmt;
+
+use super::super::evaluation::StepResult;
+use super::{Report, Run};
+use crate::page::figure;
+
+/// The runs of one objective, one for each seed.
+pub(super) struct Group<'a> {
+    pub(super) objective: &'a str,
+    pub(super) runs: Vec<&'a Run>,
+}
+
+/// Mean and range of a number over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub(super) mean: f64,
+    low: f64,
+    high: f64,
+}
+
+/// What is measured at every step count.
+#[derive(Clone, Copy)]
+pub(super) struct Measure {
+    pub(super) heading: &'static str,
+    pub(super) axis: &'static str,
+    pub(super) is_better_low: bool,
+    pub(super) value: fn(&StepResult) -> Option<f64>,
+}
+
+/// Every measure that a report shows.
+pub(super) const MEASURES: [Measure; 2] = [
+    Measure {
+        heading: "Frechet distance by number of steps",
+        axis: "Frechet distance",
+        is_better_low: true,
+        value: |result| Some(result.frechet_distance),
+    },
+    Measure {
+        heading: "Attribute accuracy by number of steps",
+        axis: "Attributes named and shown, in percent",
+        is_better_low: false,
+        value: |result| Some(1e2 * result.accuracy.total().share()?.0),
+    },
+];
+
+impl Spread {
+    fn of(values: &[f64]) -> Option<Self> {
+        let low = values.iter().copied().reduce(f64::min)?;
+        let high = values.iter().copied().reduce(f64::max)?;
+        Some(Self { mean: values.iter().sum::<f64>() / values.len() as f64, low, high })
+    }
+
+    /// The range as text; nothing where there is one value alone.
+    pub(super) fn range(&self) -> Option<String> {
+        (self.low < self.high).then(|| format!("{}–{}", figure(self.low, 4), figure(self.high, 4)))
+    }
+}
+
+/// `1512 (1480–1544)`, or the number alone.
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", figure(self.mean, 4))?;
+        self.range().map_or(Ok(()), |range| write!(f, " ({range})"))
+    }
+}
+
+impl Group<'_> {
+    /// The groups of a report in the order of their configurations.
+    pub(super) fn of(report: &Report) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for run in &report.runs {
+            match groups.iter_mut().find(|group| group.objective == run.objective) {
+                Some(group) => group.runs.push(run),
+                None => groups.push(Group { objective: &run.objective, runs: vec![run] }),
+            }
+        }
+        groups
+    }
+
+    /// The name as people write it.
+    pub(super) fn name(&self) -> String {
+        self.objective.replace('_', " ")
+    }
+
+    /// A number of all runs.
+    pub(super) fn over_runs(&self, value: impl Fn(&Run) -> Option<f64>) -> Option<Spread> {
+        Spread::of(&self.runs.iter().filter_map(|run| value(run)).collect::<Vec<_>>())
+    }
+
+    /// A measure at a step count.
+    pub(super) fn at(&self, steps: usize, measure: Measure) -> Option<Spread> {
+        self.over_runs(|run| {
+            (measure.value)(run.results.iter().find(|result| result.steps == steps)?)
+        })
+    }
+}
+
+impl Measure {
+    /// The group that is best at a step count.
+    pub(super) fn best(&self, groups: &[Group<'_>], steps: usize) -> Option<usize> {
+        let sign = if self.is_better_low { 1.0 } else { -1.0 };
+        let means = groups.iter().enumerate();
+        let means = means.filter_map(|(index, group)| Some((index, group.at(steps, *self)?.mean)));
+        means.min_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1))).map(|(index, _)| index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_a_range_if_values_differ() {
+        let text = |values: &[f64]| Spread::of(values).map(|spread| spread.to_string());
+        assert_eq!(text(&[]), None);
+        assert_eq!(text(&[1512.3]).as_deref(), Some("1512"));
+        assert_eq!(text(&[10.0, 20.0]).as_deref(), Some("15 (10–20)"));
+    }
+}
