@@ -68,7 +68,7 @@ def shortcut(c, net, teacher, scale=1.0, scale_is_input=False, offset=None, clip
     return x_t, target, None if offset is None else (lambda e: 1 / (e + offset))
 
 
-def data_anchored(c, net, teacher, guidance=None):
+def data_anchored(c, net, teacher, guidance=None, power=0):
     x_t, v = path(c)
     n = int((c["kind"] == BOOTSTRAP).sum())
     k, t, caption = c["k"][:n], c["t"][:n], c["caption"][:n]
@@ -82,9 +82,9 @@ def data_anchored(c, net, teacher, guidance=None):
         v_t = v_t + wide((t / fade).clamp(max=1) * caption) * (full - v_t)
     rest = teacher(x_t[:n] + wide(a * d) * v_t, t + a * d, level(d - a * d), caption)
     target = torch.cat([a * v_t + (1 - a) * rest, v[n:]])
-    # SoFlow: the error over a, divided by its mean square plus 0.01.
+    # SoFlow: the error over a, divided by its mean square plus 0.01; alpha-Flow: that times a.
     share = torch.where(c["kind"] == BOOTSTRAP, a, 1.0)
-    return x_t, target, lambda e: 1 / share**2 / (e / share**2 + 0.01)
+    return x_t, target, lambda e: share**power / share**2 / (e / share**2 + 0.01)
 
 
 def mean_flow(c, net, teacher):
@@ -142,6 +142,7 @@ CASES = {
     "shortcut_adaptive": (shortcut, DYADIC, dict(offset=0.05)),
     "data_anchored": (data_anchored, REAL, {}),
     "data_anchored_guided": (data_anchored, REAL, dict(guidance=(1.8, 0.3, 0.4))),
+    "data_anchored_alpha_flow": (data_anchored, REAL, dict(power=1)),
     "mean_flow": (mean_flow, REAL, {}),
     "consistency": (consistency, ENDS, {}),
     "diffusion_epsilon": (diffusion, INDICES, dict(schedule="linear", prediction="epsilon")),

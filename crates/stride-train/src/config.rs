@@ -375,6 +375,9 @@ mod tests {
             avatars.dit.expect("a transformer").objective,
             ObjectiveConfig::Shortcut(expected)
         );
+        // New runs get what did best.
+        let small = RunConfig::load(&configs.join("celeba-hq-small.toml"), &[]).expect("valid");
+        assert_eq!(small.dit.expect("a transformer").objective, ObjectiveConfig::default());
     }
 
     #[test]

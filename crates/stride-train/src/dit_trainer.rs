@@ -41,6 +41,7 @@ pub struct DitTrainConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent_cache: Option<PathBuf>,
     /// What is learned.
+    #[serde(default)]
     pub objective: ObjectiveConfig,
     /// The transformer; `input_size`, `in_channels` and `context_dim` must fit its neighbours.
     pub model: DitConfig,

@@ -36,6 +36,9 @@ pub(crate) struct Axis {
 
 const WIDTH: u32 = 960;
 const PANEL_HEIGHT: u32 = 300;
+/// Pixels from one line of a legend to the next, and from its left edge to its text.
+const LEGEND_LINE: i32 = 18;
+const LEGEND_TEXT: i32 = 22;
 
 /// Names that share a panel, by what they start with, with the panel's title.
 const PANELS: [(&str, &str); 4] = [
@@ -133,7 +136,8 @@ where
     DB::ErrorType: 'static,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    let mut chart = ChartBuilder::on(area)
+    let (plot, legend) = area.split_horizontally(WIDTH - legend_width(curves));
+    let mut chart = ChartBuilder::on(&plot)
         .caption(title, ("sans-serif", 18))
         .margin(10)
         .x_label_area_size(32)
@@ -148,20 +152,19 @@ where
         .draw()?;
     for (index, (name, curve)) in curves.iter().enumerate() {
         let color = Palette99::pick(index).to_rgba();
-        chart
-            .draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(2)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(3)));
-    }
-    if curves.len() > 1 {
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.2))
-            .position(SeriesLabelPosition::LowerLeft)
-            .draw()?;
+        chart.draw_series(LineSeries::new(curve.iter().copied(), color.stroke_width(2)))?;
+        let y = LEGEND_LINE * (index as i32 + 2);
+        legend.draw(&PathElement::new([(0, y), (16, y)], color.stroke_width(3)))?;
+        legend.draw(&Text::new(name.as_str(), (LEGEND_TEXT, y - 6), ("sans-serif", 12)))?;
     }
     Ok(())
+}
+
+/// Pixels that the names of curves take, drawn beside the plot so that they hide nothing.
+fn legend_width(curves: &[(String, Curve)]) -> u32 {
+    const LETTER: usize = 7;
+    let longest = curves.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    LEGEND_TEXT as u32 + (longest * LETTER) as u32
 }
 
 /// A number of an axis with three digits at most, without zeros at the end.

@@ -45,11 +45,25 @@ pub struct DataAnchoredConfig {
     pub data_end_share: f64,
     /// Below this mean square of error / a, rows count less.
     pub adaptive_offset: f64,
+    /// How much consistency rows count beside flow-matching rows.
+    pub weighting: AnchorWeighting,
     /// Share of rows trained on the empty caption.
     pub cond_dropout_prob: f64,
     /// Guidance inside the targets of consistency rows; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guidance: Option<TargetGuidance>,
+}
+
+/// How much consistency rows count beside flow-matching rows. The loss of either is near 1; the gradient is that of the
+/// error over its size, which is of order a on consistency rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnchorWeighting {
+    /// The loss as it is: their gradients are 1 / a times as large, and few-step pictures come first.
+    #[default]
+    SoFlow,
+    /// Times a: gradients of one size, so that flow matching is learned as well as alone.
+    AlphaFlow,
 }
 
 /// Guidance of the velocity that consistency rows follow,
@@ -91,6 +105,7 @@ impl Default for DataAnchoredConfig {
             end_std: 0.8,
             data_end_share: 0.1,
             adaptive_offset: 0.01,
+            weighting: AnchorWeighting::default(),
             cond_dropout_prob: 0.1,
             guidance: None,
         }
@@ -100,14 +115,13 @@ impl Default for DataAnchoredConfig {
 /// A row of step size d regresses a v~ + (1 - a) sg s(x + a d v~, t + a d, d - a d), where v~ is
 /// the velocity of the path (or its guided version) and sg the student without gradient; its loss
 /// is |e|^2 / (|e|^2 + c a^2) in mean squares, with the denominator held constant and a = 1 on
-/// flow-matching rows.
+/// flow-matching rows; [`AnchorWeighting::AlphaFlow`] multiplies it by a.
 ///
 /// # Source
 /// SoFlow (2025, arXiv 2512.15657) and alpha-Flow (2025, arXiv 2510.20771), whose discrete
 /// objectives are the same estimator; the schedule of a and the noise levels are SoFlow's.
 /// # Deviations
-/// alpha-Flow multiplies the weight by a, which changes the share of these rows in the loss alone.
-/// Some steps start at pure noise and some end at data, so that the one-step sampler is trained
+/// alpha-Flow's c is not multiplied by a^2. Some steps start at pure noise and some end at data, so that the one-step sampler is trained
 /// where it is used. d enters the network as its level -log2 d, a real number.
 impl Objective for DataAnchoredConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
@@ -181,8 +195,16 @@ impl Objective for DataAnchoredConfig {
         let offset = |row: &Row| {
             self.adaptive_offset * if row.needs_teacher() { anchor.powi(2) } else { 1.0 }
         };
+        let factor = |row: &Row| match row.needs_teacher() {
+            true => anchor,
+            false => 1.0,
+        };
+        let factor = match self.weighting {
+            AnchorWeighting::SoFlow => None,
+            AnchorWeighting::AlphaFlow => Some(column(rows, factor, &device)),
+        };
         let offset = Some(column(rows, offset, &device));
-        TrainingTargets { weight: LossWeight { factor: None, offset }, ..targets }
+        TrainingTargets { weight: LossWeight { factor, offset }, ..targets }
     }
 
     fn sampler(&self) -> Sampler {

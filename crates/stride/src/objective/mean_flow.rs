@@ -15,7 +15,7 @@ use super::{
 use crate::noise::{self, ChaCha8Rng};
 use crate::sampler::{Guidance, Sampler};
 
-/// Settings of the mean-flow objective.
+/// Settings of the mean-flow objective; the defaults are those that did best on avatars.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MeanFlowConfig {
@@ -23,7 +23,8 @@ pub struct MeanFlowConfig {
     pub mean_share: f64,
     /// How times are drawn; the start and end of a step are two draws in order.
     pub flow_time: FlowTime,
-    /// The step e of the difference quotient, at most half of d. The difference is divided by 2 e, so that rounding
+    /// The step e of the difference quotient, at most half of d; no row has a d below e, so that shorter steps lie between
+    /// what was trained at e and at 0. The difference is divided by 2 e, so that rounding
     /// of the network counts 1 / (2 e) times: below 0.05 it must compute in f32.
     pub difference_step: f64,
     /// Divides the loss of a row by its error plus this offset.
@@ -39,8 +40,8 @@ impl Default for MeanFlowConfig {
     fn default() -> Self {
         Self {
             mean_share: 0.25,
-            flow_time: FlowTime::LogitNormal { mean: 0.4, std: 1.0, uniform_share: 0.1 },
-            difference_step: 0.005,
+            flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_share: 0.25 },
+            difference_step: SMALLEST_DIFFERENCE_IN_BF16,
             adaptive_offset: 1e-3,
             cond_dropout_prob: 0.1,
         }
@@ -168,7 +169,8 @@ mod tests {
             assert!(row.step_size() > config.difference_step - 1e-12, "{row:?}");
         }
         assert!(steps.iter().any(|row| row.log2_steps < 0.5), "long steps");
-        assert!(steps.iter().any(|row| row.log2_steps > 5.0), "short steps");
+        let is_short = |row: &&Row| row.step_size() < 2.0 * config.difference_step;
+        assert!(steps.iter().any(is_short), "short steps");
     }
 
     #[test]
@@ -182,9 +184,10 @@ mod tests {
             let error = config.validate(8).map_err(|error| error.to_string());
             assert!(error.is_err_and(|error| error.contains(name)), "{name}");
         }
-        let in_bf16 = MeanFlowConfig::default().validate_compute(Compute::Bf16);
+        let fine = MeanFlowConfig { difference_step: 0.005, ..Default::default() };
+        let in_bf16 = fine.validate_compute(Compute::Bf16);
         assert!(in_bf16.is_err_and(|error| error.to_string().contains("difference_step")));
-        let coarse = MeanFlowConfig { difference_step: 0.05, ..Default::default() };
-        assert_eq!(coarse.validate_compute(Compute::Bf16), Ok(()));
+        assert_eq!(fine.validate_compute(Compute::F32), Ok(()));
+        assert_eq!(MeanFlowConfig::default().validate_compute(Compute::Bf16), Ok(()));
     }
 }

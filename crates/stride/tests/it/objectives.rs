@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, Tolerance};
 use stride::objective::{
-    Batch, Conditioning, ConsistencyConfig, DataAnchoredConfig, DiffusionConfig,
+    AnchorWeighting, Batch, Conditioning, ConsistencyConfig, DataAnchoredConfig, DiffusionConfig,
     FlowMatchingConfig, MeanFlowConfig, NetworkInput, Objective, Row, RowKind, ShortcutConfig,
     TargetGuidance, Teacher,
 };
@@ -155,12 +155,16 @@ fn data_anchored_agrees_with_pytorch() {
     let guidance = Some(TargetGuidance { scale: 1.8, mix: 0.3, fade_time: 0.4 });
     let guided = DataAnchoredConfig { guidance, ..Default::default() };
     check_objective("data_anchored_guided", &guided, 5e-5);
+    let weighting = AnchorWeighting::AlphaFlow;
+    let alpha_flow = DataAnchoredConfig { weighting, ..Default::default() };
+    check_objective("data_anchored_alpha_flow", &alpha_flow, 5e-5);
 }
 
 #[test]
 fn mean_flow_agrees_with_an_exact_derivative() {
     // The error of the difference quotient, of second order in its step.
-    check_objective("mean_flow", &MeanFlowConfig::default(), 1e-3);
+    let fine = MeanFlowConfig { difference_step: 0.005, ..Default::default() };
+    check_objective("mean_flow", &fine, 1e-3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::evaluation::STEP_COUNTS;
 use super::super::gallery::{PROMPTS, SHEET_PROMPTS};
-use super::summary::Group;
+use super::summary::{DIGITS, Group};
 use super::{COST_COLUMNS, Report};
 use crate::page::figure;
 
@@ -17,7 +17,7 @@ pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
             text,
             "\n## {}\n\nReal pictures come to {}.\n\n| objective | {steps} |\n|---{}|\n",
             measure.heading,
-            figure(real, 4),
+            figure(real, DIGITS),
             "|---".repeat(STEP_COUNTS.len())
         );
         for (index, group) in groups.iter().enumerate() {
@@ -26,7 +26,7 @@ pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
                 let bold = if measure.best(groups, steps) == Some(index) { "**" } else { "" };
                 let cell = group.at(steps, measure).map_or_else(String::new, |spread| {
                     let range = spread.range().map_or_else(String::new, |r| format!(" ({r})"));
-                    format!("{bold}{}{bold}{range}", figure(spread.mean, 4))
+                    format!("{bold}{}{bold}{range}", figure(spread.mean, DIGITS))
                 });
                 let _ = write!(text, " {cell} |");
             }
@@ -37,7 +37,7 @@ pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
         text,
         "\n## Cost of training\n\nRelative to {}; the time is the median over a run and means something only if nothing \
          else ran.\n\n| {} |\n{}|\n",
-        report.cheapest.replace('_', " "),
+        report.base.replace('_', " "),
         COST_COLUMNS.join(" | "),
         "|---".repeat(COST_COLUMNS.len())
     );

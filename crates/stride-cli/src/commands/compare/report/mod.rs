@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
+use stride::objective::ObjectiveConfig;
 
 use super::Compare;
 use super::evaluation::{Evaluator, RealPictures, STEP_COUNTS, StepResult};
@@ -27,8 +28,8 @@ pub(super) struct Report {
     samples: usize,
     features: String,
     real_pictures: RealPictures,
-    /// The objective that costs least per row, to which the others' costs are related.
-    cheapest: String,
+    /// The objective to whose cost the others' are related: flow matching, or the one that costs least a row.
+    base: String,
     runs: Vec<Run>,
 }
 
@@ -52,15 +53,17 @@ struct Run {
 
 impl Report {
     pub(super) fn new(arguments: &Compare, plan: &Plan, evaluator: &Evaluator) -> Self {
-        let cheapest =
-            plan.sides.iter().min_by(|a, b| a.passes_per_row.total_cmp(&b.passes_per_row));
+        let is_flow =
+            |side: &&Side| matches!(side.dit().objective, ObjectiveConfig::FlowMatching(_));
+        let by_cost = |a: &&Side, b: &&Side| a.passes_per_row.total_cmp(&b.passes_per_row);
+        let base = plan.sides.iter().find(is_flow).or(plan.sides.iter().min_by(by_cost));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             passes: arguments.passes,
             samples: arguments.samples,
             features: evaluator.features().to_owned(),
             real_pictures: evaluator.real().clone(),
-            cheapest: cheapest.map_or_else(String::new, |side| side.objective.clone()),
+            base: base.map_or_else(String::new, |side| side.objective.clone()),
             runs: Vec::new(),
         }
     }
@@ -135,7 +138,7 @@ impl Report {
     fn costs(&self, groups: &[Group<'_>]) -> Vec<Vec<String>> {
         let time = |group: &Group<'_>| Some(group.over_runs(|run| run.milliseconds_per_row)?.mean);
         let passes = |group: &Group<'_>| group.runs[0].passes_per_row;
-        let base = groups.iter().find(|group| group.objective == self.cheapest);
+        let base = groups.iter().find(|group| group.objective == self.base);
         let relative = |value: f64, of: f64| format!("{:+.1} %", (value / of - 1.0) * 1e2);
         let row = |group: &Group<'_>| {
             let (run, time_of_base) = (group.runs[0], base.and_then(time));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::evaluation::STEP_COUNTS;
 use super::super::gallery::{Gallery, PROMPTS};
-use super::summary::{Group, Measure};
+use super::summary::{DIGITS, Group, Measure};
 use super::{COST_COLUMNS, Report};
 use crate::commands::plot::smooth;
 use crate::page::{self, Chart, Line, escape, figure, training_chart};
@@ -19,7 +19,7 @@ pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> 
             "<h2>{}</h2>\n<p class=\"dim small\">Real pictures come to {}. The best objective of every column is \
              bold.</p>\n<div class=\"charts\">\n{}</div>\n",
             measure.heading,
-            figure(real, 4),
+            figure(real, DIGITS),
             chart(groups, measure, real)
         );
         table(&mut body, groups, measure);
@@ -50,7 +50,7 @@ fn facts(report: &Report, groups: &[Group<'_>]) -> String {
             let plural = if steps == 1 { "step" } else { "steps" };
             facts.push((
                 groups[best].name(),
-                format!("best at {steps} {plural}: distance {}", figure(distance, 4)),
+                format!("best at {steps} {plural}: distance {}", figure(distance, DIGITS)),
             ));
         }
     }
@@ -62,7 +62,7 @@ fn pictures(body: &mut String, gallery: &Gallery) {
         gallery.objectives.iter().map(|side| side.objective.replace('_', " ")).collect();
     body.push_str("<h2>The same noise, more and more steps</h2>\n");
     for (index, prompt) in PROMPTS.iter().enumerate() {
-        let _ = writeln!(body, "<p>{}</p>", escape(prompt));
+        let _ = writeln!(body, "<h3>{}</h3>", escape(prompt));
         let rows = gallery.objectives.iter().map(|side| &side.rows[index]);
         body.push_str(&page::grid(&STEP_COUNTS, names.iter().map(String::as_str).zip(rows)));
     }
@@ -109,7 +109,7 @@ fn table(body: &mut String, groups: &[Group<'_>], measure: Measure) {
                 let range = spread.range().map_or_else(String::new, |range| {
                     format!("<br><span class=\"dim small\">{range}</span>")
                 });
-                figure(spread.mean, 4) + &range
+                figure(spread.mean, DIGITS) + &range
             });
             let _ = write!(body, "<td{class}>{cell}</td>");
         }
@@ -126,7 +126,7 @@ fn strips(body: &mut String, gallery: &Gallery) {
         escape(PROMPTS[0])
     );
     for side in &gallery.objectives {
-        let _ = writeln!(body, "<p>{}</p>", escape(&side.objective.replace('_', " ")));
+        let _ = writeln!(body, "<h3>{}</h3>", escape(&side.objective.replace('_', " ")));
         for (steps, states) in &side.strips {
             body.push_str(&page::strip(&format!("{steps} steps"), *steps, states));
         }
@@ -138,7 +138,7 @@ fn costs(body: &mut String, report: &Report, groups: &[Group<'_>]) {
         body,
         "<h2>Cost of training</h2>\n<p class=\"dim small\">Relative to {}; the time is the median over a run and means \
          something only if nothing else ran.</p>\n<div class=\"scroll\"><table><thead><tr>",
-        escape(&report.cheapest.replace('_', " "))
+        escape(&report.base.replace('_', " "))
     );
     for name in COST_COLUMNS {
         let _ = write!(body, "<th>{name}</th>");

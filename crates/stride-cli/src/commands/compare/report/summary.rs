@@ -1,7 +1,5 @@
 //! What the runs of an objective come to together.
 
-use std::fmt;
-
 use super::super::evaluation::StepResult;
 use super::{Report, Run};
 use crate::page::figure;
@@ -11,6 +9,9 @@ pub(super) struct Group<'a> {
     pub(super) objective: &'a str,
     pub(super) runs: Vec<&'a Run>,
 }
+
+/// Digits of a mean that count, seeds being few.
+pub(super) const DIGITS: i32 = 3;
 
 /// Mean and range of a number over seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,17 +53,10 @@ impl Spread {
         Some(Self { mean: values.iter().sum::<f64>() / values.len() as f64, low, high })
     }
 
-    /// The range as text; nothing where there is one value alone.
+    /// The range as text; nothing where its ends read the same.
     pub(super) fn range(&self) -> Option<String> {
-        (self.low < self.high).then(|| format!("{}–{}", figure(self.low, 4), figure(self.high, 4)))
-    }
-}
-
-/// `1512 (1480–1544)`, or the number alone.
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", figure(self.mean, 4))?;
-        self.range().map_or(Ok(()), |range| write!(f, " ({range})"))
+        let (low, high) = (figure(self.low, DIGITS), figure(self.high, DIGITS));
+        (low != high).then(|| format!("{low}–{high}"))
     }
 }
 
@@ -112,10 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_has_a_range_if_values_differ() {
-        let text = |values: &[f64]| Spread::of(values).map(|spread| spread.to_string());
-        assert_eq!(text(&[]), None);
-        assert_eq!(text(&[1512.3]).as_deref(), Some("1512"));
-        assert_eq!(text(&[10.0, 20.0]).as_deref(), Some("15 (10–20)"));
+    fn a_spread_has_a_range_if_its_ends_read_differently() {
+        assert_eq!(Spread::of(&[]), None);
+        let one = Spread::of(&[1512.3]).expect("a value");
+        assert_eq!((one.mean, one.range()), (1512.3, None));
+        let near = Spread::of(&[71.11, 71.12]).expect("values");
+        assert_eq!(near.range(), None);
+        let two = Spread::of(&[20.0, 10.0]).expect("values");
+        assert_eq!((two.mean, two.range().as_deref()), (15.0, Some("10–20")));
     }
 }
