@@ -85,7 +85,7 @@ objectives! {
     Consistency(ConsistencyConfig),
 }
 
-/// What did best at 1 to 4 steps for the same compute (RESULTS.md).
+/// What did best at 1 to 8 steps for the same compute (RESULTS.md).
 impl Default for ObjectiveConfig {
     fn default() -> Self {
         Self::MeanFlow(MeanFlowConfig::default())
