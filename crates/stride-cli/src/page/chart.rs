@@ -81,8 +81,8 @@ impl Scale {
 impl Chart<'_> {
     /// A figure with legend; nothing without points.
     pub(crate) fn html(&self) -> String {
-        let of_line = |line: &'_ Line| [&line.points[..], &line.dots[..]].concat();
-        let points = || self.lines.iter().flat_map(of_line);
+        let points =
+            || self.lines.iter().flat_map(|line| line.points.iter().chain(&line.dots)).copied();
         if points().next().is_none() {
             return String::new();
         }
@@ -170,6 +170,16 @@ impl Chart<'_> {
         svg.push_str("</p></figure>");
         svg
     }
+}
+
+/// Where a number of steps lies along x: doublings are as far apart as each other.
+pub(crate) fn step_place(steps: usize) -> f64 {
+    (steps as f64).log2()
+}
+
+/// A tick for every number of steps.
+pub(crate) fn step_ticks(steps: impl IntoIterator<Item = usize>) -> Vec<(f64, String)> {
+    steps.into_iter().map(|steps| (step_place(steps), steps.to_string())).collect()
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ mod text;
 
 use std::fmt::Write as _;
 
-pub(crate) use chart::{Chart, Line};
+pub(crate) use chart::{Chart, Line, step_place, step_ticks};
 pub(crate) use pictures::{GAP, STRIP_STEPS, img, is_in_strip, jpeg, tile};
-pub(crate) use text::{escape, figure};
+pub(crate) use text::{escape, figure, in_steps};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -55,8 +55,8 @@ pub(crate) fn grid<'a>(
 }
 
 /// States (JPEG) on the way from noise to a picture of `steps` steps, evenly spaced.
-pub(crate) fn strip(name: &str, steps: usize, states: &[Vec<u8>]) -> String {
-    let mut html = format!("<div class=\"strip\"><b>{}</b>", escape(name));
+pub(crate) fn strip(steps: usize, states: &[Vec<u8>]) -> String {
+    let mut html = format!("<div class=\"strip\"><b>{}</b>", in_steps(steps));
     for (index, state) in states.iter().enumerate() {
         let done = (index + 1) * steps / states.len();
         let _ = write!(html, "<span>{}</span>", img(state, &format!("after {done} of {steps}")));

@@ -5,6 +5,11 @@ pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// `1 step`, `4 steps`.
+pub(crate) fn in_steps(steps: usize) -> String {
+    format!("{steps} {}", if steps == 1 { "step" } else { "steps" })
+}
+
 /// A number with so many digits that count, without zeros at the end.
 pub(crate) fn figure(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {

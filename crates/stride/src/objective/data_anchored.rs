@@ -192,17 +192,12 @@ impl Objective for DataAnchoredConfig {
             let v = self.guided_velocity(&leading, teacher);
             anchored_targets(leading, v, anchor, teacher)
         });
-        let offset = |row: &Row| {
-            self.adaptive_offset * if row.needs_teacher() { anchor.powi(2) } else { 1.0 }
-        };
-        let factor = |row: &Row| match row.needs_teacher() {
-            true => anchor,
-            false => 1.0,
-        };
+        let share = |row: &Row| if row.needs_teacher() { anchor } else { 1.0 };
         let factor = match self.weighting {
             AnchorWeighting::SoFlow => None,
-            AnchorWeighting::AlphaFlow => Some(column(rows, factor, &device)),
+            AnchorWeighting::AlphaFlow => Some(column(rows, share, &device)),
         };
+        let offset = |row: &Row| self.adaptive_offset * share(row).powi(2);
         let offset = Some(column(rows, offset, &device));
         TrainingTargets { weight: LossWeight { factor, offset }, ..targets }
     }

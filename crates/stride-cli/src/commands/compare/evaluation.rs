@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use stride::image::RgbImage;
-use stride::pipeline::{GenerateError, GenerateRequest, Pipeline};
+use stride::pipeline::{GenerateRequest, Pipeline, StepEvent};
 use stride_data::{CaptionedImage, ImageFolder, decode_rgb};
 use stride_eval::attribute_accuracy::AttributeAccuracy;
 use stride_eval::frechet::{EpsilonRule, frechet_distance};
@@ -36,16 +36,16 @@ pub(super) struct Evaluator {
     /// A caption for every sample, and what is true of it.
     captions: Vec<CaptionedImage>,
     reference: Gaussian,
-    real: RealPictures,
+    real: Quality,
     workers: Workers,
 }
 
-/// What real pictures come to.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct RealPictures {
-    /// Frechet distance of as many as there are samples, or fewer, from others.
+/// How good a set of pictures is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Quality {
+    /// Frechet distance from the real pictures of the reference.
     pub(super) frechet_distance: f64,
-    /// Attribute accuracy of the same.
+    /// How often the pictures show what their captions name; of nothing where the data names no attributes.
     pub(super) accuracy: AttributeAccuracy,
 }
 
@@ -54,10 +54,8 @@ pub(super) struct RealPictures {
 pub(super) struct StepResult {
     /// Steps.
     pub(super) steps: usize,
-    /// Frechet distance from the real pictures.
-    pub(super) frechet_distance: f64,
-    /// How often the pictures show what their captions name; of nothing where the data names no attributes.
-    pub(super) accuracy: AttributeAccuracy,
+    #[serde(flatten)]
+    pub(super) quality: Quality,
     /// Seconds per picture with all cores at work, decoding included.
     pub(super) seconds_per_image: f64,
 }
@@ -104,12 +102,12 @@ impl Evaluator {
         let others = judge_all(&judge, &workers, &others, &|_, image| decode(image))?;
         let reference = Gaussian::of(&reference.features)?;
         let frechet_distance = distance(&reference, &others.features)?;
-        let real = RealPictures { frechet_distance, accuracy: others.accuracy };
+        let real = Quality { frechet_distance, accuracy: others.accuracy };
         Ok(Self { judge, captions, reference, real, workers })
     }
 
-    /// What real pictures come to.
-    pub(super) fn real(&self) -> &RealPictures {
+    /// What as many real pictures as there are samples, or fewer, come to beside the others.
+    pub(super) fn real(&self) -> &Quality {
         &self.real
     }
 
@@ -153,18 +151,14 @@ impl Evaluator {
             let drawn = judge_all(&self.judge, &self.workers, &self.captions, &draw);
             stop_here(stop)?;
             let drawn = drawn?;
-            let result = StepResult {
-                steps,
-                frechet_distance: distance(&self.reference, &drawn.features)?,
-                accuracy: drawn.accuracy,
-                seconds_per_image: start.elapsed().as_secs_f64() / self.captions.len() as f64,
-            };
-            let StepResult { frechet_distance, seconds_per_image, .. } = result;
+            let frechet_distance = distance(&self.reference, &drawn.features)?;
+            let seconds_per_image = start.elapsed().as_secs_f64() / self.captions.len() as f64;
             tracing::info!(
                 "{}, {steps} steps: distance {frechet_distance:.3}, {seconds_per_image:.3} s a picture",
                 side.name
             );
-            evaluation.results.push(result);
+            let quality = Quality { frechet_distance, accuracy: drawn.accuracy };
+            evaluation.results.push(StepResult { steps, quality, seconds_per_image });
             write_whole(&path, &serde_json::to_vec_pretty(&evaluation)?)?;
         }
         Ok(evaluation.results)
@@ -208,13 +202,25 @@ fn distance(reference: &Gaussian, features: &Features) -> Result<f64> {
     Ok(frechet_distance(reference, &Gaussian::of(features)?, EpsilonRule::None)?)
 }
 
-/// The picture of a caption, without guidance.
-fn draw(
+/// The picture of a caption, without guidance; fails if the user asked to stop.
+pub(super) fn draw(
     pipeline: &Pipeline,
     caption: &str,
     seed: u64,
     num_steps: usize,
     stop: &AtomicBool,
+) -> Result<RgbImage> {
+    draw_seen(pipeline, caption, seed, num_steps, stop, &mut |_| {})
+}
+
+/// [`draw`] with a look at the picture after every step.
+pub(super) fn draw_seen(
+    pipeline: &Pipeline,
+    caption: &str,
+    seed: u64,
+    num_steps: usize,
+    stop: &AtomicBool,
+    seen: &mut dyn FnMut(StepEvent<'_>),
 ) -> Result<RgbImage> {
     let request = GenerateRequest {
         prompt: caption.to_owned(),
@@ -224,21 +230,14 @@ fn draw(
         seed,
         count: 1,
     };
-    let mut images = generate(pipeline, &request, stop)?;
-    Ok(images.swap_remove(0))
-}
-
-/// The pictures of a request, unless the user stops.
-pub(super) fn generate(
-    pipeline: &Pipeline,
-    request: &GenerateRequest,
-    stop: &AtomicBool,
-) -> Result<Vec<RgbImage>, GenerateError> {
-    let images = pipeline.generate(request, &mut |_| match stop.load(Ordering::Relaxed) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
+    let mut images = pipeline.generate(&request, &mut |event| {
+        seen(event);
+        match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     })?;
-    Ok(images.into_iter().map(|generated| generated.image).collect())
+    Ok(images.swap_remove(0).image)
 }
 
 /// `count` images, evenly over the folder; where it has fewer, they are repeated.

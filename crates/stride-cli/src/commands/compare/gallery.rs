@@ -1,13 +1,12 @@
 //! Pictures of every objective from the same prompts and noises, and the way from noise to picture.
 
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use stride::image::RgbImage;
-use stride::pipeline::{GenerateRequest, Pipeline};
+use stride::pipeline::Pipeline;
 
-use super::evaluation::{STEP_COUNTS, generate};
+use super::evaluation::{STEP_COUNTS, draw, draw_seen};
 use crate::page::{GAP, STRIP_STEPS, is_in_strip, jpeg, tile};
 
 /// Prompts, each with its own seed.
@@ -50,13 +49,9 @@ impl Gallery {
         }
         let mut tiles = Vec::new();
         for (index, prompt) in PROMPTS.into_iter().enumerate() {
-            let mut row = Vec::new();
-            for steps in STEP_COUNTS {
-                row.extend(
-                    generate(pipeline, &request(prompt, index, steps), stop)?.iter().map(tile),
-                );
-            }
-            tiles.push(row);
+            let row = STEP_COUNTS
+                .map(|steps| Ok(tile(&draw(pipeline, prompt, index as u64, steps, stop)?)));
+            tiles.push(row.into_iter().collect::<Result<Vec<_>>>()?);
         }
         let rows = tiles.iter().map(|row| row.iter().map(jpeg).collect::<Result<_>>());
         let rows = rows.collect::<Result<_>>()?;
@@ -73,27 +68,12 @@ impl Gallery {
     }
 }
 
-fn request(prompt: &str, index: usize, num_steps: usize) -> GenerateRequest {
-    GenerateRequest {
-        prompt: prompt.to_owned(),
-        negative_prompt: None,
-        num_steps,
-        cfg_scale: 1.0,
-        seed: index as u64,
-        count: 1,
-    }
-}
-
 /// States of the first prompt on the way, evenly spaced; the last one is the picture.
 fn strip(pipeline: &Pipeline, num_steps: usize, stop: &AtomicBool) -> Result<Vec<Vec<u8>>> {
     let mut states = Vec::new();
-    pipeline.generate(&request(PROMPTS[0], 0, num_steps), &mut |event| {
+    draw_seen(pipeline, PROMPTS[0], 0, num_steps, stop, &mut |event| {
         if is_in_strip(event.step, num_steps) {
             states.push(tile(&event.preview()));
-        }
-        match stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
         }
     })?;
     states.iter().map(jpeg).collect()

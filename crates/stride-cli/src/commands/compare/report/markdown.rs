@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::evaluation::STEP_COUNTS;
 use super::super::gallery::{PROMPTS, SHEET_PROMPTS};
-use super::summary::{DIGITS, Group};
+use super::summary::{DIGITS, Group, readable};
 use super::{COST_COLUMNS, Report};
 use crate::page::figure;
 
@@ -37,7 +37,7 @@ pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
         text,
         "\n## Cost of training\n\nRelative to {}; the time is the median over a run and means something only if nothing \
          else ran.\n\n| {} |\n{}|\n",
-        report.base.replace('_', " "),
+        readable(&report.base),
         COST_COLUMNS.join(" | "),
         "|---".repeat(COST_COLUMNS.len())
     );

@@ -13,7 +13,7 @@ use serde_json::Value;
 use stride::objective::ObjectiveConfig;
 
 use super::Compare;
-use super::evaluation::{Evaluator, RealPictures, STEP_COUNTS, StepResult};
+use super::evaluation::{Evaluator, Quality, StepResult};
 use super::gallery::Gallery;
 use super::plan::{Plan, Side};
 use crate::commands::plot::{Axis, Curve, Panel, draw_panels, read_curves};
@@ -27,7 +27,7 @@ pub(super) struct Report {
     passes: u64,
     samples: usize,
     features: String,
-    real_pictures: RealPictures,
+    real_pictures: Quality,
     /// The objective to whose cost the others' are related: flow matching, or the one that costs least a row.
     base: String,
     runs: Vec<Run>,
@@ -98,15 +98,10 @@ impl Report {
         ] {
             write_whole(&out.join(name), &bytes)?;
         }
-        let curve = |group: &Group<'_>, measure: Measure| -> Curve {
-            let point =
-                |steps: usize| Some(((steps as f64).log2(), group.at(steps, measure)?.mean));
-            STEP_COUNTS.into_iter().filter_map(point).collect()
-        };
         let panels: Vec<Panel> = self
             .measures()
             .map(|(measure, _)| {
-                let curves = groups.iter().map(|group| (group.name(), curve(group, measure)));
+                let curves = groups.iter().map(|group| (group.name(), group.curve(measure)));
                 (measure.axis.to_owned(), curves.collect())
             })
             .collect();
@@ -118,10 +113,8 @@ impl Report {
 
     /// What was measured, with what real pictures come to.
     fn measures(&self) -> impl Iterator<Item = (Measure, f64)> {
-        let real = &self.real_pictures;
-        let share = real.accuracy.total().share().map(|(share, _)| 1e2 * share);
-        let real = [Some(real.frechet_distance), share];
-        MEASURES.into_iter().zip(real).filter_map(|(measure, real)| Some((measure, real?)))
+        let real = |measure: Measure| Some((measure, (measure.value)(&self.real_pictures)?));
+        MEASURES.into_iter().filter_map(real)
     }
 
     /// One paragraph on what was done.

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::super::evaluation::STEP_COUNTS;
+use super::super::evaluation::{STEP_COUNTS, StepResult};
 use super::super::gallery::{Gallery, PROMPTS};
-use super::summary::{DIGITS, Group, Measure};
+use super::summary::{DIGITS, Group, Measure, readable};
 use super::{COST_COLUMNS, Report};
 use crate::commands::plot::smooth;
-use crate::page::{self, Chart, Line, escape, figure, training_chart};
+use crate::page::{
+    self, Chart, Line, escape, figure, in_steps, step_place, step_ticks, training_chart,
+};
 
 /// The page.
 pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> String {
@@ -22,7 +24,7 @@ pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> 
             figure(real, DIGITS),
             chart(groups, measure, real)
         );
-        table(&mut body, groups, measure);
+        measure_table(&mut body, groups, measure);
     }
     strips(&mut body, gallery);
     costs(&mut body, report, groups);
@@ -47,11 +49,9 @@ fn facts(report: &Report, groups: &[Group<'_>]) -> String {
         for steps in [1, 4, 128] {
             let Some(best) = measure.best(groups, steps) else { continue };
             let distance = groups[best].at(steps, measure).map_or(0.0, |spread| spread.mean);
-            let plural = if steps == 1 { "step" } else { "steps" };
-            facts.push((
-                groups[best].name(),
-                format!("best at {steps} {plural}: distance {}", figure(distance, DIGITS)),
-            ));
+            let text =
+                format!("best at {}: distance {}", in_steps(steps), figure(distance, DIGITS));
+            facts.push((groups[best].name(), text));
         }
     }
     page::facts(&facts)
@@ -59,7 +59,7 @@ fn facts(report: &Report, groups: &[Group<'_>]) -> String {
 
 fn pictures(body: &mut String, gallery: &Gallery) {
     let names: Vec<String> =
-        gallery.objectives.iter().map(|side| side.objective.replace('_', " ")).collect();
+        gallery.objectives.iter().map(|side| readable(&side.objective)).collect();
     body.push_str("<h2>The same noise, more and more steps</h2>\n");
     for (index, prompt) in PROMPTS.iter().enumerate() {
         let _ = writeln!(body, "<h3>{}</h3>", escape(prompt));
@@ -70,38 +70,33 @@ fn pictures(body: &mut String, gallery: &Gallery) {
 
 /// Means as lines, single runs as dots.
 fn chart(groups: &[Group<'_>], measure: Measure, real: f64) -> String {
-    let place = |steps: usize| (steps as f64).log2();
     let line = |group: &Group<'_>| {
-        let mean = |steps| Some((place(steps), group.at(steps, measure)?.mean));
-        let results = group.runs.iter().flat_map(|run| &run.results);
-        let dot = |result: &_| -> Option<(f64, f64)> {
-            let result: &super::StepResult = result;
-            Some((place(result.steps), (measure.value)(result)?))
+        let dot = |result: &StepResult| {
+            Some((step_place(result.steps), (measure.value)(&result.quality)?))
         };
+        let results = group.runs.iter().flat_map(|run| &run.results);
         Line {
             name: group.name(),
-            points: STEP_COUNTS.into_iter().filter_map(mean).collect(),
+            points: group.curve(measure),
             dots: results.filter_map(dot).collect(),
         }
     };
     Chart {
         title: measure.axis,
         x_name: "steps",
-        ticks: STEP_COUNTS.map(|steps| (place(steps), steps.to_string())).into(),
+        ticks: step_ticks(STEP_COUNTS),
         lines: groups.iter().map(line).collect(),
         level: Some(("real pictures".to_owned(), real)),
     }
     .html()
 }
 
-fn table(body: &mut String, groups: &[Group<'_>], measure: Measure) {
-    body.push_str("<div class=\"scroll\"><table><thead><tr><th>objective</th>");
-    for steps in STEP_COUNTS {
-        let _ = write!(body, "<th>{steps}</th>");
-    }
-    body.push_str("</tr></thead><tbody>\n");
-    for (index, group) in groups.iter().enumerate() {
-        let _ = write!(body, "<tr><td>{}</td>", escape(&group.name()));
+fn measure_table(body: &mut String, groups: &[Group<'_>], measure: Measure) {
+    let columns = STEP_COUNTS.map(|steps| steps.to_string());
+    let columns: Vec<&str> =
+        ["objective"].into_iter().chain(columns.iter().map(String::as_str)).collect();
+    let rows = groups.iter().enumerate().map(|(index, group)| {
+        let mut row = format!("<td>{}</td>", escape(&group.name()));
         for steps in STEP_COUNTS {
             let is_best = measure.best(groups, steps) == Some(index);
             let class = if is_best { " class=\"best\"" } else { "" };
@@ -111,9 +106,22 @@ fn table(body: &mut String, groups: &[Group<'_>], measure: Measure) {
                 });
                 figure(spread.mean, DIGITS) + &range
             });
-            let _ = write!(body, "<td{class}>{cell}</td>");
+            let _ = write!(row, "<td{class}>{cell}</td>");
         }
-        body.push_str("</tr>\n");
+        row
+    });
+    table(body, &columns, rows);
+}
+
+/// A table of rows that are cells already.
+fn table(body: &mut String, columns: &[&str], rows: impl Iterator<Item = String>) {
+    body.push_str("<div class=\"scroll\"><table><thead><tr>");
+    for name in columns {
+        let _ = write!(body, "<th>{name}</th>");
+    }
+    body.push_str("</tr></thead><tbody>\n");
+    for row in rows {
+        let _ = writeln!(body, "<tr>{row}</tr>");
     }
     body.push_str("</tbody></table></div>\n");
 }
@@ -126,9 +134,9 @@ fn strips(body: &mut String, gallery: &Gallery) {
         escape(PROMPTS[0])
     );
     for side in &gallery.objectives {
-        let _ = writeln!(body, "<h3>{}</h3>", escape(&side.objective.replace('_', " ")));
+        let _ = writeln!(body, "<h3>{}</h3>", escape(&readable(&side.objective)));
         for (steps, states) in &side.strips {
-            body.push_str(&page::strip(&format!("{steps} steps"), *steps, states));
+            body.push_str(&page::strip(*steps, states));
         }
     }
 }
@@ -137,19 +145,9 @@ fn costs(body: &mut String, report: &Report, groups: &[Group<'_>]) {
     let _ = write!(
         body,
         "<h2>Cost of training</h2>\n<p class=\"dim small\">Relative to {}; the time is the median over a run and means \
-         something only if nothing else ran.</p>\n<div class=\"scroll\"><table><thead><tr>",
-        escape(&report.base.replace('_', " "))
+         something only if nothing else ran.</p>\n",
+        escape(&readable(&report.base))
     );
-    for name in COST_COLUMNS {
-        let _ = write!(body, "<th>{name}</th>");
-    }
-    body.push_str("</tr></thead><tbody>\n");
-    for row in report.costs(groups) {
-        body.push_str("<tr>");
-        for cell in row {
-            let _ = write!(body, "<td>{}</td>", escape(&cell));
-        }
-        body.push_str("</tr>\n");
-    }
-    body.push_str("</tbody></table></div>\n");
+    let cells = |row: Vec<String>| row.iter().map(|c| format!("<td>{}</td>", escape(c))).collect();
+    table(body, &COST_COLUMNS, report.costs(groups).into_iter().map(cells));
 }

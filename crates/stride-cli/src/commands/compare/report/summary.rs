@@ -1,8 +1,9 @@
 //! What the runs of an objective come to together.
 
-use super::super::evaluation::StepResult;
+use super::super::evaluation::{Quality, STEP_COUNTS};
 use super::{Report, Run};
-use crate::page::figure;
+use crate::commands::plot::Curve;
+use crate::page::{figure, step_place};
 
 /// The runs of one objective, one for each seed.
 pub(super) struct Group<'a> {
@@ -27,7 +28,7 @@ pub(super) struct Measure {
     pub(super) heading: &'static str,
     pub(super) axis: &'static str,
     pub(super) is_better_low: bool,
-    pub(super) value: fn(&StepResult) -> Option<f64>,
+    pub(super) value: fn(&Quality) -> Option<f64>,
 }
 
 /// Every measure that a report shows.
@@ -36,13 +37,13 @@ pub(super) const MEASURES: [Measure; 2] = [
         heading: "Frechet distance by number of steps",
         axis: "Frechet distance",
         is_better_low: true,
-        value: |result| Some(result.frechet_distance),
+        value: |quality| Some(quality.frechet_distance),
     },
     Measure {
         heading: "Attribute accuracy by number of steps",
         axis: "Attributes named and shown, in percent",
         is_better_low: false,
-        value: |result| Some(1e2 * result.accuracy.total().share()?.0),
+        value: |quality| Some(1e2 * quality.accuracy.total().share()?.0),
     },
 ];
 
@@ -75,7 +76,7 @@ impl Group<'_> {
 
     /// The name as people write it.
     pub(super) fn name(&self) -> String {
-        self.objective.replace('_', " ")
+        readable(self.objective)
     }
 
     /// A number of all runs.
@@ -86,9 +87,20 @@ impl Group<'_> {
     /// A measure at a step count.
     pub(super) fn at(&self, steps: usize, measure: Measure) -> Option<Spread> {
         self.over_runs(|run| {
-            (measure.value)(run.results.iter().find(|result| result.steps == steps)?)
+            (measure.value)(&run.results.iter().find(|result| result.steps == steps)?.quality)
         })
     }
+
+    /// The means of a measure over the places of the step counts.
+    pub(super) fn curve(&self, measure: Measure) -> Curve {
+        let mean = |steps| Some((step_place(steps), self.at(steps, measure)?.mean));
+        STEP_COUNTS.into_iter().filter_map(mean).collect()
+    }
+}
+
+/// The name of an objective as people write it.
+pub(super) fn readable(objective: &str) -> String {
+    objective.replace('_', " ")
 }
 
 impl Measure {

@@ -8,7 +8,9 @@ use super::super::gallery::Gallery;
 use super::super::study::Study;
 use super::table::Table;
 use super::{Report, clip_frame, heading};
-use crate::page::{self, Chart, Line, escape, figure, img, training_chart};
+use crate::page::{
+    self, Chart, Line, escape, figure, img, in_steps, step_place, step_ticks, training_chart,
+};
 
 /// The page.
 pub(super) fn html(report: &Report, gallery: &Gallery) -> String {
@@ -33,8 +35,7 @@ fn facts(report: &Report) -> String {
     let mut fact = |value: String, name: &str| facts.push((value, name.to_owned()));
     for scores in [rows.first(), rows.last()].into_iter().flatten() {
         let steps = scores.steps().unwrap_or(0);
-        let plural = if steps == 1 { "step" } else { "steps" };
-        fact(figure(scores.distance, 4), &format!("distance at {steps} {plural}"));
+        fact(figure(scores.distance, 4), &format!("distance at {}", in_steps(steps)));
     }
     fact(figure(report.studies[0].floor.distance, 4), "distance of the autoencoder");
     for study in &report.studies {
@@ -110,15 +111,10 @@ fn best_row(rows: &[Vec<String>], column: usize, arrow: &str) -> Option<usize> {
 
 fn step_charts(study: &Study) -> String {
     let places = |f: &dyn Fn(&super::Scores) -> Option<f64>| {
-        let point = |scores: &super::Scores| Some(((scores.steps()? as f64).log2(), f(scores)?));
+        let point = |scores: &super::Scores| Some((step_place(scores.steps()?), f(scores)?));
         study.rows.iter().filter_map(point).collect::<Vec<_>>()
     };
-    let ticks: Vec<(f64, String)> = study
-        .rows
-        .iter()
-        .filter_map(|scores| scores.steps())
-        .map(|steps| ((steps as f64).log2(), steps.to_string()))
-        .collect();
+    let ticks = step_ticks(study.rows.iter().filter_map(|scores| scores.steps()));
     let line = |name: &str, f: &dyn Fn(&super::Scores) -> Option<f64>| {
         let points = places(f);
         Line { name: name.to_owned(), dots: points.clone(), points }
@@ -250,7 +246,7 @@ fn strips(page: &mut String, gallery: &Gallery) {
         escape(&gallery.prompts[0])
     );
     for (steps, states) in &gallery.strips {
-        page.push_str(&page::strip(&format!("{steps} steps"), *steps, states));
+        page.push_str(&page::strip(*steps, states));
     }
 }
 
@@ -261,10 +257,7 @@ fn training(page: &mut String, report: &Report) {
     page.push_str("<h2>Training</h2>\n<div class=\"charts\">\n");
     let mut by_steps: Vec<Line> = Vec::new();
     for checkpoint in &report.checkpoints {
-        let name = match checkpoint.scores.steps() {
-            Some(1) | None => "1 step".to_owned(),
-            Some(steps) => format!("{steps} steps"),
-        };
+        let name = in_steps(checkpoint.scores.steps().unwrap_or(1));
         let point = (checkpoint.training_step as f64, checkpoint.scores.distance);
         match by_steps.iter_mut().find(|line| line.name == name) {
             Some(line) => line.points.push(point),
