@@ -1,11 +1,11 @@
-//! What a picture shows, as typed values: the one source of drawing and captions.
+//! What an image shows, as typed values: the one source of drawing and captions.
 
 use std::collections::BTreeMap;
 
 use crate::named::named_values;
 use crate::palette::{Background, Color, HairColor, Skin};
 
-/// Everything that is decided about one picture.
+/// Everything that is decided about one image.
 ///
 /// Values come from [`Attributes::sample`], which keeps them coherent: facial hair only
 /// on men, no hair style under a hat, open eyes behind sunglasses.

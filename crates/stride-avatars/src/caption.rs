@@ -1,4 +1,4 @@
-//! Captions of a picture, worded from its attributes.
+//! Captions of an image, worded from its attributes.
 //!
 //! A caption is a noun ("a man") with up to two adjectives in front and clauses behind.
 //! Which attributes are told, in which order and in which words is drawn at random; what

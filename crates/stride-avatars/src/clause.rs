@@ -71,7 +71,7 @@ impl Clause {
     }
 }
 
-/// Everything that can be seen in the picture and told about it.
+/// Everything that can be seen in the image and told about it.
 pub(crate) fn topics(a: &Attributes) -> Vec<Topic> {
     let mut seen = vec![Topic::Skin, Topic::Expression, Topic::Background];
     let mut add = |visible: bool, topic| {

@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::Error;
 use crate::attributes::Attributes;
 use crate::caption::captions;
-use crate::picture::{MAX_RESOLUTION, render};
-use crate::raster::Picture;
+use crate::image::{MAX_RESOLUTION, render};
+use crate::raster::Image;
 use crate::sample::Split;
 
 /// Captions written for every image.
@@ -56,7 +56,7 @@ struct MetadataLine {
     attributes: BTreeMap<&'static str, &'static str>,
 }
 
-/// Writes the pictures, then `metadata.jsonl`, which is therefore complete when it exists.
+/// Writes the images, then `metadata.jsonl`, which is therefore complete when it exists.
 ///
 /// `progress` is called with the number of finished images, from any thread.
 ///
@@ -101,9 +101,9 @@ fn prepare_folder(path: &Path) -> Result<(), Error> {
 
 fn write_image(request: &DatasetRequest, index: u64) -> Result<MetadataLine, Error> {
     let attributes = Attributes::sample(request.seed, index, request.split);
-    let picture = render(&attributes, request.resolution)?;
+    let image = render(&attributes, request.resolution)?;
     let file_name = format!("{index:06}.png");
-    write_png(&request.out.join(&file_name), &picture)?;
+    write_png(&request.out.join(&file_name), &image)?;
     let captions = captions(&attributes, request.seed, index, CAPTIONS_PER_IMAGE);
     Ok(MetadataLine {
         file_name,
@@ -113,21 +113,20 @@ fn write_image(request: &DatasetRequest, index: u64) -> Result<MetadataLine, Err
     })
 }
 
-fn write_png(path: &Path, picture: &Picture) -> Result<(), Error> {
+fn write_png(path: &Path, image: &Image) -> Result<(), Error> {
     let file = File::create(path).map_err(|source| Error::Io {
         action: "create",
         path: path.to_owned(),
         source,
     })?;
-    let mut encoder =
-        png::Encoder::new(BufWriter::new(file), picture.resolution, picture.resolution);
+    let mut encoder = png::Encoder::new(BufWriter::new(file), image.resolution, image.resolution);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
     encoder
         .write_header()
         .and_then(|mut writer| {
-            writer.write_image_data(&picture.rgb)?;
+            writer.write_image_data(&image.rgb)?;
             writer.finish()
         })
         .map_err(|source| Error::Png { path: path.to_owned(), source })

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::picture::MAX_RESOLUTION;
+use crate::image::MAX_RESOLUTION;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
-    /// The picture could not be encoded.
+    /// The image could not be encoded.
     #[error("cannot encode {}: {source}", .path.display())]
     Png {
         /// Where it was to be written.

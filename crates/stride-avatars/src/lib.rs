@@ -1,15 +1,15 @@
 //! Captioned cartoon avatars, true by construction.
 //!
-//! [`Attributes::sample`] decides what a picture shows, [`render`] draws it and
+//! [`Attributes::sample`] decides what an image shows, [`render`] draws it and
 //! [`captions`] words it, both from the same values. Everything depends on a seed and the
-//! index of the image only. [`write_dataset`] makes a folder of pictures with captions.
+//! index of the image only. [`write_dataset`] makes a folder of images with captions.
 //!
 //! ```
 //! use stride_avatars::{Attributes, Split, captions, render};
 //!
 //! let attributes = Attributes::sample(0, 7, Split::Train);
-//! let picture = render(&attributes, 64)?;
-//! assert_eq!(picture.rgb.len(), 3 * 64 * 64);
+//! let image = render(&attributes, 64)?;
+//! assert_eq!(image.rgb.len(), 3 * 64 * 64);
 //! let captions = captions(&attributes, 0, 7, 8);
 //! assert_eq!(captions.len(), 8);
 //! # Ok::<(), stride_avatars::Error>(())
@@ -22,9 +22,9 @@ mod clause;
 mod dataset;
 mod draw;
 mod error;
+mod image;
 mod named;
 pub mod palette;
-mod picture;
 mod raster;
 mod sample;
 
@@ -33,6 +33,6 @@ pub use attributes::{Attributes, Gender, Style};
 pub use caption::captions;
 pub use dataset::{CAPTIONS_PER_IMAGE, DatasetRequest, DatasetSummary, write_dataset};
 pub use error::Error;
-pub use picture::{MAX_RESOLUTION, render, style_meta};
-pub use raster::Picture;
+pub use image::{MAX_RESOLUTION, render, style_meta};
+pub use raster::Image;
 pub use sample::{HeldOutPair, Split};

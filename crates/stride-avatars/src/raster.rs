@@ -5,17 +5,17 @@ use resvg::{tiny_skia, usvg};
 use crate::Error;
 use crate::palette::Rgb;
 
-/// A picture: `resolution` x `resolution` pixels, RGB, 8 bits a channel, row by row.
+/// An image: `resolution` x `resolution` pixels, RGB, 8 bits a channel, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Width and height in pixels.
     pub resolution: u32,
     /// `3 * resolution * resolution` bytes.
     pub rgb: Vec<u8>,
 }
 
-impl Picture {
-    /// The pixel at column `x` and row `y`, `None` outside the picture.
+impl Image {
+    /// The pixel at column `x` and row `y`, `None` outside the image.
     pub fn pixel(&self, x: u32, y: u32) -> Option<Rgb> {
         if x >= self.resolution || y >= self.resolution {
             return None;
@@ -32,7 +32,7 @@ pub(crate) fn rasterize(
     canvas_size: f32,
     background: Rgb,
     resolution: u32,
-) -> Result<Picture, Error> {
+) -> Result<Image, Error> {
     let tree = usvg::Tree::from_str(svg, &usvg::Options::default())
         .map_err(|source| Error::Svg(source.to_string()))?;
     let mut pixmap =
@@ -43,5 +43,5 @@ pub(crate) fn rasterize(
     resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixmap.as_mut());
     // The background is opaque, so the premultiplied bytes are the plain colors.
     let rgb = pixmap.data().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
-    Ok(Picture { resolution, rgb })
+    Ok(Image { resolution, rgb })
 }

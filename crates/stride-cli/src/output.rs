@@ -57,7 +57,7 @@ fn temporary_beside(path: &Path) -> anyhow::Result<NamedTempFile> {
     }
     let mut builder = Builder::new();
     builder.prefix(".stride-").suffix(".tmp");
-    // Temporary files are private by default, but the user's umask shall decide about pictures.
+    // Temporary files are private by default, but the user's umask shall decide about images.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(&folder).with_context(|| {

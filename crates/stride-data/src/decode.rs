@@ -1,4 +1,4 @@
-//! From the bytes of a picture to RGB pixels of 8 bits.
+//! From the bytes of an image to RGB pixels of 8 bits.
 
 use std::io::Cursor;
 
@@ -14,7 +14,7 @@ use crate::{Limits, ProblemKind};
 const BYTES_PER_PIXEL: u64 = 8;
 const OVERHEAD_BYTES: u64 = 64 << 20;
 
-/// Decodes a picture to RGB of 8 bits, by the same rules for every data set.
+/// Decodes an image to RGB of 8 bits, by the same rules for every data set.
 ///
 /// - JPEG, PNG and WebP; the bytes tell which, never the name.
 /// - The header is checked against [`Limits`] before pixels get memory.
@@ -22,8 +22,8 @@ const OVERHEAD_BYTES: u64 = 64 << 20;
 /// - Grey becomes R = G = B. Samples of 16 bits become round(v / 257). Palettes are looked up.
 /// - Alpha is put over white: c a + 1 (1 - a), in the depth of the file.
 /// - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
-/// - An animation gives its first picture.
-/// - A JPEG without its end marker is broken: half a picture is none.
+/// - An animation gives its first image.
+/// - A JPEG without its end marker is broken: half an image is none.
 ///
 /// # Errors
 /// When the bytes are no JPEG, PNG or WebP, are broken, or exceed `limits`.

@@ -46,7 +46,7 @@ pub enum DataError {
     /// A path that is no data set.
     #[error(
         "{}: not a data set that is read: found {found}; expected a folder or zip of JPEG, PNG or WebP \
-         pictures (with metadata.jsonl, metadata.csv, a .txt beside each, or the tables of CelebA, \
+         images (with metadata.jsonl, metadata.csv, a .txt beside each, or the tables of CelebA, \
          CelebAMask-HQ, MM-CelebA-HQ or CelebA-Dialog), or .parquet or .tar files",
         path.display()
     )]
@@ -98,12 +98,12 @@ pub enum DataError {
         /// Why.
         problem: String,
     },
-    /// No picture of a data set can be used.
+    /// No image of a data set can be used.
     #[error(
-        "expected at least one usable picture, found none: {skipped} are listed and have problems"
+        "expected at least one usable image, found none: {skipped} are listed and have problems"
     )]
     NothingUsable {
-        /// Pictures with problems.
+        /// Images with problems.
         skipped: usize,
     },
     /// An encoder gave what cannot be kept.
@@ -111,7 +111,7 @@ pub enum DataError {
         "{name}: the autoencoder gives {value}, which is no number that f16 holds; are its weights whole?"
     )]
     Encoder {
-        /// The picture.
+        /// The image.
         name: String,
         /// What it gave.
         value: f32,
@@ -120,10 +120,10 @@ pub enum DataError {
     #[error(transparent)]
     Tokenizer(#[from] stride::tokenizer::TokenizerError),
     /// A description cannot be written as JSON.
-    #[error("cannot write a description of the pictures: {0}")]
+    #[error("cannot write a description of the images: {0}")]
     Json(#[from] serde_json::Error),
     /// A data report is not what `DataReport::to_json` wrote.
-    #[error("not a data report: {problem}; make it again from its pictures")]
+    #[error("not a data report: {problem}; make it again from its images")]
     Report {
         /// What is wrong with it.
         problem: String,

@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use crate::{CaptionedImage, DataError, Filter, ImageFolder, Limits, decode, square};
 
-/// Square RGB pictures as 8-bit pixels, one after the other, rows of R G B.
+/// Square RGB images as 8-bit pixels, one after the other, rows of R G B.
 ///
-/// 16,000 pictures of 256x256 take 3.1 GB; bound them with `max_images` of [`ImageFolder::open`].
+/// 16,000 images of 256x256 take 3.1 GB; bound them with `max_images` of [`ImageFolder::open`].
 pub struct ImageSet {
     resolution: usize,
     pixels: Vec<u8>,
@@ -29,31 +29,31 @@ impl ImageSet {
         Ok(Self { resolution, pixels })
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.pixels.len() / self.image_size()
     }
 
-    /// Whether there is no picture.
+    /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.pixels.is_empty()
     }
 
-    /// Height and width of every picture.
+    /// Height and width of every image.
     pub fn resolution(&self) -> usize {
         self.resolution
     }
 
-    /// Copies the square of side `size` at (`top`, `left`) of picture `index` into `out` as
+    /// Copies the square of side `size` at (`top`, `left`) of image `index` into `out` as
     /// `[3, size, size]` values in [-1, 1].
     ///
     /// # Panics
-    /// When the square leaves the picture or `out` has another length: both are the caller's to fix.
+    /// When the square leaves the image or `out` has another length: both are the caller's to fix.
     pub fn crop(&self, index: usize, top: usize, left: usize, size: usize, out: &mut [f32]) {
         let image = &self.pixels[index * self.image_size()..][..self.image_size()];
         assert!(
             top + size <= self.resolution && left + size <= self.resolution,
-            "crop leaves the picture"
+            "crop leaves the image"
         );
         assert_eq!(out.len(), 3 * size * size, "length of the output");
         let (red, rest) = out.split_at_mut(size * size);
@@ -78,7 +78,7 @@ impl ImageSet {
     }
 }
 
-/// Decodes one image to `resolution * resolution * 3` bytes of RGB, by the rules of [`decode`]; a picture of another
+/// Decodes one image to `resolution * resolution * 3` bytes of RGB, by the rules of [`decode`]; an image of another
 /// size is cropped to its central square and resized ([`square`], bicubic).
 ///
 /// # Errors
@@ -126,14 +126,14 @@ mod tests {
         assert_eq!(crop[4..8], scaled([30, 30, 40, 40]));
         assert_eq!(crop[8..12], [1.0; 4]);
         set.crop(1, 0, 0, 2, &mut crop);
-        assert_eq!(crop[4..8], scaled([100; 4]), "a flat picture stays flat when resized");
+        assert_eq!(crop[4..8], scaled([100; 4]), "a flat image stays flat when resized");
     }
 
     #[test]
     fn a_broken_image_is_named_with_its_line() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let folder = folder(dir.path());
-        fs::write(dir.path().join("b.png"), b"not a picture").expect("writable");
+        fs::write(dir.path().join("b.png"), b"not an image").expect("writable");
         let message = ImageSet::load(&folder, 8).err().expect("must fail").to_string();
         assert!(message.contains("b.png") && message.contains("line 2"), "{message}");
     }

@@ -1,13 +1,13 @@
-//! Data sets of captioned pictures and prepared folders: what training reads.
+//! Data sets of captioned images and prepared folders: what training reads.
 //!
-//! - [`Source`]: any layout of data set that is read, as [`Record`]s and the bytes of their pictures.
+//! - [`Source`]: any layout of data set that is read, as [`Record`]s and the bytes of their images.
 //! - [`decode`], [`square`]: from those bytes to an RGB square.
-//! - [`Preparation`], [`PreparedSet`]: encoded pictures and tokenised captions in a folder, for transformer training.
+//! - [`Preparation`], [`PreparedSet`]: encoded images and tokenised captions in a folder, for transformer training.
 //! - [`ImageFolder`]: the listing of a folder with `metadata.jsonl`.
 //! - [`ImageSet`]: decoded RGB pixels of a listing in memory, for autoencoder training.
 //! - [`CelebaAttributes`]: which of CelebA's forty attributes a face has.
 //! - [`CaptionWriter`]: English captions from those attributes.
-//! - [`ContactSheet`]: pictures with their captions, for a person to look at.
+//! - [`ContactSheet`]: images with their captions, for a person to look at.
 //! - [`DataReport`]: what a data set is made of and what is wrong with it.
 //! - [`ContentHash`]: SHA-256, which names what latents were made from.
 //! - [`Fingerprint`]: a short hash that tells whether data has changed.
@@ -40,7 +40,7 @@ pub use image_set::{ImageSet, decode_rgb};
 pub use limits::Limits;
 pub use prepared::{
     LatentEncoder, LatentShape, Part, Preparation, PrepareProgress, PrepareSummary, PreparedHeader,
-    PreparedPicture, PreparedSet, View, merge_prepared,
+    PreparedImage, PreparedSet, View, merge_prepared,
 };
 pub use problem::{Problem, ProblemKind};
 pub use report::{DataReport, Examined};

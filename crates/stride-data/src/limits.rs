@@ -1,11 +1,11 @@
-//! How much one picture and its captions may take.
+//! How much one image and its captions may take.
 
 /// Bounds on what is read from a data set, so that a broken or hostile file costs little.
 ///
 /// What exceeds one becomes a [`Problem`](crate::Problem); the rest of the set stays usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of an encoded picture, unpacked from its archive.
+    /// Bytes of an encoded image, unpacked from its archive.
     pub max_file_bytes: u64,
     /// Width times height.
     pub max_pixels: u64,
@@ -15,7 +15,7 @@ pub struct Limits {
     pub min_side: u32,
     /// Bytes of a caption; a longer one is left out.
     pub max_caption_bytes: usize,
-    /// Captions of a picture; further ones are left out.
+    /// Captions of an image; further ones are left out.
     pub max_captions: usize,
 }
 
@@ -33,7 +33,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes that a text file of one picture may have: every caption at its longest.
+    /// Bytes that a text file of one image may have: every caption at its longest.
     pub(crate) fn max_text_bytes(&self) -> u64 {
         (self.max_caption_bytes as u64).saturating_mul(self.max_captions as u64).max(1 << 16)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// A picture, caption or file that is left out.
+/// An image, caption or file that is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where it lies within the set, as [`Record::name`](crate::Record::name) says it.
@@ -78,11 +78,11 @@ pub enum ProblemKind {
     /// A link in an archive, or one that leaves its folder.
     #[error("a link; expected the file itself")]
     Link,
-    /// A picture without caption among pictures that have one.
-    #[error("has no caption, though other pictures of the set have")]
+    /// An image without caption among images that have one.
+    #[error("has no caption, though other images of the set have")]
     NoCaption,
-    /// The name of an earlier picture.
-    #[error("has the name of an earlier picture")]
+    /// The name of an earlier image.
+    #[error("has the name of an earlier image")]
     Duplicate,
     /// Listed, but not in the set.
     #[error("listed in {listing}, but not there")]

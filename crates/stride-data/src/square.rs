@@ -1,11 +1,11 @@
-//! The square of a picture, resized as Pillow does it.
+//! The square of an image, resized as Pillow does it.
 
 use image::{RgbImage, imageops};
 use stride::image::{Filter, resize};
 
 /// Crops the central square of the smaller side and resizes it to `resolution` x `resolution`.
 ///
-/// An odd pixel too many stays at the right or bottom. An empty picture gives a black square. See [`resize`] for the
+/// An odd pixel too many stays at the right or bottom. An empty image gives a black square. See [`resize`] for the
 /// equation; the numbers are Pillow's to the last bit.
 pub fn square(image: &RgbImage, resolution: usize, filter: Filter) -> RgbImage {
     let side = image.width().min(image.height());
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flat_pictures_stay_flat_and_equal_sizes_stay_equal() {
+    fn flat_images_stay_flat_and_equal_sizes_stay_equal() {
         let flat = RgbImage::from_pixel(37, 23, Rgb([7, 130, 255]));
         for filter in [Filter::Bicubic, Filter::Bilinear] {
             for side in [1, 8, 23, 50] {

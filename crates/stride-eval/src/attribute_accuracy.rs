@@ -1,20 +1,20 @@
-//! How often pictures show what their captions name.
+//! How often images show what their captions name.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use stride::classifier::Attribute;
 
-/// How often an attribute was named, and how often the picture showed it.
+/// How often an attribute was named, and how often the image showed it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Captions that name the attribute.
     pub named: usize,
-    /// Pictures for these that show it.
+    /// Images for these that show it.
     pub shown: usize,
 }
 
-/// A picture that shows something else than its caption names.
+/// An image that shows something else than its caption names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Miss {
     /// The attribute.
@@ -25,11 +25,11 @@ pub struct Miss {
     pub seen: String,
 }
 
-/// Attribute accuracy over captions and the pictures that were drawn for them.
+/// Attribute accuracy over captions and the images that were drawn for them.
 ///
 /// An attribute counts where the caption says its value in the same words (`"black"` of `hair_color` in "a
-/// black bob"), or its name where the value is `yes`. What a caption leaves out, or says in other words, a
-/// picture cannot get wrong. Words that name two attributes count for both.
+/// black bob"), or its name where the value is `yes`. What a caption leaves out, or says in other words, an
+/// image cannot get wrong. Words that name two attributes count for both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeAccuracy {
     tallies: BTreeMap<String, Tally>,
@@ -50,7 +50,7 @@ impl Tally {
 }
 
 impl AttributeAccuracy {
-    /// Counts a picture: its caption, the values that are true of the caption, and the place of the value that
+    /// Counts an image: its caption, the values that are true of the caption, and the place of the value that
     /// a judge chose for each of its attributes. Returns what was missed.
     pub fn add(
         &mut self,
@@ -79,7 +79,7 @@ impl AttributeAccuracy {
         misses
     }
 
-    /// Joins the counts over two sets of pictures.
+    /// Joins the counts over two sets of images.
     pub fn merge(&mut self, other: &Self) {
         for (name, &tally) in &other.tallies {
             self.tallies.entry(name.clone()).or_default().join(tally);

@@ -18,25 +18,25 @@ pub struct Certificate {
     pub protocol: Protocol,
     /// The feature network's name.
     pub network: String,
-    /// How pictures became its input.
+    /// How images became its input.
     pub input: String,
     /// SHA-256 of its weights.
     pub weights_sha256: String,
     /// Numbers in a feature vector.
     pub width: usize,
-    /// Pictures that are judged.
+    /// Images that are judged.
     pub samples: usize,
     /// SHA-256 of the SHA-256s of their pixels in order.
     pub samples_sha256: String,
-    /// Pictures they are compared with; absent for statistics of another program.
+    /// Images they are compared with; absent for statistics of another program.
     pub references: Option<usize>,
     /// The same of these, or SHA-256 of the file of statistics.
     pub references_sha256: String,
-    /// How a model drew the samples; absent for pictures from elsewhere.
+    /// How a model drew the samples; absent for images from elsewhere.
     pub drawing: Option<Drawing>,
 }
 
-/// Pictures on one side of a comparison.
+/// Images on one side of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Set {
     /// Their number; absent for statistics of another program.
@@ -45,15 +45,15 @@ pub struct Set {
     pub sha256: String,
 }
 
-/// How a model drew pictures.
+/// How a model drew images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drawing {
     /// The start of the hash of the model's weights.
     pub model: String,
-    /// Steps from noise to picture.
+    /// Steps from noise to image.
     pub steps: usize,
-    /// Seed of the first picture; the others follow.
+    /// Seed of the first image; the others follow.
     pub seed: u64,
     /// Strength of guidance; 1 is none.
     pub cfg_scale: f64,
@@ -118,8 +118,7 @@ impl Certificate {
 
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let references =
-            self.references.map_or("statistics".to_owned(), |n| format!("{n} pictures"));
+        let references = self.references.map_or("statistics".to_owned(), |n| format!("{n} images"));
         write!(
             f,
             "protocol {} ({}), {} with weights {}, {} samples {}, against {references} {}",

@@ -1,14 +1,14 @@
-//! Scores of pictures against captions in one embedding space (CLIP score, R-precision).
+//! Scores of images against captions in one embedding space (CLIP score, R-precision).
 
 use crate::error::{at_least, same};
 use crate::{EvalError, Features};
 
-/// 100 times the mean cosine of pictures and captions, with what frames it.
+/// 100 times the mean cosine of images and captions, with what frames it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairScore {
-    /// Every picture with its own caption.
+    /// Every image with its own caption.
     pub own: f64,
-    /// Every picture with the caption of the next one: the floor that a model without text reaches.
+    /// Every image with the caption of the next one: the floor that a model without text reaches.
     pub shuffled: f64,
 }
 
@@ -34,9 +34,9 @@ pub fn pair_score(images: &Features, texts: &Features) -> Result<PairScore, Eval
     Ok(PairScore { own: mean(0), shuffled: mean(1) })
 }
 
-/// Share of pictures whose own caption is the nearest of `candidates` consecutive captions.
+/// Share of images whose own caption is the nearest of `candidates` consecutive captions.
 ///
-/// The candidates of picture i are the captions i, i + 1, .. (round the end). A tie counts as a miss.
+/// The candidates of image i are the captions i, i + 1, .. (round the end). A tie counts as a miss.
 ///
 /// # Errors
 /// Other widths or numbers, or fewer pairs than candidates.

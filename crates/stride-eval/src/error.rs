@@ -13,25 +13,25 @@ pub enum EvalError {
         /// The operating system's answer.
         source: std::io::Error,
     },
-    /// A picture cannot be decoded.
-    #[error("{path}: not a readable picture ({source})")]
-    Picture {
+    /// An image cannot be decoded.
+    #[error("{path}: not a readable image ({source})")]
+    Image {
         /// The file.
         path: String,
         /// The decoder's answer.
         source: image::ImageError,
     },
-    /// Pictures of one set differ in size.
+    /// Images of one set differ in size.
     #[error(
-        "{path}: expected {expected_width}x{expected_height} like the pictures before it, found {width}x{height}; \
-         bring all pictures to one size first, since resizing decides the result"
+        "{path}: expected {expected_width}x{expected_height} like the images before it, found {width}x{height}; \
+         bring all images to one size first, since resizing decides the result"
     )]
     MixedSizes {
         /// The file.
         path: String,
-        /// Width of the first picture.
+        /// Width of the first image.
         expected_width: usize,
-        /// Height of the first picture.
+        /// Height of the first image.
         expected_height: usize,
         /// Width of this one.
         width: usize,
@@ -39,7 +39,7 @@ pub enum EvalError {
         height: usize,
     },
     /// A metric needs more samples.
-    #[error("{what}: expected at least {expected} samples, found {found}; add pictures")]
+    #[error("{what}: expected at least {expected} samples, found {found}; add images")]
     TooFew {
         /// The set or metric.
         what: String,

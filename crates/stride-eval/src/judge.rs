@@ -1,4 +1,4 @@
-//! Pictures through a classifier of attributes: what they show, and features to compare them by.
+//! Images through a classifier of attributes: what they show, and features to compare them by.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest as _, Sha256};
@@ -7,8 +7,8 @@ use stride::image::RgbImage;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
+use crate::images::hex;
 use crate::network::{FeatureNetwork, NetworkOutput};
-use crate::pictures::hex;
 use crate::protocol::Protocol;
 use crate::resize::Resize;
 use crate::{EvalError, Features};
@@ -28,12 +28,12 @@ pub struct Judge {
     device: Device,
 }
 
-/// What a judge sees in some pictures.
+/// What a judge sees in some images.
 #[derive(Clone, Debug)]
 pub struct Verdicts {
-    /// One vector a picture.
+    /// One vector an image.
     pub features: Features,
-    /// For every picture and attribute of the judge, the place of the value.
+    /// For every image and attribute of the judge, the place of the value.
     pub choices: Vec<Vec<usize>>,
 }
 
@@ -70,27 +70,27 @@ impl Judge {
         self.model.config()
     }
 
-    /// Looks at pictures of any size; those of another size than it was trained on are resized
+    /// Looks at images of any size; those of another size than it was trained on are resized
     /// (cubic, with antialias).
     ///
     /// # Errors
     /// A feature is not finite.
-    pub fn look(&self, pictures: &[RgbImage]) -> Result<Verdicts, EvalError> {
+    pub fn look(&self, images: &[RgbImage]) -> Result<Verdicts, EvalError> {
         let side = self.config().resolution;
-        let mut pixels = Vec::with_capacity(pictures.len() * 3 * side * side);
-        for picture in pictures {
+        let mut pixels = Vec::with_capacity(images.len() * 3 * side * side);
+        for image in images {
             for channel in 0..3 {
-                let plane = picture.pixels.iter().skip(channel).step_by(3);
+                let plane = image.pixels.iter().skip(channel).step_by(3);
                 let plane: Vec<f32> = plane.map(|&value| f32::from(value) / 127.5 - 1.0).collect();
-                if (picture.height, picture.width) == (side, side) {
+                if (image.height, image.width) == (side, side) {
                     pixels.extend(plane);
                 } else {
-                    let (height, width) = (picture.height, picture.width);
+                    let (height, width) = (image.height, image.width);
                     pixels.extend(Resize::BicubicAntialias.apply(&plane, height, width, side));
                 }
             }
         }
-        let pixels = TensorData::new(pixels, [pictures.len(), 3, side, side]);
+        let pixels = TensorData::new(pixels, [images.len(), 3, side, side]);
         let pixels = Tensor::from_data(pixels, &self.device);
         let answers = self.precision.scope(|| self.model.forward(pixels));
         let values = answers.features.clone().into_data().iter::<f32>().collect();
@@ -119,7 +119,7 @@ impl FeatureNetwork for Judge {
         format!("resize BicubicAntialias to {side} where the size differs")
     }
 
-    fn features(&self, pictures: &[RgbImage], _: Protocol) -> Result<NetworkOutput, EvalError> {
-        Ok(NetworkOutput { features: self.look(pictures)?.features, logits: None })
+    fn features(&self, images: &[RgbImage], _: Protocol) -> Result<NetworkOutput, EvalError> {
+        Ok(NetworkOutput { features: self.look(images)?.features, logits: None })
     }
 }

@@ -1,6 +1,6 @@
-//! Metrics of generated pictures, computed as the field's packages compute them.
+//! Metrics of generated images, computed as the field's packages compute them.
 //!
-//! Pictures become features (`inception`, by a `protocol`), features become statistics, and two
+//! Images become features (`inception`, by a `protocol`), features become statistics, and two
 //! sets of either are compared. Every number carries a `certificate` that says how it was made.
 
 pub mod attribute_accuracy;
@@ -10,6 +10,7 @@ pub mod embedding_score;
 pub mod error;
 pub mod features;
 pub mod frechet;
+pub mod images;
 pub mod inception;
 pub mod inception_score;
 pub mod judge;
@@ -17,7 +18,6 @@ pub mod kid;
 pub mod memorisation;
 pub mod network;
 pub mod npz;
-pub mod pictures;
 pub mod prdc;
 pub mod protocol;
 pub mod resize;

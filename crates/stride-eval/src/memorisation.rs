@@ -24,7 +24,7 @@ pub fn nearest(generated: &Features, training: &Features) -> Result<Vec<Nearest>
     of(generated, training, |_, _| true)
 }
 
-/// The nearest other sample of every sample of one set: what [`nearest`] says of real pictures.
+/// The nearest other sample of every sample of one set: what [`nearest`] says of real images.
 ///
 /// # Errors
 /// Fewer than 2 samples.

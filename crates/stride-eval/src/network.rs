@@ -1,4 +1,4 @@
-//! What a network that looks at pictures must say, so that a number can name its features.
+//! What a network that looks at images must say, so that a number can name its features.
 
 use stride::image::RgbImage;
 
@@ -16,24 +16,21 @@ pub trait FeatureNetwork: Sync {
     /// Numbers in a feature vector.
     fn width(&self) -> usize;
 
-    /// How pictures become its input.
+    /// How images become its input.
     fn input(&self, protocol: Protocol) -> String;
 
-    /// Features and logits of pictures of one size.
+    /// Features and logits of images of one size.
     ///
     /// # Errors
-    /// The network's output is not finite, or it does not take pictures of this size.
-    fn features(
-        &self,
-        pictures: &[RgbImage],
-        protocol: Protocol,
-    ) -> Result<NetworkOutput, EvalError>;
+    /// The network's output is not finite, or it does not take images of this size.
+    fn features(&self, images: &[RgbImage], protocol: Protocol)
+    -> Result<NetworkOutput, EvalError>;
 }
 
 /// What a network says about a batch.
 #[derive(Clone, Debug)]
 pub struct NetworkOutput {
-    /// One vector for each picture.
+    /// One vector for each image.
     pub features: Features,
     /// Class logits as the Inception score takes them; absent for a network without one set of classes.
     pub logits: Option<Features>,

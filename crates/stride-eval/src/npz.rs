@@ -12,7 +12,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::EvalError;
 use crate::error::same;
-use crate::pictures::is_archive;
+use crate::images::is_archive;
 use crate::statistics::Gaussian;
 
 /// The most bytes of an unpacked array, that of a 16,384-wide covariance in f64; a small archive can claim any size.
@@ -21,7 +21,7 @@ const MAX_BYTES: u64 = 1 << 31;
 const MAX_HEADER: u32 = 1 << 16;
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Whether a path is an archive with `mu`, and not a folder or an archive of pictures.
+/// Whether a path is an archive with `mu`, and not a folder or an archive of images.
 ///
 /// # Errors
 /// It is named `.npz`, and cannot be read or is no archive.
@@ -128,17 +128,17 @@ impl SampleArchive {
         }
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is no picture.
+    /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Reads the first `count` pictures one after the other.
+    /// Reads the first `count` images one after the other.
     ///
     /// # Errors
     /// The array ends early or is damaged; or `each` fails.
@@ -158,7 +158,7 @@ impl SampleArchive {
                 problem(
                     &name,
                     format!(
-                        "arr_0: picture {index} of {}: {error}; copy or make it again",
+                        "arr_0: image {index} of {}: {error}; copy or make it again",
                         self.count
                     ),
                 )

@@ -1,4 +1,4 @@
-//! How pictures become the input of Inception, one way for each package whose numbers are compared.
+//! How images become the input of Inception, one way for each package whose numbers are compared.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,11 @@ pub const INPUT_SIDE: usize = 299;
 pub enum Protocol {
     /// The reference implementation of shortcut models: bilinear without antialias, 1e-6 on both covariances.
     Reference,
-    /// pytorch-fid: 8-bit pictures, bilinear without antialias, 2 x - 1.
+    /// pytorch-fid: 8-bit images, bilinear without antialias, 2 x - 1.
     PytorchFid,
-    /// clean-fid: 8-bit pictures, Pillow's bicubic with antialias in floats, (x - 128) / 128.
+    /// clean-fid: 8-bit images, Pillow's bicubic with antialias in floats, (x - 128) / 128.
     Clean,
-    /// torch-fidelity: 8-bit pictures, bilinear as in TensorFlow 1, (x - 128) / 128.
+    /// torch-fidelity: 8-bit images, bilinear as in TensorFlow 1, (x - 128) / 128.
     TorchFidelity,
 }
 
@@ -56,23 +56,21 @@ impl Protocol {
         }
     }
 
-    /// Inception's input for pictures of any one size, `[B, 3, 299, 299]`.
+    /// Inception's input for images of any one size, `[B, 3, 299, 299]`.
     ///
     /// # Panics
-    /// A picture's pixels contradict its sides: [`RgbImage`] of this library never do.
-    pub fn input(self, pictures: &[RgbImage], device: &Device) -> Tensor<4> {
-        let values: Vec<f32> = pictures
-            .iter()
-            .flat_map(|picture| (0..3).flat_map(|c| self.plane(picture, c)))
-            .collect();
-        let shape = [pictures.len(), 3, INPUT_SIDE, INPUT_SIDE];
+    /// An image's pixels contradict its sides: [`RgbImage`] of this library never do.
+    pub fn input(self, images: &[RgbImage], device: &Device) -> Tensor<4> {
+        let values: Vec<f32> =
+            images.iter().flat_map(|image| (0..3).flat_map(|c| self.plane(image, c))).collect();
+        let shape = [images.len(), 3, INPUT_SIDE, INPUT_SIDE];
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
-    fn plane(self, picture: &RgbImage, channel: usize) -> Vec<f32> {
-        let bytes = picture.pixels.iter().skip(channel).step_by(3);
+    fn plane(self, image: &RgbImage, channel: usize) -> Vec<f32> {
+        let bytes = image.pixels.iter().skip(channel).step_by(3);
         let plane: Vec<f32> = bytes.map(|&byte| f32::from(byte)).collect();
-        let mut values = self.resize().apply(&plane, picture.height, picture.width, INPUT_SIDE);
+        let mut values = self.resize().apply(&plane, image.height, image.width, INPUT_SIDE);
         for value in &mut values {
             *value = match self {
                 Self::Reference => (*value / 127.5 - 1.0).clamp(-1.0, 1.0),

@@ -10,7 +10,7 @@ pub enum Resize {
     Bilinear,
     /// Two neighbours a direction, pixels as points from the top left: TensorFlow 1.
     BilinearTf1,
-    /// Cubic (a = -0.5), widened by the scale where the picture shrinks: Pillow.
+    /// Cubic (a = -0.5), widened by the scale where the image shrinks: Pillow.
     BicubicAntialias,
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flat_pictures_stay_flat_and_equal_sizes_stay_equal() {
+    fn flat_images_stay_flat_and_equal_sizes_stay_equal() {
         let plane: Vec<f32> = (0..49).map(|i| (i * 5 % 17) as f32).collect();
         for resize in [Resize::Bilinear, Resize::BilinearTf1, Resize::BicubicAntialias] {
             for side in [3, 7, 20] {

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::fresh::in_chunks;
 use crate::lanes::{exp, sigmoid};
+use crate::parallel_init::in_chunks;
 use crate::vectorized::vectorized;
 
 /// A function of one number.

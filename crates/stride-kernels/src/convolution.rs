@@ -1,14 +1,14 @@
-//! Two-dimensional convolution of pictures whose channels lie together, as a product over
+//! Two-dimensional convolution of images whose channels lie together, as a product over
 //! neighbourhoods that are never written down.
 
 use crate::activation::Activation;
 use crate::gemm::{self, Compute, Epilogue, MatrixRef, PackedRhs, Patches, Taps};
-use crate::stored::Stored;
+use crate::storage_element::StorageElement;
 
-/// Sizes of a convolution of pictures `[B, H, W, C]` to `[B, H', W', O]`.
+/// Sizes of a convolution of images `[B, H, W, C]` to `[B, H', W', O]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    /// Pictures B.
+    /// Images B.
     pub batch: usize,
     /// H and W.
     pub size: [usize; 2],
@@ -22,7 +22,7 @@ pub struct Geometry {
     pub stride: [usize; 2],
     /// Rows of zeros above and below, columns of zeros on the left and on the right.
     pub padding: [[usize; 2]; 2],
-    /// How often every row and column of the picture is repeated before the kernel sees it.
+    /// How often every row and column of the image is repeated before the kernel sees it.
     pub upsample: usize,
 }
 
@@ -35,7 +35,7 @@ impl Geometry {
         })
     }
 
-    /// Height and width of the picture that the kernel sees, without zeros.
+    /// Height and width of the image that the kernel sees, without zeros.
     fn seen_size(&self) -> [usize; 2] {
         self.size.map(|size| size * self.upsample)
     }
@@ -50,7 +50,7 @@ impl Geometry {
     }
 
     /// What every position of the result sees of the input.
-    fn patches<'a, T: Stored>(&self, x: &'a [T]) -> Patches<'a, T> {
+    fn patches<'a, T: StorageElement>(&self, x: &'a [T]) -> Patches<'a, T> {
         let (out, seen) = (self.out_size(), self.seen_size());
         let taps = [0, 1].map(|axis| {
             Taps::new(self.kernel[axis], out[axis], |position, tap| {
@@ -62,7 +62,7 @@ impl Geometry {
         Patches::new(x, self.batch, self.size, self.channels, taps)
     }
 
-    /// The positions of the result that see a position of the picture that the kernel sees.
+    /// The positions of the result that see a position of the image that the kernel sees.
     fn seen_by<'a>(&self, grad: &'a [f32]) -> Patches<'a> {
         let (out, seen) = (self.out_size(), self.seen_size());
         let taps = [0, 1].map(|axis| {
@@ -119,7 +119,7 @@ pub struct After<'a, T = f32> {
 ///
 /// # Panics
 /// The lengths do not fit the geometry, or the weight was packed for another.
-pub fn forward<T: Stored>(
+pub fn forward<T: StorageElement>(
     geometry: &Geometry,
     x: &[T],
     weight: &PackedRhs,

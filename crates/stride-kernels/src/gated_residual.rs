@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::fresh::in_chunks;
+use crate::parallel_init::in_chunks;
 use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
 

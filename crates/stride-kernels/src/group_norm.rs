@@ -1,16 +1,16 @@
-//! Group normalisation of pictures whose channels lie together, with an activation.
+//! Group normalisation of images whose channels lie together, with an activation.
 
 use rayon::prelude::*;
 
-use crate::fresh::in_pieces;
 use crate::lanes::silu;
-use crate::stored::Stored;
+use crate::parallel_init::in_pieces;
+use crate::storage_element::StorageElement;
 use crate::vectorized::vectorized;
 
 /// Sizes of a group normalisation of `[B, P, C]`, P positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Geometry {
-    /// Pictures B.
+    /// Images B.
     pub batch: usize,
     /// C.
     pub channels: usize,
@@ -22,7 +22,7 @@ pub struct Geometry {
     pub silu: bool,
 }
 
-/// Mean and 1 / sqrt(variance + epsilon) of every group of every picture, `[B, groups]` each.
+/// Mean and 1 / sqrt(variance + epsilon) of every group of every image, `[B, groups]` each.
 #[derive(Clone, Debug)]
 pub struct Statistics {
     mean: Vec<f32>,
@@ -44,7 +44,7 @@ pub struct Gradients {
 const STRETCH: usize = 1 << 15;
 
 /// `y = gain (x - mean) / sqrt(variance + epsilon) + bias`, and SiLU of it where asked for; mean and
-/// variance are those of a group of channels over all positions of a picture.
+/// variance are those of a group of channels over all positions of an image.
 ///
 /// `x` and the result are `[B, P, C]`, `gain` and `bias` `[C]`.
 ///
@@ -53,7 +53,7 @@ const STRETCH: usize = 1 << 15;
 ///
 /// # Panics
 /// The lengths do not fit together.
-pub fn forward<T: Stored>(
+pub fn forward<T: StorageElement>(
     geometry: &Geometry,
     x: &[T],
     gain: &[f32],
@@ -65,8 +65,8 @@ pub fn forward<T: Stored>(
     let lines = geometry.lines(&statistics, gain, bias);
     let stretches = geometry.stretches(x);
     let y = in_pieces(stretches.iter().map(|(_, x)| x.len()), |index, y| {
-        let (picture, x) = stretches[index];
-        let (x, (slope, offset)) = (T::widened(x), &lines[picture]);
+        let (image, x) = stretches[index];
+        let (x, (slope, offset)) = (T::widened(x), &lines[image]);
         if geometry.silu { line_silu(slope, offset, &x, y) } else { line(slope, offset, &x, y) }
     });
     (y, statistics)
@@ -102,27 +102,27 @@ pub fn backward(
         .stretches(x)
         .into_par_iter()
         .zip(geometry.stretches(grad))
-        .map(|((picture, x), (_, grad))| {
-            let ((slope, offset), (scale, shift)) = (&lines[picture], &normalizers[picture]);
+        .map(|((image, x), (_, grad))| {
+            let ((slope, offset), (scale, shift)) = (&lines[image], &normalizers[image]);
             let mut sums = [vec![0.0; channels], vec![0.0; channels]];
             let [sum_g, sum_gn] = &mut sums;
             gradient_sums(silu, slope, offset, scale, shift, x, grad, sum_g, sum_gn);
-            (picture, sums)
+            (image, sums)
         })
         .collect();
     let mut sums = vec![[vec![0.0f64; channels], vec![0.0f64; channels]]; geometry.batch];
-    for (picture, part) in &parts {
-        for (sums, part) in sums[*picture].iter_mut().zip(part) {
+    for (image, part) in &parts {
+        for (sums, part) in sums[*image].iter_mut().zip(part) {
             sums.iter_mut().zip(part).for_each(|(sum, &part)| *sum += f64::from(part));
         }
     }
 
     let width = channels / groups;
-    let count = (geometry.picture_len(x) / groups) as f64;
-    // grad_x = a g + b + c x, with a, b and c for every channel of every picture.
+    let count = (geometry.image_len(x) / groups) as f64;
+    // grad_x = a g + b + c x, with a, b and c for every channel of every image.
     let coefficients: Vec<[Vec<f32>; 3]> = (0..geometry.batch)
-        .map(|picture| {
-            let [sum_g, sum_gn] = &sums[picture];
+        .map(|image| {
+            let [sum_g, sum_gn] = &sums[image];
             let mut of = [vec![0.0; channels], vec![0.0; channels], vec![0.0; channels]];
             for group in 0..groups {
                 let range = group * width..(group + 1) * width;
@@ -131,8 +131,8 @@ pub fn backward(
                     terms.map(|(&gain, sum)| f64::from(gain) * sum).sum::<f64>() / count
                 };
                 let (mean_h, mean_hn) = (mean_of(sum_g), mean_of(sum_gn));
-                let mean = f64::from(statistics.mean[picture * groups + group]);
-                let scale = f64::from(statistics.inverse_std[picture * groups + group]);
+                let mean = f64::from(statistics.mean[image * groups + group]);
+                let scale = f64::from(statistics.inverse_std[image * groups + group]);
                 for channel in range {
                     of[0][channel] = (scale * f64::from(gain[channel])) as f32;
                     of[1][channel] = (scale * (mean * scale * mean_hn - mean_h)) as f32;
@@ -144,9 +144,9 @@ pub fn backward(
         .collect();
     let (of_x, of_grad) = (geometry.stretches(x), geometry.stretches(grad));
     let grad_x = in_pieces(of_x.iter().map(|(_, x)| x.len()), |index, grad_x| {
-        let (picture, x) = of_x[index];
-        let (slope, offset) = &lines[picture];
-        let [a, b, c] = &coefficients[picture];
+        let (image, x) = of_x[index];
+        let (slope, offset) = &lines[image];
+        let [a, b, c] = &coefficients[image];
         grad_x.copy_from_slice(of_grad[index].1);
         gradient(silu, slope, offset, a, b, c, x, grad_x);
     });
@@ -167,7 +167,7 @@ impl Geometry {
         assert!(x.len().is_multiple_of(unit), "group_norm: {} numbers for {self:?}", x.len());
     }
 
-    fn picture_len<T>(&self, x: &[T]) -> usize {
+    fn image_len<T>(&self, x: &[T]) -> usize {
         x.len() / self.batch.max(1)
     }
 
@@ -176,33 +176,33 @@ impl Geometry {
         (STRETCH / self.channels.max(1)).max(1) * self.channels.max(1)
     }
 
-    /// Stretches of whole positions of one picture each, with their pictures.
+    /// Stretches of whole positions of one image each, with their images.
     fn stretches<'a, T>(&self, x: &'a [T]) -> Vec<(usize, &'a [T])> {
-        let (picture, stretch) = (self.picture_len(x).max(1), self.stretch_len());
-        let pictures = x.chunks(picture).enumerate();
-        pictures.flat_map(|(i, x)| x.chunks(stretch).map(move |x| (i, x))).collect()
+        let (image, stretch) = (self.image_len(x).max(1), self.stretch_len());
+        let images = x.chunks(image).enumerate();
+        images.flat_map(|(i, x)| x.chunks(stretch).map(move |x| (i, x))).collect()
     }
 
-    fn statistics<T: Stored>(&self, x: &[T]) -> Statistics {
+    fn statistics<T: StorageElement>(&self, x: &[T]) -> Statistics {
         let Self { batch, channels, groups, epsilon, .. } = *self;
         // Mean and sum of squared deviations of each channel in each stretch, joined in order by
         // the rule of Chan, Golub and LeVeque (1979), so that a large mean costs no digits.
         let parts: Vec<(usize, usize, [Vec<f32>; 2])> = self
             .stretches(x)
             .into_par_iter()
-            .map(|(picture, x)| {
+            .map(|(image, x)| {
                 let mut moments = [vec![0.0; channels], vec![0.0; channels]];
                 let [mean, deviation] = &mut moments;
                 moments_of(&T::widened(x), mean, deviation);
-                (picture, x.len() / channels, moments)
+                (image, x.len() / channels, moments)
             })
             .collect();
         let width = channels / groups;
         let mut joined = vec![(0.0f64, 0.0f64, 0.0f64); batch * groups];
-        for (picture, count, [mean, deviation]) in &parts {
+        for (image, count, [mean, deviation]) in &parts {
             let count = *count as f64;
             for channel in 0..channels {
-                let (n, m, s) = &mut joined[picture * groups + channel / width];
+                let (n, m, s) = &mut joined[image * groups + channel / width];
                 let gap = f64::from(mean[channel]) - *m;
                 *s += f64::from(deviation[channel]) + gap * gap * *n * count / (*n + count);
                 *m += gap * count / (*n + count);
@@ -216,7 +216,7 @@ impl Geometry {
         }
     }
 
-    /// Slope and offset of y as a function of x, for every channel of every picture.
+    /// Slope and offset of y as a function of x, for every channel of every image.
     fn lines(
         &self,
         statistics: &Statistics,
@@ -232,12 +232,12 @@ impl Geometry {
         self.normalizers(statistics).into_iter().map(of).collect()
     }
 
-    /// Slope and offset of the normalised x, for every channel of every picture.
+    /// Slope and offset of the normalised x, for every channel of every image.
     fn normalizers(&self, statistics: &Statistics) -> Vec<(Vec<f32>, Vec<f32>)> {
         let Self { batch, channels, groups, .. } = *self;
         let width = channels / groups;
-        let of = |picture: usize| {
-            let group = move |channel: usize| picture * groups + channel / width;
+        let of = |image: usize| {
+            let group = move |channel: usize| image * groups + channel / width;
             let scale = |channel| statistics.inverse_std[group(channel)];
             let shift = |channel| -statistics.mean[group(channel)] * scale(channel);
             ((0..channels).map(scale).collect(), (0..channels).map(shift).collect())

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::fresh::in_chunks;
 use crate::lanes::{dot, sum};
+use crate::parallel_init::in_chunks;
 use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
 

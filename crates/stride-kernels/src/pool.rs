@@ -1,6 +1,6 @@
-//! Pooling of pictures whose channels lie together.
+//! Pooling of images whose channels lie together.
 
-use crate::fresh::in_chunks;
+use crate::parallel_init::in_chunks;
 use crate::vectorized::vectorized;
 
 /// What becomes of the numbers in a window.
@@ -17,7 +17,7 @@ pub enum Pooling {
 /// Sizes of a pooling of `[B, H, W, C]` by square windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    /// Pictures B.
+    /// Images B.
     pub batch: usize,
     /// H and W.
     pub size: [usize; 2],
@@ -27,7 +27,7 @@ pub struct Geometry {
     pub side: usize,
     /// Positions from one window to the next, down and across.
     pub stride: usize,
-    /// Positions around the picture, on all four sides; fewer than `side`.
+    /// Positions around the image, on all four sides; fewer than `side`.
     pub padding: usize,
 }
 
@@ -38,7 +38,7 @@ impl Geometry {
             .map(|length| (length + 2 * self.padding).saturating_sub(self.side) / self.stride + 1)
     }
 
-    /// The part inside the picture of window `index` along an axis of this length.
+    /// The part inside the image of window `index` along an axis of this length.
     fn window(&self, index: usize, length: usize) -> std::ops::Range<usize> {
         let first = index * self.stride;
         first.saturating_sub(self.padding)
@@ -54,13 +54,13 @@ pub fn forward(geometry: &Geometry, pooling: Pooling, x: &[f32]) -> Vec<f32> {
     let &Geometry { batch, size: [height, width], channels, side, stride, padding } = geometry;
     assert!(stride > 0 && side > padding, "pool: side {side}, stride {stride}, padding {padding}");
     assert!(height.min(width) + 2 * padding >= side, "pool: a window of {side} does not fit");
-    assert_eq!(x.len(), batch * height * width * channels, "pool: length of the pictures");
+    assert_eq!(x.len(), batch * height * width * channels, "pool: length of the images");
     let [out_height, out_width] = geometry.out_size();
     let row = width * channels;
     in_chunks(batch * out_height * out_width * channels, out_width * channels, |index, y| {
-        let (picture, line) = (index / out_height, index % out_height);
+        let (image, line) = (index / out_height, index % out_height);
         let rows = geometry.window(line, height);
-        let first = (picture * height + rows.start) * row;
+        let first = (image * height + rows.start) * row;
         let x = &x[first..first + rows.len() * row];
         for (column, y) in y.chunks_exact_mut(channels).enumerate() {
             let columns = geometry.window(column, width);
@@ -74,7 +74,7 @@ pub fn forward(geometry: &Geometry, pooling: Pooling, x: &[f32]) -> Vec<f32> {
     })
 }
 
-/// Where a window lies in some rows of a picture.
+/// Where a window lies in some rows of an image.
 #[derive(Clone, Copy)]
 struct Window {
     /// Numbers of a row.

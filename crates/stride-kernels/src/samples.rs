@@ -14,7 +14,7 @@ pub(crate) fn sample_len(operation: &str, width: usize, tokens: usize, vectors: 
     tokens / batch.max(1)
 }
 
-/// Numbers that one task takes: a sample, or a stretch of tokens of a picture that is alone, so
+/// Numbers that one task takes: a sample, or a stretch of tokens of an image that is alone, so
 /// that all threads have work.
 pub(crate) fn stretch_len(width: usize, tokens: usize, sample: usize) -> usize {
     /// Tokens of a stretch.

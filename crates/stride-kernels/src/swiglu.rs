@@ -1,7 +1,7 @@
 //! The product of a SiLU and a value, the inner activation of gated feed-forward layers.
 
-use crate::fresh::in_chunks;
 use crate::lanes::silu;
+use crate::parallel_init::in_chunks;
 use crate::vectorized::vectorized;
 
 /// Numbers that one task reads.

@@ -1,4 +1,4 @@
-//! Trains a classifier of attributes on a folder of pictures that names them.
+//! Trains a classifier of attributes on a folder of images that names them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,13 +18,13 @@ use stride_data::{CaptionedImage, ImageSet};
 use crate::TrainError;
 use crate::config::{RunConfig, check};
 use crate::disturb::disturb;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee};
+use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// Settings of classifier training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierTrainConfig {
-    /// Pictures in a batch.
+    /// Images in a batch.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
 }
@@ -39,27 +39,27 @@ impl ClassifierTrainConfig {
     }
 }
 
-/// The classifier's [`Trainee`].
+/// The classifier's [`TrainingTask`].
 pub struct ClassifierTrainer {
     batch_size: usize,
     seed: u64,
     model_config: AttributeClassifierConfig,
     images: ImageSet,
-    /// The place of the value of every attribute of every picture.
+    /// The place of the value of every attribute of every image.
     labels: Vec<Vec<usize>>,
-    /// The last pictures are for evaluation.
+    /// The last images are for evaluation.
     held_out: usize,
     device: Device,
 }
 
-/// Pictures that are answered at once per core in an evaluation.
+/// Images that are answered at once per core in an evaluation.
 const EVALUATION_BATCH: usize = 16;
 
 impl ClassifierTrainer {
-    /// Loads the pictures and draws a model for the attributes that they name.
+    /// Loads the images and draws a model for the attributes that they name.
     ///
     /// # Errors
-    /// When pictures do not fit, or one of them does not name an attribute that the first one names.
+    /// When images do not fit, or one of them does not name an attribute that the first one names.
     pub fn new(run: &RunConfig) -> Result<(Self, TrainState<AttributeClassifier>), TrainError> {
         let config = run.classifier.clone().ok_or_else(|| TrainError::Config {
             path: run.run_dir.join("config.toml"),
@@ -84,37 +84,37 @@ impl ClassifierTrainer {
         Ok((Self { batch_size, seed, model_config, images, labels, held_out, device }, state))
     }
 
-    /// Pictures `[n, 3, R, R]`, each disturbed by the draws of its row if there is a key.
+    /// Images `[n, 3, R, R]`, each disturbed by the draws of its row if there is a key.
     fn pixels(
         &self,
-        pictures: &[usize],
+        images: &[usize],
         disturbed: Option<&dyn Fn(usize) -> [u64; 3]>,
     ) -> TensorData {
         let size = self.images.resolution();
-        let mut pixels = vec![0.0; pictures.len() * 3 * size * size];
+        let mut pixels = vec![0.0; images.len() * 3 * size * size];
         for (row, out) in pixels.chunks_exact_mut(3 * size * size).enumerate() {
-            self.images.crop(pictures[row], 0, 0, size, out);
+            self.images.crop(images[row], 0, 0, size, out);
             if let Some(key) = disturbed {
                 let [purpose, step, index] = key(row);
                 disturb(size, out, &mut keyed_rng(self.seed, purpose, step, index));
             }
         }
-        TensorData::new(pixels, [pictures.len(), 3, size, size])
+        TensorData::new(pixels, [images.len(), 3, size, size])
     }
 
-    /// The share of right answers for every attribute of held-out pictures.
+    /// The share of right answers for every attribute of held-out images.
     fn held_out_accuracy(&self, model: &AttributeClassifier, is_disturbed: bool) -> Vec<f64> {
         let all = self.images.len();
         let starts: Vec<usize> = (all - self.held_out..all).step_by(EVALUATION_BATCH).collect();
         let of_batch = |start: usize| {
-            let pictures: Vec<usize> = (start..(start + EVALUATION_BATCH).min(all)).collect();
+            let images: Vec<usize> = (start..(start + EVALUATION_BATCH).min(all)).collect();
             let key = |row: usize| [purpose::EVALUATION, 0, (start + row) as u64];
-            let pixels = self.pixels(&pictures, is_disturbed.then_some(&key));
+            let pixels = self.pixels(&images, is_disturbed.then_some(&key));
             let answers = model.forward(Tensor::from_data(pixels, &self.device));
             let mut right = vec![0; self.model_config.attributes.len()];
-            for (choices, &picture) in answers.choices(&self.model_config).iter().zip(&pictures) {
+            for (choices, &image) in answers.choices(&self.model_config).iter().zip(&images) {
                 for ((right, choice), label) in
-                    right.iter_mut().zip(choices).zip(&self.labels[picture])
+                    right.iter_mut().zip(choices).zip(&self.labels[image])
                 {
                     *right += usize::from(choice == label);
                 }
@@ -129,7 +129,7 @@ impl ClassifierTrainer {
     }
 }
 
-impl Trainee for ClassifierTrainer {
+impl TrainingTask for ClassifierTrainer {
     type Model = AttributeClassifier;
 
     fn batch_size(&self) -> usize {
@@ -144,16 +144,16 @@ impl Trainee for ClassifierTrainer {
         rows: Range<usize>,
     ) -> Result<StepLoss, TrainError> {
         let key = |row: usize| [purpose::CLASSIFIER_ROW, at.step, row as u64];
-        let pictures: Vec<usize> = rows
+        let images: Vec<usize> = rows
             .clone()
             .map(|row| {
                 let [_, step, index] = key(row);
-                let mut rng = keyed_rng(self.seed, purpose::CLASSIFIER_PICTURE, step, index);
+                let mut rng = keyed_rng(self.seed, purpose::CLASSIFIER_IMAGE, step, index);
                 below(&mut rng, self.images.len() - self.held_out)
             })
             .collect();
         let first = rows.start;
-        let pixels = self.pixels(&pictures, Some(&|row| key(first + row)));
+        let pixels = self.pixels(&images, Some(&|row| key(first + row)));
         let device = self.device.clone().autodiff();
         let logits = model.forward(Tensor::from_data(pixels, &device)).logits;
         let attributes = &self.model_config.attributes;
@@ -161,7 +161,7 @@ impl Trainee for ClassifierTrainer {
         let mut first_value = 0;
         for (attribute, Attribute { values, .. }) in attributes.iter().enumerate() {
             let labels: Vec<i64> =
-                pictures.iter().map(|&picture| self.labels[picture][attribute] as i64).collect();
+                images.iter().map(|&image| self.labels[image][attribute] as i64).collect();
             let labels = TensorData::new(labels, [rows.len(), 1]);
             let labels = Tensor::<2, Int>::from_data(labels, &device);
             let of_this = logits.clone().narrow(1, first_value, values.len());
@@ -212,7 +212,7 @@ impl Trainee for ClassifierTrainer {
     }
 }
 
-/// The attributes that pictures name, with every value that occurs; those with one value are left out.
+/// The attributes that images name, with every value that occurs; those with one value are left out.
 fn attributes_of(images: &[CaptionedImage]) -> Result<Vec<Attribute>, String> {
     let names: Vec<&String> =
         images.iter().take(1).flat_map(|image| image.attributes.keys()).collect();

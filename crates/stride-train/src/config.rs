@@ -32,7 +32,7 @@ use crate::vae_trainer::VaeTrainConfig;
 pub struct RunConfig {
     /// What is trained.
     pub kind: RunKind,
-    /// Where metrics, checkpoints, pictures and the model go.
+    /// Where metrics, checkpoints, images and the model go.
     pub run_dir: PathBuf,
     /// Seed of everything random.
     #[serde(default)]
@@ -78,7 +78,7 @@ pub struct DataConfig {
     /// A folder of images with `metadata.jsonl`; only transformers train without, on `prepared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// A folder that `stride prepare` made, for transformers: the pictures themselves are not looked at.
+    /// A folder that `stride prepare` made, for transformers: the images themselves are not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PathBuf>,
     /// Height and width; other images are cropped to a square and resized.
@@ -89,7 +89,7 @@ pub struct DataConfig {
     /// Of these, the last ones are kept out of training, for evaluation.
     #[serde(default = "default_held_out")]
     pub held_out: usize,
-    /// Whether transformers see every second picture, drawn by chance, with left and right exchanged.
+    /// Whether transformers see every second image, drawn by chance, with left and right exchanged.
     #[serde(default)]
     pub flip: bool,
 }
@@ -100,7 +100,7 @@ impl DataConfig {
     /// # Errors
     /// The configuration has none.
     pub fn dir(&self) -> Result<&Path, TrainError> {
-        self.dir.as_deref().ok_or(TrainError::NoPictures)
+        self.dir.as_deref().ok_or(TrainError::NoImages)
     }
 
     /// Lists the images.

@@ -13,7 +13,7 @@ use stride_data::{
 
 use crate::TrainError;
 use crate::config::DataConfig;
-use crate::picture_encoder::PictureEncoder;
+use crate::image_encoder::ImageEncoder;
 use crate::progress::Progress;
 
 /// Time between two reports of how far the latents are.
@@ -37,7 +37,7 @@ impl DitData {
     pub(crate) fn load(
         config: &DataConfig,
         latent_cache: Option<&Path>,
-        encoder: &PictureEncoder,
+        encoder: &ImageEncoder,
         vocabulary: Option<Vocabulary>,
         progress: &mut dyn Progress,
         stop: &AtomicBool,
@@ -48,7 +48,7 @@ impl DitData {
                 prepare(config, cache, encoder, progress, stop)?;
                 cache
             }
-            (None, None) => return Err(TrainError::NoPictures),
+            (None, None) => return Err(TrainError::NoImages),
         };
         let set = PreparedSet::open(prepared, config.max_images)?;
         check_fits(&set, config, encoder)?;
@@ -75,7 +75,7 @@ impl DitData {
 
     /// The first caption of an image as text.
     pub(crate) fn text(&self, image: usize) -> &str {
-        &self.set.picture(image).captions[0]
+        &self.set.image(image).captions[0]
     }
 
     /// Writes the latent of an image for one training row: mirrored or not, and drawn from what the encoder gave.
@@ -147,7 +147,7 @@ fn permuted(seed: u64, epoch: u64, index: u64, n: u64) -> u64 {
 fn prepare(
     config: &DataConfig,
     cache: &Path,
-    encoder: &PictureEncoder,
+    encoder: &ImageEncoder,
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<(), TrainError> {
@@ -155,7 +155,7 @@ fn prepare(
     let source = Source::open(dir, Limits::default())?;
     let captions = |record: &Record| record.captions.clone();
     let mut preparation = Preparation::new(&source, encoder, &captions, stop);
-    preparation.max_pictures = config.max_images;
+    preparation.max_images = config.max_images;
     preparation.mirrored = config.flip;
     let mut last = Instant::now();
     let summary = preparation.run(cache, &mut |at: PrepareProgress| {
@@ -166,7 +166,7 @@ fn prepare(
     })?;
     let problems: Vec<_> = source.problems().iter().chain(&summary.problems).collect();
     if let Some(first) = problems.first() {
-        return Err(TrainError::BrokenPictures {
+        return Err(TrainError::BrokenImages {
             path: dir.to_owned(),
             count: problems.len(),
             first: first.to_string(),
@@ -183,7 +183,7 @@ fn prepare(
 fn check_fits(
     set: &PreparedSet,
     config: &DataConfig,
-    encoder: &PictureEncoder,
+    encoder: &ImageEncoder,
 ) -> Result<(), TrainError> {
     let header = set.header();
     let check = |holds: bool, field, expected: String, found: String| {

@@ -1,4 +1,4 @@
-//! Pictures that show how far transformer training is.
+//! Images that show how far transformer training is.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -47,7 +47,7 @@ impl SampleSheet {
 
     /// Writes a sheet with one row per step count and one column per prompt, the prompts beside
     /// it as text, and returns the standard deviation of the one-step latents (1 is right: a
-    /// smaller one means blurred pictures).
+    /// smaller one means blurred images).
     pub(crate) fn write(
         &self,
         model: &TextToLatent,
@@ -70,7 +70,7 @@ impl SampleSheet {
         };
 
         let mut one_step_std = f64::NAN;
-        let mut pictures = Vec::new();
+        let mut images = Vec::new();
         for count in STEP_COUNTS {
             let plan = StepPlan::new(count).expect("the counts above are in range");
             let network = |x: Tensor<4>, time: NetworkTime| {
@@ -83,13 +83,13 @@ impl SampleSheet {
                 let values: Vec<f64> = x.clone().into_data().iter::<f64>().collect();
                 one_step_std = standard_deviation(&values);
             }
-            // One picture at a time: decoding holds the most memory.
+            // One image at a time: decoding holds the most memory.
             let row = x
                 .iter_dim(0)
                 .flat_map(|latents| RgbImage::from_tensor(self.autoencoder.decode(latents)));
-            pictures.push(row.collect());
+            images.push(row.collect());
         }
-        write_sheet(path, &pictures)?;
+        write_sheet(path, &images)?;
         let list = path.with_file_name("prompts.txt");
         fs::write(&list, prompts.join("\n")).map_err(TrainError::io(&list))?;
         Ok(one_step_std)

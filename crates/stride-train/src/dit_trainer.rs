@@ -25,9 +25,9 @@ use crate::dit_data::DitData;
 use crate::dit_init::{self, DitInitConfig};
 use crate::dit_model::TextToLatent;
 use crate::dit_samples::SampleSheet;
-use crate::picture_encoder::PictureEncoder;
+use crate::image_encoder::ImageEncoder;
 use crate::progress::Progress;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee};
+use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// Settings of transformer training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ impl DitTrainConfig {
     }
 }
 
-/// The transformer's [`Trainee`].
+/// The transformer's [`TrainingTask`].
 pub struct DitTrainer {
     config: DitTrainConfig,
     text_config: ClipTextConfig,
@@ -133,7 +133,7 @@ pub struct DitTrainer {
     data: DitData,
     device: Device,
     samples: SampleSheet,
-    encoder: PictureEncoder,
+    encoder: ImageEncoder,
     held_out_rows: usize,
 }
 
@@ -160,7 +160,7 @@ impl DitTrainer {
             .ok_or_else(|| problem("kind = \"dit\" needs a section [dit]".to_owned()))?;
         let device = Device::flex();
         let encoder =
-            PictureEncoder::open(&config.autoencoder, run.data.resolution, Compute::F32, &device)?;
+            ImageEncoder::open(&config.autoencoder, run.data.resolution, Compute::F32, &device)?;
         let latent_shape = encoder.config().latent_shape(run.data.resolution);
         let expected = [config.model.in_channels, config.model.input_size, config.model.input_size];
         if latent_shape != expected {
@@ -333,7 +333,7 @@ fn spread(size: usize) -> Vec<usize> {
     order
 }
 
-impl Trainee for DitTrainer {
+impl TrainingTask for DitTrainer {
     type Model = TextToLatent;
 
     fn batch_size(&self) -> usize {
@@ -399,7 +399,7 @@ impl Trainee for DitTrainer {
         let model = self.exported(state);
         let error =
             self.held_out_error(&model, |row| (row as f64 + 0.5) / self.held_out_rows as f64, 0);
-        // From pure noise only the caption tells what the picture is; a little later the state
+        // From pure noise only the caption tells what the image is; a little later the state
         // itself gives the large shapes away. Without a difference here, captions mean nothing.
         let start = self.held_out_error(&model, |_| 0.0, 0);
         let swapped = self.held_out_error(&model, |_| 0.0, 1);

@@ -9,7 +9,7 @@ use crate::classifier_trainer::ClassifierTrainer;
 use crate::config::{RunConfig, RunKind};
 use crate::dit_trainer::DitTrainer;
 use crate::progress::Progress;
-use crate::train_loop::{TrainState, Trainee, time_steps};
+use crate::train_loop::{TrainState, TrainingTask, time_steps};
 use crate::vae_trainer::VaeTrainer;
 
 /// Steps that are made: the first one is slower, since memory is touched for the first time.
@@ -57,7 +57,7 @@ pub fn dry_run(
     }
 }
 
-fn look<T: Trainee>(
+fn look<T: TrainingTask>(
     trainee: &T,
     state: TrainState<T::Model>,
     config: &RunConfig,

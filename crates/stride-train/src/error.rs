@@ -44,7 +44,7 @@ pub enum TrainError {
         /// How many there are.
         found: usize,
     },
-    /// An autoencoder cannot take pictures of a size.
+    /// An autoencoder cannot take images of a size.
     #[error("{}: expected a resolution that is a multiple of {factor}, found {resolution}", path.display())]
     Resolution {
         /// The autoencoder.
@@ -54,18 +54,18 @@ pub enum TrainError {
         /// Height and width asked for.
         resolution: usize,
     },
-    /// A run that looks at pictures has none.
+    /// A run that looks at images has none.
     #[error(
-        "data.dir: expected a folder of images, found none; what data.prepared names has no pictures in it"
+        "data.dir: expected a folder of images, found none; what data.prepared names has no images in it"
     )]
-    NoPictures,
-    /// Pictures of the data set cannot be used.
+    NoImages,
+    /// Images of the data set cannot be used.
     #[error(
-        "{}: {count} pictures cannot be used, the first: {first}; mend or remove them, or train on a folder made by \
+        "{}: {count} images cannot be used, the first: {first}; mend or remove them, or train on a folder made by \
          stride prepare, which leaves them out",
         path.display()
     )]
-    BrokenPictures {
+    BrokenImages {
         /// The data set.
         path: PathBuf,
         /// How many.
@@ -107,9 +107,9 @@ pub enum TrainError {
         /// What does not fit.
         problem: String,
     },
-    /// A picture cannot be written.
+    /// An image cannot be written.
     #[error("{}: {source}", path.display())]
-    Picture {
+    Image {
         /// The file.
         path: PathBuf,
         /// The encoder's answer.
@@ -151,9 +151,9 @@ impl TrainError {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
-    /// Names the file a picture was to go to.
-    pub(crate) fn picture(path: &Path) -> impl FnOnce(stride::image::ImageError) -> Self + '_ {
-        move |source| Self::Picture { path: path.to_owned(), source }
+    /// Names the file an image was to go to.
+    pub(crate) fn image(path: &Path) -> impl FnOnce(stride::image::ImageError) -> Self + '_ {
+        move |source| Self::Image { path: path.to_owned(), source }
     }
 
     /// Names the file a weights error happened on.

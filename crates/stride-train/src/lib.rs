@@ -1,6 +1,6 @@
 //! Training of the autoencoder, the text encoder and the diffusion transformer, and of classifiers.
 //!
-//! [`run`] reads a configuration and trains. Every kind of training implements [`Trainee`] and is driven by
+//! [`run`] reads a configuration and trains. Every kind of training implements [`TrainingTask`] and is driven by
 //! [`train_loop`], which owns what they share: schedule, optimizer, averages, metrics,
 //! checkpoints and stopping.
 
@@ -22,12 +22,12 @@ mod dry_run;
 mod ema;
 mod error;
 mod gradients;
+mod image_encoder;
 mod lr_schedule;
 mod metrics;
 pub mod muon;
 mod named_tensors;
 mod optimizer;
-mod picture_encoder;
 mod progress;
 mod sheet;
 mod train_loop;
@@ -44,15 +44,15 @@ pub use dry_run::{DryRun, dry_run};
 pub use ema::{Ema, EmaConfig, EmaDecay};
 pub use error::TrainError;
 pub use gradients::{NamedGradients, with_own_leaves};
+pub use image_encoder::ImageEncoder;
 pub use lr_schedule::{Budget, LrSchedule};
 pub use metrics::Metrics;
 pub use named_tensors::NamedTensors;
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerKind};
-pub use picture_encoder::PictureEncoder;
 pub use progress::{LogProgress, Progress, ProgressUpdate};
 pub use train_loop::{
-    LoopConfig, LossPart, OutputConfig, RunSummary, StepInfo, StepLoss, Surroundings, TrainState,
-    Trainee, load_module, train_loop,
+    LoopConfig, LossPart, OutputConfig, RunContext, RunSummary, StepInfo, StepLoss, TrainState,
+    TrainingTask, load_module, train_loop,
 };
 pub use vae_loss::{VaeLossConfig, contrast_error, moment_kl, reconstruction_loss};
 pub use vae_trainer::{VaeTrainConfig, VaeTrainer};
@@ -94,7 +94,7 @@ pub fn train(
     let config_text = config.to_toml()?;
     let config_path = config.run_dir.join("config.toml");
     fs::write(&config_path, &config_text).map_err(TrainError::io(&config_path))?;
-    let around = Surroundings {
+    let around = RunContext {
         config: &config.training,
         config_text: &config_text,
         run_dir: &config.run_dir,

@@ -7,7 +7,7 @@ pub(crate) const MOMENTUM: f32 = 0.95;
 /// transformer that maps tokens to tokens.
 ///
 /// Embeddings, input and output layers stay with AdamW. So do the modulations, which read one
-/// vector a picture, start at zero and are the largest matrices of a block, and the text encoder, whose
+/// vector an image, start at zero and are the largest matrices of a block, and the text encoder, whose
 /// steps must be small while its captions mean nothing to the transformer (docs/log.md, 2026-11-23).
 pub fn applies_to(name: &str) -> bool {
     let mut parts = name.split('.');

@@ -1,4 +1,4 @@
-//! Pictures in the run folder.
+//! Images in the run folder.
 
 use std::path::Path;
 
@@ -6,9 +6,9 @@ use stride::image::{PngMetadata, RgbImage, png_bytes};
 
 use crate::TrainError;
 
-/// Writes rows of equally large pictures as one PNG file, edge to edge.
+/// Writes rows of equally large images as one PNG file, edge to edge.
 pub(crate) fn write_sheet(path: &Path, rows: &[Vec<RgbImage>]) -> Result<(), TrainError> {
     let sheet = RgbImage::sheet(rows, 0);
-    let bytes = png_bytes(&sheet, &PngMetadata::default()).map_err(TrainError::picture(path))?;
+    let bytes = png_bytes(&sheet, &PngMetadata::default()).map_err(TrainError::image(path))?;
     std::fs::write(path, bytes).map_err(TrainError::io(path))
 }

@@ -25,7 +25,7 @@ use crate::optimizer::{Optimizer, OptimizerConfig};
 use crate::progress::{Progress, ProgressUpdate};
 
 /// What one kind of training supplies to [`train_loop`].
-pub trait Trainee: Sync {
+pub trait TrainingTask: Sync {
     /// What is trained; several networks trained together are one module.
     type Model: Module + Sync;
 
@@ -49,7 +49,7 @@ pub trait Trainee: Sync {
         rows: Range<usize>,
     ) -> Result<StepLoss, TrainError>;
 
-    /// Evaluates and writes pictures into the run folder, every so often and at the end.
+    /// Evaluates and writes images into the run folder, every so often and at the end.
     ///
     /// Returns named values for the metrics.
     ///
@@ -139,7 +139,7 @@ pub struct OutputConfig {
     pub metrics_every_steps: u64,
     /// Seconds between checkpoints.
     pub checkpoint_every_seconds: f64,
-    /// Seconds between reports: evaluation and pictures.
+    /// Seconds between reports: evaluation and images.
     pub report_every_seconds: f64,
     /// Checkpoints kept.
     pub keep_checkpoints: usize,
@@ -250,12 +250,12 @@ pub fn load_module<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
 }
 
 /// Everything around a run that is not the trainee.
-pub struct Surroundings<'a> {
+pub struct RunContext<'a> {
     /// Settings of the loop.
     pub config: &'a LoopConfig,
     /// The whole resolved configuration as TOML, saved with every checkpoint.
     pub config_text: &'a str,
-    /// Where metrics, checkpoints, pictures and the model go.
+    /// Where metrics, checkpoints, images and the model go.
     pub run_dir: &'a Path,
     /// The checkpoint to go on from.
     pub resume: Option<&'a Resume>,
@@ -269,12 +269,12 @@ pub struct Surroundings<'a> {
 ///
 /// # Errors
 /// When a loss is not finite, a checkpoint does not fit, or the disk refuses.
-pub fn train_loop<T: Trainee>(
+pub fn train_loop<T: TrainingTask>(
     trainee: &mut T,
     mut state: TrainState<T::Model>,
-    around: Surroundings<'_>,
+    around: RunContext<'_>,
 ) -> Result<RunSummary, TrainError> {
-    let Surroundings { config, config_text, run_dir, resume, progress, stop } = around;
+    let RunContext { config, config_text, run_dir, resume, progress, stop } = around;
     let mut at = TrainerState::default();
     if let Some(resume) = resume {
         let checkpoint = Checkpoint::open(run_dir, resume)?;
@@ -338,7 +338,7 @@ pub fn train_loop<T: Trainee>(
 ///
 /// # Errors
 /// When a loss is not finite.
-pub(crate) fn time_steps<T: Trainee>(
+pub(crate) fn time_steps<T: TrainingTask>(
     trainee: &T,
     mut state: TrainState<T::Model>,
     config: &LoopConfig,
@@ -364,7 +364,7 @@ struct StepValues {
     rows: usize,
 }
 
-fn step<T: Trainee>(
+fn step<T: TrainingTask>(
     trainee: &T,
     state: &mut TrainState<T::Model>,
     at: &StepInfo,
@@ -405,7 +405,7 @@ fn step<T: Trainee>(
     }
 }
 
-fn make_report<T: Trainee>(
+fn make_report<T: TrainingTask>(
     trainee: &mut T,
     state: &TrainState<T::Model>,
     at: &StepInfo,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct VaeLossConfig {
     /// Mean absolute error.
     pub l1: f64,
-    /// Mean absolute error of the picture at half and at a quarter of its size, each.
+    /// Mean absolute error of the image at half and at a quarter of its size, each.
     pub multi_scale_l1: f64,
     /// Mean absolute error of differences between neighbouring pixels.
     pub gradient_l1: f64,
@@ -37,7 +37,7 @@ impl Default for VaeLossConfig {
     }
 }
 
-/// The weighted error of a reconstruction; both pictures are `[B, 3, H, W]` in [-1, 1], H and W
+/// The weighted error of a reconstruction; both images are `[B, 3, H, W]` in [-1, 1], H and W
 /// multiples of 4.
 ///
 /// All terms but the contrast term are linear functions of the error followed by a norm, so that one pyramid
@@ -73,7 +73,7 @@ pub fn reconstruction_loss(
     loss
 }
 
-/// The error of fine detail, counted more where the picture itself has little contrast.
+/// The error of fine detail, counted more where the image itself has little contrast.
 ///
 /// With `d(x)` the deviation of each pixel from the mean of its 2x2 block and `a` the mean of `|d(target)|`
 /// over the block: `mean( c |d(error)| / (a + c) )`, `c = 0.1`.

@@ -18,7 +18,7 @@ use crate::TrainError;
 use crate::autoencoder_folder;
 use crate::config::{RunConfig, check};
 use crate::sheet::write_sheet;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, Trainee};
+use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, TrainingTask};
 use crate::vae_loss::{VaeLossConfig, moment_kl, reconstruction_loss};
 
 /// Settings of autoencoder training.
@@ -75,7 +75,7 @@ impl VaeTrainConfig {
     }
 }
 
-/// The autoencoder's [`Trainee`].
+/// The autoencoder's [`TrainingTask`].
 pub struct VaeTrainer {
     config: VaeTrainConfig,
     model_config: AutoencoderConfig,
@@ -90,7 +90,7 @@ pub struct VaeTrainer {
 const LATENTS: u64 = 1 << 32;
 /// Marks the noise of a sample of the posterior.
 const POSTERIOR: u64 = 2 << 32;
-/// Pictures on a sheet of reconstructions.
+/// Images on a sheet of reconstructions.
 const SHEET_COLUMNS: usize = 8;
 /// Images the statistics of the latents are measured on.
 const STATISTICS_IMAGES: usize = 512;
@@ -226,7 +226,7 @@ impl VaeTrainer {
     }
 }
 
-impl Trainee for VaeTrainer {
+impl TrainingTask for VaeTrainer {
     type Model = Autoencoder;
 
     fn batch_size(&self) -> usize {

@@ -62,7 +62,7 @@ pub fn gaussian_at_step(seed: u64, step: u64, shape: [usize; 3], device: &Device
 
 /// What a keyed generator is for: the second number of its key.
 pub mod purpose {
-    /// Starting noise of a generated picture.
+    /// Starting noise of a generated image.
     pub const SAMPLING: u64 = 0;
     /// Order in which training visits the data.
     pub const DATA_ORDER: u64 = 1;
@@ -72,13 +72,13 @@ pub mod purpose {
     pub const AUTOENCODER_ROW: u64 = 3;
     /// Noise of held-out evaluation during training.
     pub const EVALUATION: u64 = 4;
-    /// Disturbances of a picture in classifier training.
+    /// Disturbances of an image in classifier training.
     pub const CLASSIFIER_ROW: u64 = 5;
-    /// Choice of a picture in classifier training.
-    pub const CLASSIFIER_PICTURE: u64 = 6;
+    /// Choice of an image in classifier training.
+    pub const CLASSIFIER_IMAGE: u64 = 6;
     /// Wording of a caption.
     pub const CAPTION: u64 = 7;
-    /// Mirroring and latent of the picture of one training row.
+    /// Mirroring and latent of the image of one training row.
     pub const TRAINING_LATENT: u64 = 8;
 }
 

@@ -22,7 +22,7 @@ fn captions_say_only_what_the_attributes_say() {
 
 /// The reader would be worth little if it believed everything.
 #[test]
-fn the_reader_refuses_captions_of_other_pictures() {
+fn the_reader_refuses_captions_of_other_images() {
     let mut refused = 0;
     let count = 500;
     for index in 0..count {
@@ -31,7 +31,7 @@ fn the_reader_refuses_captions_of_other_pictures() {
         let full = &captions(&a, 4, index, 1)[0];
         refused += u64::from(reader::check(full, &b.to_map()).is_err());
     }
-    assert_eq!(refused, count, "a full caption fits no other picture of so few");
+    assert_eq!(refused, count, "a full caption fits no other image of so few");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn captions_are_varied_and_the_vocabulary_is_small() {
 }
 
 #[test]
-fn the_wording_of_one_picture_varies() {
+fn the_wording_of_one_image_varies() {
     let a = Attributes::sample(8, 0, Split::Train);
     let full: BTreeSet<_> = (0..300).flat_map(|index| captions(&a, 8, index, 1)).collect();
     assert!(full.len() >= 295, "{} of 300", full.len());

@@ -1,4 +1,4 @@
-//! Folders of pictures with captions.
+//! Folders of images with captions.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -40,7 +40,7 @@ fn the_folder_holds_what_the_library_makes() {
         let pixels = read_png(&out.join(format!("{index:06}.png")));
         assert_eq!(pixels, render(&a, 48).expect("renders").rgb);
     }
-    // 12 pictures and the metadata, nothing half-written.
+    // 12 images and the metadata, nothing half-written.
     assert_eq!(fs::read_dir(&out).expect("folder").count(), 13);
 }
 

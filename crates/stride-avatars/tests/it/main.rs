@@ -1,8 +1,8 @@
-//! Tests of the avatars: attributes, captions, pictures, folders and the program.
+//! Tests of the avatars: attributes, captions, images, folders and the program.
 
 mod captions;
 mod dataset;
-mod pictures;
+mod images;
 mod program;
 mod reader;
 mod sampling;

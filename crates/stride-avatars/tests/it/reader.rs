@@ -257,7 +257,7 @@ fn read_noun(
     Ok(())
 }
 
-/// Whether everything that `caption` claims is true of the picture.
+/// Whether everything that `caption` claims is true of the image.
 pub(crate) fn check(
     caption: &str,
     attributes: &BTreeMap<&'static str, &'static str>,

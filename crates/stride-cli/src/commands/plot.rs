@@ -11,12 +11,12 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 use serde_json::{Map, Value};
 
-/// Draw the loss curves of a training run as an SVG picture
+/// Draw the loss curves of a training run as an SVG image
 #[derive(Debug, Args)]
 pub(crate) struct Plot {
     /// The folder of the run, with its metrics.jsonl
     run_dir: PathBuf,
-    /// The picture; RUN_DIR/curves.svg by default
+    /// The image; RUN_DIR/curves.svg by default
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ const PANELS: [(&str, &str); 4] = [
 ];
 
 impl Plot {
-    /// Reads the metrics and writes the picture.
+    /// Reads the metrics and writes the image.
     pub(crate) fn run(self) -> Result<()> {
         let curves = read_curves(&self.run_dir.join("metrics.jsonl"))?;
         let panels: Vec<Panel> = PANELS

@@ -14,7 +14,7 @@ use stride_data::{
     CaptionWriter, DataReport, Filter, Limits, Part, Preparation, PrepareProgress, PreparedHeader,
     Record, Source, merge_prepared,
 };
-use stride_train::PictureEncoder;
+use stride_train::ImageEncoder;
 
 use crate::commands::generate::DtypeName;
 use crate::interrupt;
@@ -31,7 +31,7 @@ use crate::usage::usage;
 pub(crate) struct Prepare {
     #[command(subcommand)]
     command: Option<Tool>,
-    /// The pictures with their captions: a folder, archive or table of any layout in docs/celeba-hq.md
+    /// The images with their captions: a folder, archive or table of any layout in docs/celeba-hq.md
     #[arg(long, value_name = "PATH", required = true)]
     source: Option<PathBuf>,
     /// Folder for what is prepared
@@ -40,13 +40,13 @@ pub(crate) struct Prepare {
     /// Folder of the autoencoder, or a pipeline that has one
     #[arg(long, value_name = "DIR", required = true)]
     vae: Option<PathBuf>,
-    /// Height and width; other pictures are cropped to a square and resized
+    /// Height and width; other images are cropped to a square and resized
     #[arg(long, value_name = "PIXELS", default_value = "256")]
     resolution: usize,
     /// Where captions come from
     #[arg(long, value_enum, default_value_t = CaptionSource::Both)]
     captions: CaptionSource,
-    /// How pictures are resized
+    /// How images are resized
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
     filter: FilterName,
     /// What the autoencoder multiplies in
@@ -91,11 +91,11 @@ enum FilterName {
     Bilinear,
 }
 
-/// Captions written for a picture from its attributes.
+/// Captions written for an image from its attributes.
 const WRITTEN_CAPTIONS: usize = 5;
 /// Time between two lines of progress where there is no terminal.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
-/// Pictures that are left out and named one by one.
+/// Images that are left out and named one by one.
 const NAMED_PROBLEMS: usize = 20;
 /// The files of the report.
 const REPORT: &str = "report.json";
@@ -113,7 +113,7 @@ impl Prepare {
         let stop = interrupt::stop_flag()?;
         let source = Source::open(source, Limits::default())?;
         let encoder =
-            PictureEncoder::open(vae, self.resolution, self.dtype.compute(), &Device::flex())?;
+            ImageEncoder::open(vae, self.resolution, self.dtype.compute(), &Device::flex())?;
         let writer = CaptionWriter::new(0);
         let captions = |record: &Record| self.captions.of(record, &writer);
         let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);
@@ -135,7 +135,7 @@ impl Prepare {
         }
         writeln!(stdout(), "{summary}")?;
         let mut was_stopped = summary.was_stopped;
-        // A look at every picture takes a while, so not where nothing is new.
+        // A look at every image takes a while, so not where nothing is new.
         if !was_stopped && (summary.has_changes() || !out.join(REPORT).exists()) {
             let mut display = Display::new();
             let seen = preparation.examine(&mut |at| display.show(at))?;
@@ -175,8 +175,8 @@ impl CaptionSource {
 
 impl Merge {
     fn run(self) -> Result<()> {
-        let pictures = merge_prepared(&self.parts, &self.out)?;
-        writeln!(stdout(), "{pictures} pictures")?;
+        let images = merge_prepared(&self.parts, &self.out)?;
+        writeln!(stdout(), "{images} images")?;
         if self.parts.iter().all(|part| part.join(REPORT).exists()) {
             write_report(&self.merged_report()?, &self.out)?;
         }

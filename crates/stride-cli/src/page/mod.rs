@@ -1,13 +1,13 @@
-//! A report as one HTML page that needs no other file: its frame, charts and pictures.
+//! A report as one HTML page that needs no other file: its frame, charts and images.
 
 mod chart;
-mod pictures;
+mod images;
 mod text;
 
 use std::fmt::Write as _;
 
 pub(crate) use chart::{Chart, Line, step_place, step_ticks};
-pub(crate) use pictures::{GAP, STRIP_STEPS, img, is_in_strip, jpeg, tile};
+pub(crate) use images::{GAP, STRIP_STEPS, img, is_in_strip, jpeg, tile};
 pub(crate) use text::{escape, figure, in_steps};
 
 const STYLE: &str = include_str!("style.css");
@@ -32,7 +32,7 @@ pub(crate) fn facts(facts: &[(String, String)]) -> String {
     html + "</ul>\n"
 }
 
-/// Pictures (JPEG) in named rows, a column for each step count.
+/// Images (JPEG) in named rows, a column for each step count.
 pub(crate) fn grid<'a>(
     steps: &[usize],
     rows: impl IntoIterator<Item = (&'a str, &'a Vec<Vec<u8>>)>,
@@ -45,16 +45,16 @@ pub(crate) fn grid<'a>(
     for steps in steps {
         let _ = write!(html, "<span class=\"head\">{steps}</span>");
     }
-    for (name, pictures) in rows {
+    for (name, images) in rows {
         let _ = write!(html, "\n<span class=\"caption\">{}</span>", escape(name));
-        for (picture, steps) in pictures.iter().zip(steps) {
-            html.push_str(&img(picture, &format!("{name}, {steps} steps")));
+        for (image, steps) in images.iter().zip(steps) {
+            html.push_str(&img(image, &format!("{name}, {steps} steps")));
         }
     }
     html + "\n</div></div>\n"
 }
 
-/// States (JPEG) on the way from noise to a picture of `steps` steps, evenly spaced.
+/// States (JPEG) on the way from noise to an image of `steps` steps, evenly spaced.
 pub(crate) fn strip(steps: usize, states: &[Vec<u8>]) -> String {
     let mut html = format!("<div class=\"strip\"><b>{}</b>", in_steps(steps));
     for (index, state) in states.iter().enumerate() {

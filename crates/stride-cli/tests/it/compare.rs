@@ -49,7 +49,7 @@ kind = "shortcut"
 levels = "random"
 "#;
 
-/// A tiny autoencoder, a few pictures, and two configurations.
+/// A tiny autoencoder, a few images, and two configurations.
 pub(crate) fn place() -> TempDir {
     let place = workplace();
     let data = place.path().join("data");

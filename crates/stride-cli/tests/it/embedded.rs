@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::program::run;
 
-/// Width and height of the pictures.
+/// Width and height of the images.
 const SIDE: usize = 256;
 
 /// Draws a prompt with the model inside and returns the colour of the background, the mean over
@@ -13,7 +13,7 @@ const SIDE: usize = 256;
 fn background(folder: &Path, prompt: &str, seed: &str) -> [f64; 3] {
     let arguments = ["generate", prompt, "--steps", "4", "--seed", seed, "-o", "out.png"];
     run(folder, &arguments).expect(0);
-    let file = fs::File::open(folder.join("out.png")).expect("a picture");
+    let file = fs::File::open(folder.join("out.png")).expect("an image");
     let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
     let mut pixels = vec![0; 3 * SIDE * SIDE];
     let info = reader.next_frame(&mut pixels).expect("256x256 RGB");
@@ -32,7 +32,7 @@ fn background(folder: &Path, prompt: &str, seed: &str) -> [f64; 3] {
 }
 
 #[test]
-fn pictures_have_the_background_that_the_prompt_asks_for() {
+fn images_have_the_background_that_the_prompt_asks_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let colors = [
         ("white", [255.0, 255.0, 255.0]),

@@ -1,4 +1,4 @@
-//! `stride evaluate`, from pictures and a tiny model to reports, with random weights of Inception.
+//! `stride evaluate`, from images and a tiny model to reports, with random weights of Inception.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,13 +63,13 @@ fn inception_bytes(change: impl Fn(f32) -> f32) -> Vec<u8> {
     safetensors::serialize(views, None).expect("writable")
 }
 
-fn picture(kind: u8, side: usize) -> Vec<u8> {
+fn image(kind: u8, side: usize) -> Vec<u8> {
     let pixels = (0..side * side * 3).map(|i| (i % 251) as u8 ^ kind.wrapping_mul(37)).collect();
     let image = RgbImage { width: side, height: side, pixels };
-    png_bytes(&image, &PngMetadata::default()).expect("a picture")
+    png_bytes(&image, &PngMetadata::default()).expect("an image")
 }
 
-/// A workplace with a tiny model, captioned pictures in `data`, others in `heldout`.
+/// A workplace with a tiny model, captioned images in `data`, others in `heldout`.
 fn place() -> TempDir {
     let place = workplace();
     for (folder, first) in [("data", 0), ("heldout", 100)] {
@@ -77,7 +77,7 @@ fn place() -> TempDir {
         fs::create_dir(&folder).expect("writable");
         let mut lines = String::new();
         for k in 0..6 {
-            fs::write(folder.join(format!("{k}.png")), picture(first + k, SIDE)).expect("writable");
+            fs::write(folder.join(format!("{k}.png")), image(first + k, SIDE)).expect("writable");
             let caption = if k % 2 == 0 { "a man" } else { "a smiling woman" };
             let gender = if k % 2 == 0 { "man" } else { "woman" };
             lines += &format!(
@@ -131,14 +131,11 @@ fn a_model_is_judged_on_two_folders_and_goes_on_where_it_stopped() {
     }
     assert_eq!(report["diversity"]["by_steps"].as_array().map(Vec::len), Some(2));
     let page = fs::read_to_string(out.join("report.html")).expect("written");
-    assert!(
-        page.contains("data:image/jpeg;base64,") && page.contains("<svg"),
-        "pictures and curves"
-    );
+    assert!(page.contains("data:image/jpeg;base64,") && page.contains("<svg"), "images and curves");
     assert!(!page.contains("src=\"http") && !page.contains("href="), "one file is enough");
     assert_eq!(names_in(&out.join("images/heldout/steps-2")).len(), 5);
 
-    // The certificate names the pictures: those on disk have its hash.
+    // The certificate names the images: those on disk have its hash.
     let folder = out.join("images/data/steps-2").display().to_string();
     let reference = out.join("images/data/real").display().to_string();
     let weights = inception().display().to_string();
@@ -186,18 +183,18 @@ fn a_killed_evaluation_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn clip_tells_how_well_pictures_go_with_captions() {
+fn clip_tells_how_well_images_go_with_captions() {
     let place = place();
     write_clip(&place.path().join("clip"));
     let found = judge(&place, &["--clip", "clip", "--out", "out"]).expect(0);
-    for part in ["| CLIP score ↑ |", "scores real pictures"] {
+    for part in ["| CLIP score ↑ |", "scores real images"] {
         assert!(found.stdout.contains(part), "{part} is not in:\n{}", found.stdout);
     }
     let study = &json(&place.path().join("out/report.json"))["studies"][0];
     for score in [&study["real_clip"], &study["rows"][0]["clip"], &study["floor"]["clip"]] {
         let [own, shuffled] = ["own", "shuffled"].map(|key| score[key].as_f64().expect("a number"));
         assert!((0.0..=100.0).contains(&own) && own != shuffled, "{score}");
-        assert!(score["r_precision"].is_null(), "5 pictures are too few: {score}");
+        assert!(score["r_precision"].is_null(), "5 images are too few: {score}");
     }
     judge(&place, &["--out", "out"]).expect(1).says(&["clip is"]);
     judge(&place, &["--clip", "data"]).expect(1).says(&["data", "config.json"]);
@@ -298,9 +295,9 @@ fn unusable_inputs_are_named() {
     };
     let weights = inception().display().to_string();
     let evaluate = |more: &[&str]| run(folder.path(), &[&["evaluate"], more].concat());
-    write("a/1.png", &picture(1, 2));
+    write("a/1.png", &image(1, 2));
     evaluate(&["a", "a"]).expect(1).says(&["at least 2 samples, found 1"]);
-    write("a/2.png", &picture(2, 2));
+    write("a/2.png", &image(2, 2));
     evaluate(&["a", "a", "--classifier", "a"]).expect(1).says(&["config.json"]);
     write("w.safetensors", b"no weights");
     evaluate(&["a", "a", "--inception", "w.safetensors"])
@@ -313,8 +310,8 @@ fn unusable_inputs_are_named() {
         "NaN",
     ]);
 
-    write("mixed/1.png", &picture(1, 2));
-    write("mixed/2.png", &picture(1, 3));
+    write("mixed/1.png", &image(1, 2));
+    write("mixed/2.png", &image(1, 3));
     evaluate(&["mixed", "a", "--inception", &weights])
         .expect(1)
         .says(&["2.png: expected 2x2", "found 3x3"]);
@@ -335,7 +332,7 @@ fn unusable_inputs_are_named() {
         .says(&["model.min.js", "expected nsfwjs 4"]);
     assert!(!folder.path().join("i.safetensors").exists());
 
-    // Statistics that were saved serve in the place of the pictures.
+    // Statistics that were saved serve in the place of the images.
     let base = ["--inception", &weights, "--json"];
     let direct = evaluate(&[&["a", "a", "--save-statistics", "s.npz"], &base[..]].concat());
     let direct = direct.expect(0).json();

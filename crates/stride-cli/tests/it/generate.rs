@@ -52,7 +52,7 @@ fn an_image_of_several_is_the_image_of_its_seed() {
 }
 
 #[test]
-fn a_picture_says_how_it_was_made_unless_told_not_to() {
+fn an_image_says_how_it_was_made_unless_told_not_to() {
     let place = workplace();
     let arguments = ["a man", "--seed", "42", "-n", "hat", "--cfg-scale", "1.5", "-o", "a.png"];
     generate(place.path(), &arguments).expect(0);
@@ -94,7 +94,7 @@ fn json_holds_files_settings_and_times() {
 }
 
 #[test]
-fn bf16_is_recorded_and_changes_the_picture_a_little() {
+fn bf16_is_recorded_and_changes_the_image_a_little() {
     let place = workplace();
     let draw = |dtype, file| {
         let arguments = ["a man", "--seed", "1", "--dtype", dtype, "-o", file];
@@ -139,9 +139,9 @@ fn a_strip_shows_all_or_some_steps_of_every_image() {
 }
 
 #[test]
-fn any_step_count_works_and_changes_the_picture() {
+fn any_step_count_works_and_changes_the_image() {
     let place = workplace();
-    let pictures: Vec<_> = ["1", "3", "4", "128"]
+    let images: Vec<_> = ["1", "3", "4", "128"]
         .iter()
         .map(|steps| {
             let file = format!("{steps}.png");
@@ -151,8 +151,8 @@ fn any_step_count_works_and_changes_the_picture() {
             fs::read(place.path().join(file)).expect("a file")
         })
         .collect();
-    for (i, picture) in pictures.iter().enumerate() {
-        assert!(!pictures[..i].contains(picture), "two step counts gave the same picture");
+    for (i, image) in images.iter().enumerate() {
+        assert!(!images[..i].contains(image), "two step counts gave the same image");
     }
 }
 

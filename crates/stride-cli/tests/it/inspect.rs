@@ -8,7 +8,7 @@ use crate::model::{TRANSFORMER_WEIGHTS, in_model, workplace};
 use crate::program::run;
 
 #[test]
-fn a_picture_tells_its_settings() {
+fn an_image_tells_its_settings() {
     let place = workplace();
     let generate = ["generate", "--model", "model", "a man 😀", "--seed", "9", "-o", "a.png"];
     run(place.path(), &generate).expect(0);

@@ -1,4 +1,4 @@
-//! A tiny model folder: 16x16 pictures from random weights that are the same every time.
+//! A tiny model folder: 16x16 images from random weights that are the same every time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use stride::vae::AutoencoderConfig;
 use stride::weights::StoredDtype;
 use tempfile::TempDir;
 
-/// Width and height of the pictures.
+/// Width and height of the images.
 pub(crate) const SIDE: usize = 16;
 /// The file that tests damage.
 pub(crate) const TRANSFORMER_WEIGHTS: &str = "transformer/diffusion_pytorch_model.safetensors";

@@ -26,7 +26,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn a_data_set_is_prepared_once_and_trains() {
     let place = place();
     let first = prepare(place.path(), &["--out", "prepared"]).expect(0);
-    assert!(first.stdout.starts_with("12 pictures: 0 reused, 12 made"), "{}", first.stdout);
+    assert!(first.stdout.starts_with("12 images: 0 reused, 12 made"), "{}", first.stdout);
     assert!(first.stdout.contains("outside the encoder"), "{}", first.stdout);
     let files = contents(&place.path().join("prepared"));
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
@@ -41,10 +41,10 @@ fn a_data_set_is_prepared_once_and_trains() {
     ];
     assert_eq!(names, expected);
     let second = prepare(place.path(), &["--out", "prepared"]).expect(0);
-    assert!(second.stdout.starts_with("12 pictures: 12 reused, 0 made"), "{}", second.stdout);
+    assert!(second.stdout.starts_with("12 images: 12 reused, 0 made"), "{}", second.stdout);
     assert_eq!(contents(&place.path().join("prepared")), files);
 
-    // The pictures are not needed any more.
+    // The images are not needed any more.
     fs::rename(place.path().join("data"), place.path().join("away")).expect("there");
     let config = BASE
         .replace("dir = \"data\"", "prepared = \"prepared\"\nflip = true")
@@ -60,10 +60,10 @@ fn parts_join_to_the_whole() {
     prepare(place.path(), &["--out", "whole"]).expect(0);
     for (part, shard) in [("a", "0/2"), ("b", "1/2")] {
         let part = prepare(place.path(), &["--out", part, "--shard", shard]).expect(0);
-        assert!(part.stdout.starts_with("6 pictures"), "{}", part.stdout);
+        assert!(part.stdout.starts_with("6 images"), "{}", part.stdout);
     }
     let merged = run(place.path(), &["prepare", "merge", "a", "b", "--out", "merged"]).expect(0);
-    assert_eq!(merged.stdout, "12 pictures\n");
+    assert_eq!(merged.stdout, "12 images\n");
     let (merged, whole) = (place.path().join("merged"), place.path().join("whole"));
     let mut whole = contents(&whole);
     // Every part has a sheet of its own.
@@ -75,11 +75,11 @@ fn parts_join_to_the_whole() {
 }
 
 #[test]
-fn broken_pictures_are_left_out_by_name() {
+fn broken_images_are_left_out_by_name() {
     let place = place();
-    fs::write(place.path().join("data/3.png"), b"no picture").expect("writable");
+    fs::write(place.path().join("data/3.png"), b"no image").expect("writable");
     let found = prepare(place.path(), &["--out", "prepared"]).expect(0).says(&["left out: 3.png"]);
-    assert!(found.stdout.starts_with("11 pictures"), "{}", found.stdout);
+    assert!(found.stdout.starts_with("11 images"), "{}", found.stdout);
     assert!(found.stdout.contains("1 left out"), "{}", found.stdout);
 }
 
@@ -106,7 +106,7 @@ fn captions_come_from_attributes() {
     }
     // Words alone have changed.
     let plain = prepare(place.path(), &["--out", "prepared", "--captions", "file"]).expect(0);
-    assert!(plain.stdout.starts_with("12 pictures: 12 reused"), "{}", plain.stdout);
+    assert!(plain.stdout.starts_with("12 images: 12 reused"), "{}", plain.stdout);
     assert!(plain.stdout.contains("new captions for 12; 12 without a caption"), "{}", plain.stdout);
     assert_eq!(manifest()[3]["captions"], serde_json::json!([""]));
 }
@@ -114,7 +114,7 @@ fn captions_come_from_attributes() {
 #[test]
 fn reports_of_parts_are_the_report_of_the_whole() {
     let place = place();
-    fs::write(place.path().join("data/9.png"), b"no picture").expect("writable");
+    fs::write(place.path().join("data/9.png"), b"no image").expect("writable");
     prepare(place.path(), &["--out", "whole"]).expect(0);
     for (part, shard) in [("a", "0/2"), ("b", "1/2")] {
         prepare(place.path(), &["--out", part, "--shard", shard]).expect(0);

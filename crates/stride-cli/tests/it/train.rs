@@ -28,7 +28,7 @@ num_encoder_blocks = [1, 1]
 num_decoder_blocks = [1, 1]
 "#;
 
-/// A folder with a configuration and a few pictures.
+/// A folder with a configuration and a few images.
 fn workplace() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path().join("data");

@@ -95,7 +95,7 @@ const FACIAL_HAIR: [(&str, Fact); 4] = [
 ];
 
 /// Everything that may be said of a face, by the rules in the room's documentation, what matters
-/// most for the picture first.
+/// most for the image first.
 pub(super) fn facts(face: CelebaAttributes) -> Vec<Fact> {
     let marked = |table: &[(&str, Fact)]| -> Vec<Fact> {
         table.iter().filter(|(name, _)| face.has(name)).map(|&(_, fact)| fact).collect()

@@ -57,11 +57,11 @@ fn phrase(mut phrases: Phrases, voice: Voice, choice: &mut Choice) -> String {
         let comma = if text.contains(" with") { "," } else { "" };
         text.push_str(&format!("{comma} wearing {}", list(&wears, "and")));
     }
-    in_picture(&text, &phrases, choice)
+    in_image(&text, &phrases, choice)
 }
 
-/// The phrase as it stands, or as what a picture shows.
-fn in_picture(text: &str, phrases: &Phrases, choice: &mut Choice) -> String {
+/// The phrase as it stands, or as what an image shows.
+fn in_image(text: &str, phrases: &Phrases, choice: &mut Choice) -> String {
     if phrases.is_blurry {
         let openings = ["a blurry photo of", "a blurry picture of", "an out-of-focus photo of", ""];
         return match choice.pick(&openings) {
@@ -141,15 +141,15 @@ fn sentences(
     text
 }
 
-/// Who the sentence is about, sometimes as part of the picture.
-fn subject(phrases: &Phrases, voice: Voice, choice: &mut Choice, may_name_picture: bool) -> String {
+/// Who the sentence is about, sometimes as part of the image.
+fn subject(phrases: &Phrases, voice: Voice, choice: &mut Choice, may_name_image: bool) -> String {
     let noun = noun(phrases, voice);
-    let picture = choice.pick(&["photo", "picture"]);
-    if !may_name_picture || choice.chance(0.6) {
+    let image = choice.pick(&["photo", "picture"]);
+    if !may_name_image || choice.chance(0.6) {
         return format!("this {noun}");
     }
     let blurry = if phrases.is_blurry { "blurry " } else { "" };
-    format!("the {noun} in this {blurry}{picture}")
+    format!("the {noun} in this {blurry}{image}")
 }
 
 fn noun(phrases: &Phrases, voice: Voice) -> String {

@@ -52,8 +52,8 @@ const FRAMES: [Frame; 5] =
 
 /// Writes captions for faces with CelebA's marks, by the rules above.
 ///
-/// Words are drawn by a generator keyed by the seed, the picture's name and the caption's index, so that
-/// a picture has the same captions whatever is written before it, and fewer are the first of more.
+/// Words are drawn by a generator keyed by the seed, the image's name and the caption's index, so that
+/// an image has the same captions whatever is written before it, and fewer are the first of more.
 #[derive(Clone, Copy, Debug)]
 pub struct CaptionWriter {
     seed: u64,

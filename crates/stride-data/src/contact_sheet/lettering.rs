@@ -64,7 +64,7 @@ impl Lettering {
         lines
     }
 
-    /// Draws one line with its baseline at `baseline`; letters outside the picture are cut off.
+    /// Draws one line with its baseline at `baseline`; letters outside the image are cut off.
     pub(super) fn draw(
         &self,
         on: &mut RgbImage,

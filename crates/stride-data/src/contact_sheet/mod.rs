@@ -1,4 +1,4 @@
-//! A sheet of pictures with their captions, so that a person can look a data set over.
+//! A sheet of images with their captions, so that a person can look a data set over.
 
 mod lettering;
 
@@ -7,10 +7,10 @@ use image::{Rgb, RgbImage};
 use crate::{Filter, square};
 use lettering::Lettering;
 
-/// Pictures on a sheet where nobody asks for another number.
-const DEFAULT_PICTURES: usize = 24;
+/// Images on a sheet where nobody asks for another number.
+const DEFAULT_IMAGES: usize = 24;
 
-/// Side of a picture on the sheet, in pixels, as all lengths here.
+/// Side of an image on the sheet, in pixels, as all lengths here.
 pub(crate) const TILE: u32 = 256;
 const GAP: u32 = 28;
 const MARGIN: u32 = 36;
@@ -27,13 +27,13 @@ const CARD: Rgb<u8> = Rgb([255, 255, 255]);
 const EDGE: Rgb<u8> = Rgb([214, 214, 208]);
 const INK: Rgb<u8> = Rgb([38, 38, 42]);
 
-/// Collects pictures of a set that is seen once, evenly spread over it, and draws them as one.
+/// Collects images of a set that is seen once, evenly spread over it, and draws them as one.
 ///
-/// The length of the set need not be known: the sheet keeps every k-th picture, and k doubles
-/// whenever twice as many are kept as asked for. Pictures are kept as squares of 256 pixels.
+/// The length of the set need not be known: the sheet keeps every k-th image, and k doubles
+/// whenever twice as many are kept as asked for. Images are kept as squares of 256 pixels.
 #[derive(Clone, Debug)]
 pub struct ContactSheet {
-    pictures: usize,
+    images: usize,
     seen: usize,
     stride: usize,
     kept: Vec<(RgbImage, String)>,
@@ -41,20 +41,20 @@ pub struct ContactSheet {
 
 impl Default for ContactSheet {
     fn default() -> Self {
-        Self::new(DEFAULT_PICTURES)
+        Self::new(DEFAULT_IMAGES)
     }
 }
 
 impl ContactSheet {
-    /// A sheet of at most this many pictures.
-    pub fn new(pictures: usize) -> Self {
-        Self { pictures, seen: 0, stride: 1, kept: Vec::new() }
+    /// A sheet of at most this many images.
+    pub fn new(images: usize) -> Self {
+        Self { images, seen: 0, stride: 1, kept: Vec::new() }
     }
 
-    /// Shows the next picture of the set; most are only counted. The largest square in the middle
-    /// is kept, and a picture without pixels leaves no trace.
+    /// Shows the next image of the set; most are only counted. The largest square in the middle
+    /// is kept, and an image without pixels leaves no trace.
     pub fn add(&mut self, image: &RgbImage, caption: &str) {
-        if image.width().min(image.height()) == 0 || self.pictures == 0 {
+        if image.width().min(image.height()) == 0 || self.images == 0 {
             return;
         }
         let is_kept = self.seen.is_multiple_of(self.stride);
@@ -64,19 +64,19 @@ impl ContactSheet {
         }
         let tile = square(image, TILE as usize, Filter::Bicubic);
         self.kept.push((tile, caption.to_owned()));
-        if self.kept.len() >= 2 * self.pictures && self.pictures > 1 {
+        if self.kept.len() >= 2 * self.images && self.images > 1 {
             let mut index = 0;
             self.kept.retain(|_| {
                 index += 1;
                 index % 2 == 1
             });
             self.stride *= 2;
-        } else if self.pictures == 1 {
+        } else if self.images == 1 {
             self.kept.truncate(1);
         }
     }
 
-    /// The sheet: cards in rows, each with its picture and its caption below. Without pictures it is
+    /// The sheet: cards in rows, each with its image and its caption below. Without images it is
     /// an empty margin.
     pub fn to_image(&self) -> RgbImage {
         let shown = self.shown();
@@ -96,10 +96,10 @@ impl ContactSheet {
             BACKGROUND,
         );
         let mut top = MARGIN;
-        for ((pictures, texts), height) in rows.into_iter().zip(heights) {
-            for (column, ((picture, _), lines)) in pictures.iter().zip(texts).enumerate() {
+        for ((images, texts), height) in rows.into_iter().zip(heights) {
+            for (column, ((image, _), lines)) in images.iter().zip(texts).enumerate() {
                 let left = MARGIN + column as u32 * (TILE + GAP);
-                draw_card(&mut sheet, left, top, height, picture);
+                draw_card(&mut sheet, left, top, height, image);
                 let mut baseline = top + TILE + PADDING + lettering.ascent();
                 for line in lines {
                     lettering.draw(&mut sheet, line, left + PADDING, baseline, INK);
@@ -111,17 +111,17 @@ impl ContactSheet {
         sheet
     }
 
-    /// As many of the kept pictures as were asked for, the first and the last among them.
+    /// As many of the kept images as were asked for, the first and the last among them.
     fn shown(&self) -> Vec<&(RgbImage, String)> {
-        let (kept, wanted) = (self.kept.len(), self.pictures.min(self.kept.len()));
+        let (kept, wanted) = (self.kept.len(), self.images.min(self.kept.len()));
         let place = |index: usize| (index * (kept - 1)).checked_div(wanted - 1).unwrap_or(0);
         (0..wanted).map(|index| &self.kept[place(index)]).collect()
     }
 }
 
 /// Six in a row, or fewer where that gives a sheet of better form.
-fn columns(pictures: usize) -> usize {
-    (1..=6).find(|&columns| columns * columns * 2 >= pictures * 3).unwrap_or(6)
+fn columns(images: usize) -> usize {
+    (1..=6).find(|&columns| columns * columns * 2 >= images * 3).unwrap_or(6)
 }
 
 fn card_height(texts: &[Vec<String>]) -> u32 {
@@ -129,13 +129,13 @@ fn card_height(texts: &[Vec<String>]) -> u32 {
     TILE + if lines == 0 { 0 } else { 2 * PADDING + lines * LINE_HEIGHT }
 }
 
-/// A white card with round corners and a thin edge, its upper part filled by the picture.
-fn draw_card(sheet: &mut RgbImage, left: u32, top: u32, height: u32, picture: &RgbImage) {
+/// A white card with round corners and a thin edge, its upper part filled by the image.
+fn draw_card(sheet: &mut RgbImage, left: u32, top: u32, height: u32, image: &RgbImage) {
     for y in 0..height {
         for x in 0..TILE {
             let inside = corner_distance(x, y, height);
-            let color = if y < TILE { *picture.get_pixel(x, y) } else { CARD };
-            // One pixel wide, also around pictures, which may be as white as the card.
+            let color = if y < TILE { *image.get_pixel(x, y) } else { CARD };
+            // One pixel wide, also around images, which may be as white as the card.
             let edge = (1.5 - inside).clamp(0.0, 1.0);
             let target = sheet.get_pixel_mut(left + x, top + y);
             *target = blend(*target, blend(color, EDGE, edge), (inside + 0.5).clamp(0.0, 1.0));
@@ -170,8 +170,8 @@ mod tests {
         RgbImage::from_pixel(20, 30, Rgb([value; 3]))
     }
 
-    fn captions_after(pictures: usize, seen: usize) -> Vec<usize> {
-        let mut sheet = ContactSheet::new(pictures);
+    fn captions_after(images: usize, seen: usize) -> Vec<usize> {
+        let mut sheet = ContactSheet::new(images);
         for index in 0..seen {
             sheet.add(&gray(0), &index.to_string());
         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_spread_evenly() {
+    fn images_are_spread_evenly() {
         assert_eq!(captions_after(4, 3), [0, 1, 2]);
         assert_eq!(captions_after(4, 4), [0, 1, 2, 3]);
         for seen in [5, 24, 25, 100, 1000, 1023] {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_and_letters_are_where_they_belong() {
+    fn images_and_letters_are_where_they_belong() {
         let mut sheet = ContactSheet::default();
         sheet.add(&gray(90), "A young man with brown hair.");
         sheet.add(&gray(160), "");

@@ -1,13 +1,13 @@
-//! What turns pictures into latents, as preparation sees it.
+//! What turns images into latents, as preparation sees it.
 
 use half::f16;
 
 use super::shard::LatentShape;
 use crate::ContentHash;
 
-/// An encoder for square pictures of one size.
+/// An encoder for square images of one size.
 pub trait LatentEncoder {
-    /// Height and width of the pictures.
+    /// Height and width of the images.
     fn resolution(&self) -> usize;
 
     /// Shape of a latent.
@@ -22,7 +22,7 @@ pub trait LatentEncoder {
     /// What its products round their factors to: `f32` or `bf16`.
     fn dtype(&self) -> &'static str;
 
-    /// Pictures to encode at once.
+    /// Images to encode at once.
     fn batch_size(&self) -> usize;
 
     /// Pixels `[B, 3, H, W]` in [-1, 1] to moments `[B, M, C, h, w]`: the latents as the transformer

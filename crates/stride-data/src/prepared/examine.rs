@@ -15,10 +15,10 @@ use crate::{
     decode, square,
 };
 
-/// Pictures looked at between two reports of progress.
+/// Images looked at between two reports of progress.
 const BATCH: usize = 64;
 
-/// What the report and the sheet need of a picture.
+/// What the report and the sheet need of an image.
 struct Seen {
     content: ContentHash,
     width: u32,
@@ -27,7 +27,7 @@ struct Seen {
 }
 
 impl Preparation<'_> {
-    /// Decodes every picture once more and says what the data set is made of; nothing if it is stopped.
+    /// Decodes every image once more and says what the data set is made of; nothing if it is stopped.
     ///
     /// What is wrong with the listing as a whole goes into the report of the first part.
     ///
@@ -50,9 +50,9 @@ impl Preparation<'_> {
         let look = |index: usize| {
             let bytes = source.read(index)?;
             let name = || source.records()[index].name.clone();
-            let picture = decode(&bytes, &limits).map_err(|kind| Problem { name: name(), kind })?;
-            let (width, height) = picture.dimensions();
-            let tile = square(&picture, TILE as usize, Filter::Bicubic);
+            let image = decode(&bytes, &limits).map_err(|kind| Problem { name: name(), kind })?;
+            let (width, height) = image.dimensions();
+            let tile = square(&image, TILE as usize, Filter::Bicubic);
             Ok(Seen { content: ContentHash::of(&bytes), width, height, tile })
         };
         for first in range.clone().step_by(BATCH) {
@@ -91,8 +91,8 @@ impl Preparation<'_> {
                 sheet.add(&tile, captions.first().map_or("", String::as_str));
             }
             let (done, total) = (indices.end - range.start, range.len());
-            let per_picture = start.elapsed().as_secs_f64() / done as f64;
-            let seconds_left = Some(per_picture * (total - done) as f64);
+            let per_image = start.elapsed().as_secs_f64() / done as f64;
+            let seconds_left = Some(per_image * (total - done) as f64);
             progress(PrepareProgress { done, total, seconds_left });
         }
         Ok(Some((report, sheet)))

@@ -14,7 +14,7 @@ use crate::{CelebaAttributes, ContentHash, DataError};
 
 /// The file whose presence says that the folder is whole.
 pub(super) const HEADER: &str = "prepared.json";
-/// One line a picture.
+/// One line an image.
 pub(super) const MANIFEST: &str = "manifest.jsonl";
 /// The captions as token ids.
 pub(super) const TOKENS: &str = "tokens.safetensors";
@@ -26,7 +26,7 @@ pub(super) const FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct PreparedHeader {
     pub(super) format: u32,
-    /// Height and width of the pictures that were encoded.
+    /// Height and width of the images that were encoded.
     pub resolution: usize,
     /// How they were resized.
     pub filter: String,
@@ -40,9 +40,10 @@ pub struct PreparedHeader {
     pub autoencoder: ContentHash,
     /// What its products rounded their factors to.
     pub dtype: String,
-    /// Number of pictures.
-    pub pictures: usize,
-    /// Pictures of a shard; the last one has what is left.
+    /// Number of images.
+    #[serde(rename = "pictures")]
+    pub images: usize,
+    /// Images of a shard; the last one has what is left.
     pub shard_size: usize,
     /// Which part of a data set this is; none: all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,10 +118,10 @@ impl PreparedHeader {
     }
 }
 
-/// One picture of a prepared folder: a line of `manifest.jsonl`.
+/// One image of a prepared folder: a line of `manifest.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PreparedPicture {
+pub struct PreparedImage {
     /// Its name in the data set.
     pub name: String,
     /// Hash of the file.
@@ -134,17 +135,17 @@ pub struct PreparedPicture {
     pub attributes: Option<Vec<String>>,
 }
 
-impl PreparedPicture {
+impl PreparedImage {
     pub(super) fn names_of(attributes: CelebaAttributes) -> Vec<String> {
         attributes.present().map(str::to_owned).collect()
     }
 }
 
 /// The manifest as text.
-pub(super) fn to_lines(pictures: &[PreparedPicture]) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn to_lines(images: &[PreparedImage]) -> Result<Vec<u8>, serde_json::Error> {
     let mut lines = Vec::new();
-    for picture in pictures {
-        serde_json::to_writer(&mut lines, picture)?;
+    for image in images {
+        serde_json::to_writer(&mut lines, image)?;
         lines.push(b'\n');
     }
     Ok(lines)
@@ -154,7 +155,7 @@ pub(super) fn to_lines(pictures: &[PreparedPicture]) -> Result<Vec<u8>, serde_js
 pub(super) fn read(
     dir: &Path,
     expected: Option<ContentHash>,
-) -> Result<Vec<PreparedPicture>, DataError> {
+) -> Result<Vec<PreparedImage>, DataError> {
     let path = dir.join(MANIFEST);
     let bytes = fs::read(&path).map_err(DataError::io(&path))?;
     let damaged = |problem: String| DataError::Damaged { path: path.clone(), problem };
@@ -172,23 +173,23 @@ pub(super) fn read(
 
 const TOKEN_IDS: &str = "token_ids";
 const CAPTION_ENDS: &str = "caption_ends";
-const PICTURE_ENDS: &str = "picture_ends";
+const IMAGE_ENDS: &str = "picture_ends";
 
 /// The captions as CLIP's token ids: a safetensors file of `token_ids` u32 of all captions one after the other,
-/// `caption_ends` u32 (where each caption ends in them) and `picture_ends` u32 (where the captions of each picture end in
+/// `caption_ends` u32 (where each caption ends in them) and `image_ends` u32 (where the captions of each image end in
 /// `caption_ends`).
-pub(super) fn to_tokens(pictures: &[PreparedPicture]) -> Result<Vec<u8>, DataError> {
+pub(super) fn to_tokens(images: &[PreparedImage]) -> Result<Vec<u8>, DataError> {
     let tokenizer = ClipTokenizer::new()?;
-    let captions = pictures
+    let captions = images
         .par_iter()
-        .map(|picture| {
+        .map(|image| {
             let encode = |caption: &String| Ok(tokenizer.encode(caption)?.ids);
-            picture.captions.iter().map(encode).collect::<Result<Vec<_>, DataError>>()
+            image.captions.iter().map(encode).collect::<Result<Vec<_>, DataError>>()
         })
         .collect::<Result<Vec<_>, _>>()?;
     let lists = [
         (CAPTION_ENDS, ends(captions.iter().flatten().map(Vec::len))),
-        (PICTURE_ENDS, ends(captions.iter().map(Vec::len))),
+        (IMAGE_ENDS, ends(captions.iter().map(Vec::len))),
         (TOKEN_IDS, to_bytes(captions.iter().flatten().flatten().copied())),
     ];
     let views = lists.iter().map(|(name, bytes)| {
@@ -200,7 +201,7 @@ pub(super) fn to_tokens(pictures: &[PreparedPicture]) -> Result<Vec<u8>, DataErr
         .map_err(|error| DataError::Damaged { path: TOKENS.into(), problem: error.to_string() })
 }
 
-/// Reads the token ids of every caption of the first `count` pictures; `expected` is the hash that the header has.
+/// Reads the token ids of every caption of the first `count` images; `expected` is the hash that the header has.
 pub(super) fn read_tokens(
     dir: &Path,
     expected: ContentHash,
@@ -222,14 +223,14 @@ fn parse_tokens(bytes: &[u8], count: usize) -> Result<Vec<Vec<Vec<u32>>>, String
         let (numbers, _) = view.data().as_chunks();
         Ok::<Vec<u32>, String>(numbers.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect())
     };
-    let mut picture_ends = integers(PICTURE_ENDS)?;
-    picture_ends.truncate(count);
+    let mut image_ends = integers(IMAGE_ENDS)?;
+    image_ends.truncate(count);
     let mut caption_ends = integers(CAPTION_ENDS)?;
-    caption_ends.truncate(picture_ends.last().map_or(0, |&end| end as usize));
+    caption_ends.truncate(image_ends.last().map_or(0, |&end| end as usize));
     let captions = cut(&integers(TOKEN_IDS)?, &caption_ends);
     captions
-        .and_then(|captions| cut(&captions, &picture_ends))
-        .filter(|pictures| pictures.len() == count)
+        .and_then(|captions| cut(&captions, &image_ends))
+        .filter(|images| images.len() == count)
         .ok_or_else(|| "its lists do not fit each other".to_owned())
 }
 
@@ -259,22 +260,16 @@ fn to_bytes(values: impl Iterator<Item = u32>) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn picture(name: &str, captions: &[&str]) -> PreparedPicture {
+    fn image(name: &str, captions: &[&str]) -> PreparedImage {
         let hash = ContentHash::of(name.as_bytes());
         let captions = captions.iter().map(|&caption| caption.to_owned()).collect();
-        PreparedPicture {
-            name: name.to_owned(),
-            sha256: hash,
-            key: hash,
-            captions,
-            attributes: None,
-        }
+        PreparedImage { name: name.to_owned(), sha256: hash, key: hash, captions, attributes: None }
     }
 
     #[test]
     fn tokens_are_those_of_the_captions() {
-        let pictures = [picture("a", &["a man", ""]), picture("b", &["a red hat"])];
-        let bytes = to_tokens(&pictures).expect("captions");
+        let images = [image("a", &["a man", ""]), image("b", &["a red hat"])];
+        let bytes = to_tokens(&images).expect("captions");
         let tokenizer = ClipTokenizer::new().expect("built in");
         let ids = |caption| tokenizer.encode(caption).expect("short").ids;
         let all = parse_tokens(&bytes, 2).expect("as written");
@@ -286,12 +281,12 @@ mod tests {
     #[test]
     fn a_manifest_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let mut pictures = vec![picture("a \"b\"\n.png", &["one\u{2028}"]), picture("c", &[""])];
-        pictures[1].attributes = Some(vec!["Smiling".to_owned()]);
-        let lines = to_lines(&pictures).expect("writable");
+        let mut images = vec![image("a \"b\"\n.png", &["one\u{2028}"]), image("c", &[""])];
+        images[1].attributes = Some(vec!["Smiling".to_owned()]);
+        let lines = to_lines(&images).expect("writable");
         assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 2);
         fs::write(dir.path().join(MANIFEST), &lines).expect("writable");
-        assert_eq!(read(dir.path(), Some(ContentHash::of(&lines))).expect("whole"), pictures);
+        assert_eq!(read(dir.path(), Some(ContentHash::of(&lines))).expect("whole"), images);
         let error = read(dir.path(), Some(ContentHash::of(b""))).expect_err("other").to_string();
         assert!(error.contains(MANIFEST) && error.contains(HEADER), "{error}");
     }

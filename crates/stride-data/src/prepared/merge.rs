@@ -11,7 +11,7 @@ use crate::DataError;
 
 /// Joins prepared parts into the folder `out`, which becomes what preparing all at once would have made.
 ///
-/// Returns the number of pictures.
+/// Returns the number of images.
 ///
 /// # Errors
 /// The folders are not the parts of one whole, each once; a part is unfinished or damaged; `out` is one of them
@@ -54,21 +54,21 @@ pub fn merge_prepared(parts: &[PathBuf], out: &Path) -> Result<usize, DataError>
     // Nobody stops a merge, which takes seconds.
     let _lock = FolderLock::acquire(out, &AtomicBool::new(false))?;
     let (mut store, places) = Store::open(out, &others, first.layout(), first.shard_size)?;
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for (_, path, header) in &folders {
-        for picture in manifest::read(path, Some(header.manifest_sha256))? {
-            let place = places.get(&picture.key).ok_or_else(|| DataError::Damaged {
+        for image in manifest::read(path, Some(header.manifest_sha256))? {
+            let place = places.get(&image.key).ok_or_else(|| DataError::Damaged {
                 path: path.to_path_buf(),
-                problem: format!("no whole file has the latents of {}", picture.name),
+                problem: format!("no whole file has the latents of {}", image.name),
             })?;
-            store.push(picture.key, Row::Kept(*place))?;
-            pictures.push(picture);
+            store.push(image.key, Row::Kept(*place))?;
+            images.push(image);
         }
     }
-    if pictures.is_empty() {
+    if images.is_empty() {
         return Err(DataError::NothingUsable { skipped: 0 });
     }
     let header = PreparedHeader { part: None, ..first.clone() };
-    finish(store, header, &pictures)?;
-    Ok(pictures.len())
+    finish(store, header, &images)?;
+    Ok(images.len())
 }

@@ -2,8 +2,8 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `manifest.jsonl` | a line a picture: name, hashes, captions, attributes |
-//! | `latents-NNNNN.safetensors` | latents of 512 pictures in f16, with the hash of what each was made from |
+//! | `manifest.jsonl` | a line an image: name, hashes, captions, attributes |
+//! | `latents-NNNNN.safetensors` | latents of 512 images in f16, with the hash of what each was made from |
 //! | `tokens.safetensors` | token ids of all captions |
 //! | `prepared.json` | how it was made, and hashes of manifest and tokens; written last |
 //! | `unfinished/` | what a run has made that is not at its end |
@@ -23,7 +23,7 @@ mod summary;
 mod tests;
 
 pub use encoder::LatentEncoder;
-pub use manifest::{Part, PreparedHeader, PreparedPicture};
+pub use manifest::{Part, PreparedHeader, PreparedImage};
 pub use merge::merge_prepared;
 pub use prepare::Preparation;
 pub use set::{PreparedSet, View};

@@ -13,14 +13,14 @@ use rayon::prelude::*;
 use super::encoder::{LatentEncoder, to_half, write_planes};
 use super::lock::FolderLock;
 use super::manifest::{
-    self, FORMAT, HEADER, MANIFEST, Part, PreparedHeader, PreparedPicture, TOKENS,
+    self, FORMAT, HEADER, MANIFEST, Part, PreparedHeader, PreparedImage, TOKENS,
 };
 use super::shard::Layout;
 use super::store::{Place, Places, Row, Store};
 use super::summary::{PrepareProgress, PrepareSummary};
 use crate::{ContentHash, DataError, Filter, Limits, Problem, Record, Source, decode, square};
 
-/// Pictures of a shard.
+/// Images of a shard.
 const SHARD_SIZE: usize = 512;
 /// Batches that are decoded before the encoder asks for them.
 const READ_AHEAD: usize = 2;
@@ -29,29 +29,29 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// What is prepared and how.
 pub struct Preparation<'a> {
-    /// The pictures.
+    /// The images.
     pub source: &'a Source,
-    /// Pictures used, from the start of the listing; all if absent.
-    pub max_pictures: Option<usize>,
+    /// Images used, from the start of the listing; all if absent.
+    pub max_images: Option<usize>,
     /// Which part of them; all if absent.
     pub part: Option<Part>,
-    /// What a picture may be at most.
+    /// What an image may be at most.
     pub limits: Limits,
-    /// How pictures of another size are resized.
+    /// How images of another size are resized.
     pub filter: Filter,
     /// Whether mirror images are encoded, too.
     pub mirrored: bool,
-    /// The captions of a picture; one without gets the empty caption.
+    /// The captions of an image; one without gets the empty caption.
     pub captions: &'a dyn Fn(&Record) -> Vec<String>,
     /// Makes the latents.
     pub encoder: &'a dyn LatentEncoder,
     /// Set from outside, it ends the run; what is done is kept.
     pub stop: &'a AtomicBool,
-    /// Pictures of a shard.
+    /// Images of a shard.
     pub(super) shard_size: usize,
 }
 
-/// A picture on its way from the disk to the encoder.
+/// An image on its way from the disk to the encoder.
 struct Item {
     index: usize,
     sha256: ContentHash,
@@ -86,7 +86,7 @@ impl Held {
 }
 
 impl<'a> Preparation<'a> {
-    /// All pictures of a source, resized bicubically where they must be, each with its mirror image.
+    /// All images of a source, resized bicubically where they must be, each with its mirror image.
     pub fn new(
         source: &'a Source,
         encoder: &'a dyn LatentEncoder,
@@ -95,7 +95,7 @@ impl<'a> Preparation<'a> {
     ) -> Self {
         Self {
             source,
-            max_pictures: None,
+            max_images: None,
             part: None,
             limits: Limits::default(),
             filter: Filter::Bicubic,
@@ -110,11 +110,11 @@ impl<'a> Preparation<'a> {
     /// Brings the folder `out` to the state of the source: latents that still fit are kept, the others made.
     ///
     /// The result depends on the arguments alone, not on what the folder held before or how often the work was
-    /// cut off. A picture that cannot be used is left out and listed in the summary. While another process prepares
+    /// cut off. An image that cannot be used is left out and listed in the summary. While another process prepares
     /// the same folder, this one waits.
     ///
     /// # Errors
-    /// The folder cannot be written, no picture is usable, or the encoder gives what is no number.
+    /// The folder cannot be written, no image is usable, or the encoder gives what is no number.
     pub fn run(
         &self,
         out: &Path,
@@ -126,8 +126,8 @@ impl<'a> Preparation<'a> {
         };
         // The state before may be of any kind, or none; it decides only what is counted as what.
         let before = manifest::read(out, None).unwrap_or_default();
-        let before: HashMap<&str, &PreparedPicture> =
-            before.iter().map(|picture| (picture.name.as_str(), picture)).collect();
+        let before: HashMap<&str, &PreparedImage> =
+            before.iter().map(|image| (image.name.as_str(), image)).collect();
         let layout = self.layout();
         let (mut store, places) = Store::open(out, &[], layout, self.shard_size)?;
         let mut summary =
@@ -143,7 +143,7 @@ impl<'a> Preparation<'a> {
             places: &places,
             held: &held,
         };
-        let mut pictures = Vec::new();
+        let mut images = Vec::new();
         let (send, receive) = sync_channel(READ_AHEAD);
         thread::scope(|scope| {
             let batch_size = self.encoder.batch_size().max(1);
@@ -152,32 +152,32 @@ impl<'a> Preparation<'a> {
                 of: self,
                 store: &mut store,
                 held: &held,
-                pictures: &mut pictures,
+                images: &mut images,
                 summary: &mut summary,
             };
             writer.run(receive, total, progress)
         })?;
         summary.peak_bytes = held.peak.load(Ordering::Relaxed);
 
-        for picture in &pictures {
-            let old = before.get(picture.name.as_str());
-            summary.recaptioned += usize::from(old.is_some_and(|o| o.captions != picture.captions));
-            match (places.contains_key(&picture.key), old) {
+        for image in &images {
+            let old = before.get(image.name.as_str());
+            summary.recaptioned += usize::from(old.is_some_and(|o| o.captions != image.captions));
+            match (places.contains_key(&image.key), old) {
                 (true, _) => summary.reused += 1,
                 (false, Some(_)) => summary.remade += 1,
                 (false, None) => summary.made += 1,
             }
         }
-        summary.pictures = pictures.len();
+        summary.images = images.len();
         if summary.was_stopped {
             store.save()?;
         } else {
-            if pictures.is_empty() && self.part.is_none() {
+            if images.is_empty() && self.part.is_none() {
                 return Err(DataError::NothingUsable { skipped: summary.problems.len() });
             }
-            let names: HashSet<&str> = pictures.iter().map(|p| p.name.as_str()).collect();
+            let names: HashSet<&str> = images.iter().map(|p| p.name.as_str()).collect();
             summary.dropped = before.keys().filter(|name| !names.contains(*name)).count();
-            finish(store, self.header(), &pictures)?;
+            finish(store, self.header(), &images)?;
         }
         summary.seconds = start.elapsed().as_secs_f64();
         Ok(summary)
@@ -186,7 +186,7 @@ impl<'a> Preparation<'a> {
     /// The stretch of the listing that is prepared.
     pub(super) fn range(&self) -> Range<usize> {
         let total = self.source.records().len();
-        let total = self.max_pictures.map_or(total, |max| max.min(total));
+        let total = self.max_images.map_or(total, |max| max.min(total));
         self.part.unwrap_or(Part { index: 0, count: 1 }).range(total)
     }
 
@@ -198,7 +198,7 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    /// Hash of everything but the picture that its latents depend on.
+    /// Hash of everything but the image that its latents depend on.
     fn ingredients(&self) -> ContentHash {
         ContentHash::of_parts(&[
             b"stride latents",
@@ -221,7 +221,7 @@ impl<'a> Preparation<'a> {
             latent: self.encoder.latent_shape(),
             autoencoder: self.encoder.identity(),
             dtype: self.encoder.dtype().to_owned(),
-            pictures: 0,
+            images: 0,
             shard_size: self.shard_size,
             part: self.part,
             manifest_sha256: ContentHash::of(b""),
@@ -237,14 +237,14 @@ fn filter_name(filter: Filter) -> &'static str {
     }
 }
 
-/// Writes manifest, tokens and header of these pictures and makes the store's state count.
+/// Writes manifest, tokens and header of these images and makes the store's state count.
 pub(super) fn finish(
     store: Store,
     mut header: PreparedHeader,
-    pictures: &[PreparedPicture],
+    images: &[PreparedImage],
 ) -> Result<(), DataError> {
-    let (lines, tokens) = (manifest::to_lines(pictures)?, manifest::to_tokens(pictures)?);
-    header.pictures = pictures.len();
+    let (lines, tokens) = (manifest::to_lines(images)?, manifest::to_tokens(images)?);
+    header.images = images.len();
     header.manifest_sha256 = ContentHash::of(&lines);
     header.tokens_sha256 = ContentHash::of(&tokens);
     let mut header = serde_json::to_vec_pretty(&header)?;
@@ -252,7 +252,7 @@ pub(super) fn finish(
     store.finish(&[(TOKENS, tokens), (MANIFEST, lines), (HEADER, header)])
 }
 
-/// Reads and decodes pictures ahead of the encoder.
+/// Reads and decodes images ahead of the encoder.
 struct Reader<'a> {
     source: &'a Source,
     limits: &'a Limits,
@@ -283,9 +283,9 @@ impl Reader<'_> {
             Some(&place) => Latents::Known(place),
             None => {
                 let name = || self.source.records()[index].name.clone();
-                let picture =
+                let image =
                     decode(&bytes, self.limits).map_err(|kind| Problem { name: name(), kind })?;
-                let pixels = square(&picture, self.resolution, self.filter).into_raw();
+                let pixels = square(&image, self.resolution, self.filter).into_raw();
                 self.held.add(pixels.len());
                 Latents::Wanted(pixels)
             }
@@ -299,7 +299,7 @@ struct Writer<'a, 'b> {
     of: &'a Preparation<'b>,
     store: &'a mut Store,
     held: &'a Held,
-    pictures: &'a mut Vec<PreparedPicture>,
+    images: &'a mut Vec<PreparedImage>,
     summary: &'a mut PrepareSummary,
 }
 
@@ -331,14 +331,14 @@ impl Writer<'_, '_> {
                 self.store.save()?;
                 saved = Instant::now();
             }
-            let per_picture = since.elapsed().as_secs_f64() / (done - before) as f64;
-            let seconds_left = encoding.map(|_| per_picture * (total - done) as f64);
+            let per_image = since.elapsed().as_secs_f64() / (done - before) as f64;
+            let seconds_left = encoding.map(|_| per_image * (total - done) as f64);
             progress(PrepareProgress { done, total, seconds_left });
         }
         Ok(())
     }
 
-    /// The pictures that can be used; the problems of the others go into the summary.
+    /// The images that can be used; the problems of the others go into the summary.
     fn sort_out(&mut self, batch: Batch) -> Vec<Item> {
         let mut items = Vec::with_capacity(batch.len());
         for item in batch {
@@ -350,7 +350,7 @@ impl Writer<'_, '_> {
         items
     }
 
-    /// The rows of the pictures that are wanted, in their order.
+    /// The rows of the images that are wanted, in their order.
     fn encode(&mut self, items: &[Item]) -> Result<Vec<Vec<u8>>, DataError> {
         let wanted: Vec<(usize, &[u8])> = items
             .iter()
@@ -376,7 +376,7 @@ impl Writer<'_, '_> {
             self.summary.encoder_seconds += start.elapsed().as_secs_f64();
             self.held.remove(bytes);
             let numbers = layout.moments * layout.shape.len();
-            assert_eq!(moments.len(), wanted.len() * numbers, "moments of every picture");
+            assert_eq!(moments.len(), wanted.len() * numbers, "moments of every image");
             let moments = moments.chunks_exact(numbers.max(1));
             for ((row, moments), (index, _)) in rows.iter_mut().zip(moments).zip(&wanted) {
                 to_half(moments, row).map_err(|value| DataError::Encoder {
@@ -397,18 +397,18 @@ impl Writer<'_, '_> {
                 self.summary.without_caption += 1;
                 captions.push(String::new());
             }
-            self.pictures.push(PreparedPicture {
+            self.images.push(PreparedImage {
                 name: record.name.clone(),
                 sha256,
                 key,
                 captions,
-                attributes: record.attributes.map(PreparedPicture::names_of),
+                attributes: record.attributes.map(PreparedImage::names_of),
             });
             let row = match latents {
                 Latents::Known(place) => Row::Kept(place),
                 Latents::Wanted(pixels) => {
                     self.held.remove(pixels.len());
-                    Row::Made(encoded.next().expect("a row for every picture that is wanted"))
+                    Row::Made(encoded.next().expect("a row for every image that is wanted"))
                 }
             };
             let before = self.store.pending_bytes();

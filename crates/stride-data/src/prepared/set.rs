@@ -6,24 +6,24 @@ use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use stride::noise::{ChaCha8Rng, fill_normal};
 
-use super::manifest::{self, PreparedHeader, PreparedPicture};
+use super::manifest::{self, PreparedHeader, PreparedImage};
 use super::shard::{LatentShape, Layout, Shard};
 use super::store::shard_path;
 use crate::DataError;
 
 /// Latents, captions and tokens of a prepared folder; the latents stay in f16.
 ///
-/// 30,000 pictures of 256x256 pixels with four latent channels, mirror images and variances take 1 GB.
+/// 30,000 images of 256x256 pixels with four latent channels, mirror images and variances take 1 GB.
 pub struct PreparedSet {
     path: PathBuf,
     header: PreparedHeader,
     layout: Layout,
-    pictures: Vec<PreparedPicture>,
+    images: Vec<PreparedImage>,
     captions: Vec<Vec<Vec<u32>>>,
     latents: Vec<f16>,
 }
 
-/// A picture or its mirror image.
+/// An image or its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     /// As it is.
@@ -33,36 +33,36 @@ pub enum View {
 }
 
 impl PreparedSet {
-    /// Reads a prepared folder, at most `max_pictures` from the start.
+    /// Reads a prepared folder, at most `max_images` from the start.
     ///
     /// # Errors
     /// The folder is unfinished, a part of a set, or a file of it is damaged.
-    pub fn open(dir: &Path, max_pictures: Option<usize>) -> Result<Self, DataError> {
+    pub fn open(dir: &Path, max_images: Option<usize>) -> Result<Self, DataError> {
         let header = PreparedHeader::read(dir)?;
         if let Some(part) = header.part {
             return Err(DataError::Part { path: dir.to_owned(), count: part.count });
         }
-        let mut pictures = manifest::read(dir, Some(header.manifest_sha256))?;
-        pictures.truncate(max_pictures.unwrap_or(usize::MAX));
-        let captions = manifest::read_tokens(dir, header.tokens_sha256, pictures.len())?;
+        let mut images = manifest::read(dir, Some(header.manifest_sha256))?;
+        images.truncate(max_images.unwrap_or(usize::MAX));
+        let captions = manifest::read_tokens(dir, header.tokens_sha256, images.len())?;
         let layout = header.layout();
         let mut latents = Vec::new();
-        for (number, expected) in pictures.chunks(header.shard_size.max(1)).enumerate() {
+        for (number, expected) in images.chunks(header.shard_size.max(1)).enumerate() {
             let path = shard_path(dir, number);
             let read = Shard::read(&path, layout)?;
             let fits = |shard: &Shard| {
                 let (mut keys, rows) = (shard.keys.iter(), expected.iter());
-                rows.map(|picture| &picture.key).all(|key| keys.next() == Some(key))
+                rows.map(|image| &image.key).all(|key| keys.next() == Some(key))
             };
             let Some((_, bytes)) = read.filter(|(shard, _)| fits(shard)) else {
-                let problem = "its pictures are not those of the manifest".to_owned();
+                let problem = "its images are not those of the manifest".to_owned();
                 return Err(DataError::Damaged { path, problem });
             };
             let (numbers, _) = bytes.as_chunks();
             let numbers = numbers.iter().take(expected.len() * layout.row_len());
             latents.extend(numbers.map(|&bytes| f16::from_le_bytes(bytes)));
         }
-        Ok(Self { path: dir.to_owned(), header, layout, pictures, captions, latents })
+        Ok(Self { path: dir.to_owned(), header, layout, images, captions, latents })
     }
 
     /// The folder.
@@ -75,14 +75,14 @@ impl PreparedSet {
         &self.header
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
-        self.pictures.len()
+        self.images.len()
     }
 
-    /// Whether there is no picture.
+    /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
-        self.pictures.is_empty()
+        self.images.is_empty()
     }
 
     /// Shape of every latent.
@@ -90,22 +90,22 @@ impl PreparedSet {
         self.layout.shape
     }
 
-    /// What the folder says about a picture.
-    pub fn picture(&self, index: usize) -> &PreparedPicture {
-        &self.pictures[index]
+    /// What the folder says about an image.
+    pub fn image(&self, index: usize) -> &PreparedImage {
+        &self.images[index]
     }
 
-    /// Token ids of every caption of a picture, the one for validation first.
+    /// Token ids of every caption of an image, the one for validation first.
     pub fn captions(&self, index: usize) -> &[Vec<u32>] {
         &self.captions[index]
     }
 
-    /// Writes the most probable latent of a picture, `[C, h, w]`.
+    /// Writes the most probable latent of an image, `[C, h, w]`.
     pub fn write_mean(&self, index: usize, out: &mut [f32]) {
         self.moment(index, View::Plain, 0).convert_to_f32_slice(out);
     }
 
-    /// Writes a latent of a picture drawn from what its encoder gave, `[C, h, w]`:
+    /// Writes a latent of an image drawn from what its encoder gave, `[C, h, w]`:
     /// mean + exp(logvar / 2) noise; the latent itself where the encoder is deterministic.
     ///
     /// # Panics

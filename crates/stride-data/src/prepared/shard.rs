@@ -1,4 +1,4 @@
-//! A shard: the latents of some hundred pictures in one file.
+//! A shard: the latents of some hundred images in one file.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -35,10 +35,10 @@ impl LatentShape {
     }
 }
 
-/// What is kept of a picture: for each view the mean, and for variational autoencoders the log-variance behind it.
+/// What is kept of an image: for each view the mean, and for variational autoencoders the log-variance behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// 1: the picture; 2: its mirror image, too.
+    /// 1: the image; 2: its mirror image, too.
     pub(super) views: usize,
     /// 1: the latent; 2: mean and log-variance.
     pub(super) moments: usize,
@@ -46,12 +46,12 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Numbers kept of a picture.
+    /// Numbers kept of an image.
     pub(super) fn row_len(self) -> usize {
         self.views * self.moments * self.shape.len()
     }
 
-    /// Bytes kept of a picture: two a number.
+    /// Bytes kept of an image: two a number.
     pub(super) fn row_bytes(self) -> usize {
         2 * self.row_len()
     }

@@ -32,7 +32,7 @@ pub(super) struct Place {
     row: usize,
 }
 
-/// The latents of a picture.
+/// The latents of an image.
 #[derive(Debug)]
 pub(super) enum Row {
     /// In a file.

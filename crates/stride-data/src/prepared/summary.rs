@@ -8,34 +8,34 @@ use crate::Problem;
 /// How far a preparation is.
 #[derive(Clone, Copy, Debug)]
 pub struct PrepareProgress {
-    /// Pictures seen to.
+    /// Images seen to.
     pub done: usize,
-    /// Pictures in all.
+    /// Images in all.
     pub total: usize,
-    /// Estimate of the seconds left, once pictures are being encoded.
+    /// Estimate of the seconds left, once images are being encoded.
     pub seconds_left: Option<f64>,
 }
 
 /// What a preparation did.
 #[derive(Clone, Debug, Default)]
 pub struct PrepareSummary {
-    /// Pictures in the folder.
-    pub pictures: usize,
+    /// Images in the folder.
+    pub images: usize,
     /// Of these, with latents that were there already.
     pub reused: usize,
     /// Of these, encoded for the first time.
     pub made: usize,
     /// Of these, encoded again since something they are made from has changed.
     pub remade: usize,
-    /// Pictures that were in the folder and are not any more.
+    /// Images that were in the folder and are not any more.
     pub dropped: usize,
-    /// Pictures whose captions have changed.
+    /// Images whose captions have changed.
     pub recaptioned: usize,
-    /// Pictures without a caption of their own.
+    /// Images without a caption of their own.
     pub without_caption: usize,
     /// Files of the folder that were not whole, and were made again.
     pub damaged: Vec<PathBuf>,
-    /// Pictures that are left out, and why.
+    /// Images that are left out, and why.
     pub problems: Vec<Problem>,
     /// Whether it was stopped before the end; the same call goes on from there.
     pub was_stopped: bool,
@@ -53,13 +53,13 @@ impl PrepareSummary {
         self.encoded() + self.dropped + self.recaptioned > 0
     }
 
-    /// Pictures that were encoded.
+    /// Images that were encoded.
     pub fn encoded(&self) -> usize {
         self.made + self.remade
     }
 
-    /// Pictures encoded in a second of the whole time.
-    pub fn pictures_per_second(&self) -> f64 {
+    /// Images encoded in a second of the whole time.
+    pub fn images_per_second(&self) -> f64 {
         self.encoded() as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
@@ -71,7 +71,7 @@ impl PrepareSummary {
 
 impl fmt::Display for PrepareProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} pictures", self.done, self.total)?;
+        write!(f, "{} of {} images", self.done, self.total)?;
         match self.seconds_left.map(|seconds| seconds as u64) {
             Some(left) => write!(f, "  {}:{:02} left", left / 60, left % 60),
             None => Ok(()),
@@ -81,10 +81,10 @@ impl fmt::Display for PrepareProgress {
 
 impl fmt::Display for PrepareSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pictures, reused, made, remade, dropped, recaptioned, .. } = self;
+        let Self { images, reused, made, remade, dropped, recaptioned, .. } = self;
         write!(
             f,
-            "{pictures} pictures: {reused} reused, {made} made, {remade} made again, {dropped} dropped; \
+            "{images} images: {reused} reused, {made} made, {remade} made again, {dropped} dropped; \
              new captions for {recaptioned}"
         )?;
         for (count, what) in [
@@ -98,8 +98,8 @@ impl fmt::Display for PrepareSummary {
         }
         if self.encoded() > 0 {
             let outside = 100.0 * self.share_outside_encoder();
-            let rate = self.pictures_per_second();
-            write!(f, "; {rate:.1} pictures/s, {outside:.0} % of the time outside the encoder")?;
+            let rate = self.images_per_second();
+            write!(f, "; {rate:.1} images/s, {outside:.0} % of the time outside the encoder")?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::{ContentHash, DataError, Filter, Limits, Record, Source};
 const SIDE: usize = 4;
 const SHARD_SIZE: usize = 4;
 
-/// Halves pictures by averages, in one channel of red and one of blue; the log-variance is what it is told.
+/// Halves images by averages, in one channel of red and one of blue; the log-variance is what it is told.
 struct Halving {
     resolution: usize,
     weights: u8,
@@ -61,10 +61,10 @@ impl LatentEncoder for Halving {
     fn encode(&self, pixels: Vec<f32>) -> Vec<f32> {
         let (side, half) = (self.resolution, self.resolution / 2);
         let mut moments = Vec::new();
-        for picture in pixels.chunks_exact(3 * side * side) {
+        for image in pixels.chunks_exact(3 * side * side) {
             self.encoded.set(self.encoded.get() + 1);
             for channel in [0, 2] {
-                let plane = &picture[channel * side * side..][..side * side];
+                let plane = &image[channel * side * side..][..side * side];
                 for place in 0..half * half {
                     let (row, column) = (place / half * 2, place % half * 2);
                     let at = |y: usize, x: usize| plane[(row + y) * side + column + x];
@@ -78,7 +78,7 @@ impl LatentEncoder for Halving {
     }
 }
 
-/// A folder of `names`, each with a picture and a caption of its own.
+/// A folder of `names`, each with an image and a caption of its own.
 fn data(names: &[&str]) -> TempDir {
     let dir = tempfile::tempdir().expect("temporary folder");
     for name in names {
@@ -92,8 +92,8 @@ fn draw(dir: &Path, name: &str, content: &str) {
     let hash = ContentHash::of(content.as_bytes());
     let value = |x: u32, y: u32| hash.as_bytes()[(4 * y + x) as usize];
     let size = SIDE as u32;
-    let picture = image::RgbImage::from_fn(size, size, |x, y| image::Rgb([value(x, y), 9, 99]));
-    picture.save(dir.join(format!("{name}.png"))).expect("writable");
+    let image = image::RgbImage::from_fn(size, size, |x, y| image::Rgb([value(x, y), 9, 99]));
+    image.save(dir.join(format!("{name}.png"))).expect("writable");
 }
 
 fn list(dir: &Path, names: &[&str], caption: impl Fn(&str) -> String) {
@@ -103,7 +103,7 @@ fn list(dir: &Path, names: &[&str], caption: impl Fn(&str) -> String) {
         .expect("writable");
 }
 
-/// Prepares after `change`, and says how many pictures were encoded.
+/// Prepares after `change`, and says how many images were encoded.
 fn prepare_as(
     data: &Path,
     out: &Path,
@@ -262,7 +262,7 @@ fn only_what_changed_is_made_again() {
         assert_eq!(contents(out.path()), fresh(place.path()));
     };
     check([10, 0, 0, 0]);
-    draw(place.path(), "c", "another picture");
+    draw(place.path(), "c", "another image");
     check([9, 0, 1, 0]);
     // Every row moves by one.
     draw(place.path(), "z", "z");
@@ -324,14 +324,14 @@ fn new_captions_leave_the_latents_alone() {
     assert_eq!(shards(), before, "not written again");
     assert_eq!(contents(out.path()), fresh(place.path()));
     let set = PreparedSet::open(out.path(), None).expect("whole");
-    assert_eq!(set.picture(1).captions, ["something else"]);
+    assert_eq!(set.image(1).captions, ["something else"]);
     let tokenizer = stride::tokenizer::ClipTokenizer::new().expect("built in");
     assert_eq!(set.captions(1), [tokenizer.encode("something else").expect("short").ids]);
 
     let uncaptioned = |p: &mut Preparation<'_>| p.captions = &|_| Vec::new();
     let summary = prepare_as(place.path(), out.path(), &encoder, uncaptioned).expect("prepared");
     assert_eq!((summary.without_caption, summary.recaptioned), (10, 10));
-    assert_eq!(PreparedSet::open(out.path(), None).expect("whole").picture(0).captions, [""]);
+    assert_eq!(PreparedSet::open(out.path(), None).expect("whole").image(0).captions, [""]);
 }
 
 #[test]
@@ -389,17 +389,17 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn pictures_that_cannot_be_used_are_left_out() {
+fn images_that_cannot_be_used_are_left_out() {
     let data = data(&NAMES);
-    fs::write(data.path().join("d.png"), b"no picture").expect("writable");
+    fs::write(data.path().join("d.png"), b"no image").expect("writable");
     let out = tempfile::tempdir().expect("temporary folder");
     let summary = prepare(data.path(), out.path());
     let names: Vec<&str> = summary.problems.iter().map(|p| p.name.as_str()).collect();
-    assert_eq!((summary.pictures, names), (9, vec!["d.png"]));
+    assert_eq!((summary.images, names), (9, vec!["d.png"]));
     let set = PreparedSet::open(out.path(), None).expect("whole");
-    assert_eq!((set.len(), set.picture(3).name.as_str()), (9, "e.png"));
+    assert_eq!((set.len(), set.image(3).name.as_str()), (9, "e.png"));
     for name in NAMES {
-        fs::write(data.path().join(format!("{name}.png")), b"no picture").expect("writable");
+        fs::write(data.path().join(format!("{name}.png")), b"no image").expect("writable");
     }
     let error = prepare_as(data.path(), out.path(), &Halving::new(), |_| {}).expect_err("none");
     assert!(matches!(error, DataError::NothingUsable { skipped: 10 }), "{error}");
@@ -482,7 +482,7 @@ fn two_preparations_of_one_folder_take_turns() {
     drop(held);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(prepare(data.path(), out.path()).pictures, 6));
+            scope.spawn(|| assert_eq!(prepare(data.path(), out.path()).images, 6));
         }
     });
     assert_eq!(contents(out.path()), contents(alone.path()));

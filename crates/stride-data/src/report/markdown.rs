@@ -26,8 +26,8 @@ pub(super) fn write(report: &DataReport) -> String {
 fn headline(report: &DataReport) -> String {
     let mut text = String::from("| | |\n|---|---:|\n");
     let mut row = |name: &str, value: String| text.push_str(&format!("| {name} | {value} |\n"));
-    row("Pictures", grouped(report.pictures()));
-    row("used", format!("{}{}", grouped(report.used), share(report.used, report.pictures())));
+    row("Images", grouped(report.images()));
+    row("used", format!("{}{}", grouped(report.used), share(report.used, report.images())));
     row("left out", grouped(report.refused));
     row("different", grouped(report.contents.len() as u64));
     row("Resolution", format!("{0} x {0}", report.resolution));
@@ -41,7 +41,7 @@ fn headline(report: &DataReport) -> String {
         (report.captions.first_key_value(), report.captions.last_key_value())
     {
         let mean = captions as f64 / report.used as f64;
-        row("Captions of a picture", format!("{fewest} to {most}, {mean:.1} on average"));
+        row("Captions of an image", format!("{fewest} to {most}, {mean:.1} on average"));
     }
     for (kind, problems) in report.all_problems() {
         row(&capital(&plain(&kind)), grouped(problems.count));
@@ -51,7 +51,7 @@ fn headline(report: &DataReport) -> String {
 }
 
 fn sizes(report: &DataReport) -> String {
-    let mut text = String::from("## Sizes\n\n| Shorter side | Pictures | |\n|---|---:|---|\n");
+    let mut text = String::from("## Sizes\n\n| Shorter side | Images | |\n|---|---:|---|\n");
     let most = report.short_sides.values().max().copied().unwrap_or(0);
     for (&power, &count) in &report.short_sides {
         let from = 1_u64 << power.min(32);
@@ -86,7 +86,7 @@ fn caption_lengths(report: &DataReport) -> String {
 fn attributes(report: &DataReport) -> String {
     let of = report.with_attributes;
     let mut text = format!(
-        "## Attributes\n\nOf {} pictures with marks.\n\n| Attribute | Pictures | Share | |\n|---|---:|---:|---|\n",
+        "## Attributes\n\nOf {} images with marks.\n\n| Attribute | Images | Share | |\n|---|---:|---:|---|\n",
         grouped(of)
     );
     for name in CELEBA_ATTRIBUTES {
@@ -117,7 +117,7 @@ fn problems(report: &DataReport) -> String {
         };
         let kind = capital(&plain(&kind));
         text.push_str(&format!("\n### {kind}: {}{first}\n\n", grouped(problems.count)));
-        text.push_str("| Picture | Problem |\n|---|---|\n");
+        text.push_str("| Image | Problem |\n|---|---|\n");
         for problem in &problems.listed {
             let (name, problem) = (plain(&problem.name), plain(&problem.problem));
             text.push_str(&format!("| `{name}` | {problem} |\n"));

@@ -15,30 +15,30 @@ const LISTED: usize = 20;
 /// CLIP's longest caption in tokens, start and end included.
 const MAX_TOKENS: usize = 77;
 
-/// The report of a data set, built picture by picture and joined from parts.
+/// The report of a data set, built image by image and joined from parts.
 ///
-/// [`add`](Self::add) takes pictures that go into the data set, and
+/// [`add`](Self::add) takes images that go into the data set, and
 /// [`add_problem`](Self::add_problem) those that are left out. A report knows the content hash of every
-/// picture, about 100 bytes each, so that doubles are found across parts as well.
+/// image, about 100 bytes each, so that doubles are found across parts as well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataReport {
-    /// Side of the squares that training sees; smaller pictures are enlarged.
+    /// Side of the squares that training sees; smaller images are enlarged.
     resolution: usize,
     used: u64,
     refused: u64,
-    /// Pictures by the power of two below their shorter side.
+    /// Images by the power of two below their shorter side.
     short_sides: BTreeMap<u32, u64>,
     /// Smallest and largest width and height.
     widths: Option<(u32, u32)>,
     heights: Option<(u32, u32)>,
-    /// Pictures by their number of captions.
+    /// Images by their number of captions.
     captions: BTreeMap<usize, u64>,
     /// Captions by their number of tokens.
     tokens: BTreeMap<usize, u64>,
     with_attributes: u64,
     attributes: BTreeMap<String, u64>,
     problems: BTreeMap<String, Problems>,
-    /// Names of the pictures that have this content, in the order of adding.
+    /// Names of the images that have this content, in the order of adding.
     contents: BTreeMap<String, Vec<String>>,
 }
 
@@ -50,14 +50,14 @@ struct Problems {
     listed: Vec<Problem>,
 }
 
-/// What is wrong with one picture.
+/// What is wrong with one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Problem {
     name: String,
     problem: String,
 }
 
-/// A picture as a report needs it.
+/// An image as a report needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Examined<'a> {
     /// Its name in the data set.
@@ -77,7 +77,7 @@ pub struct Examined<'a> {
 }
 
 impl DataReport {
-    /// A report without pictures of a data set at this resolution.
+    /// A report without images of a data set at this resolution.
     pub fn new(resolution: usize) -> Self {
         Self {
             resolution,
@@ -95,9 +95,9 @@ impl DataReport {
         }
     }
 
-    /// Counts a picture that the data set uses, and notes what is odd about it.
-    pub fn add(&mut self, picture: &Examined) {
-        let Examined { name, width, height, .. } = *picture;
+    /// Counts an image that the data set uses, and notes what is odd about it.
+    pub fn add(&mut self, image: &Examined) {
+        let Examined { name, width, height, .. } = *image;
         self.used += 1;
         let short_side = width.min(height);
         *self.short_sides.entry(short_side.checked_ilog2().unwrap_or(0)).or_default() += 1;
@@ -108,40 +108,40 @@ impl DataReport {
             self.note(name, &format!("{width}x{height}, enlarged to {resolution}"), "too small");
         }
 
-        *self.captions.entry(picture.captions.len()).or_default() += 1;
-        if picture.captions.is_empty() {
+        *self.captions.entry(image.captions.len()).or_default() += 1;
+        if image.captions.is_empty() {
             self.note(name, "no caption", "without caption");
         }
         for (number, _) in
-            (1..).zip(picture.captions).filter(|(_, caption)| caption.trim().is_empty())
+            (1..).zip(image.captions).filter(|(_, caption)| caption.trim().is_empty())
         {
             self.note(name, &format!("caption {number} is empty"), "empty caption");
         }
-        for (number, &count) in (1..).zip(picture.token_counts) {
+        for (number, &count) in (1..).zip(image.token_counts) {
             *self.tokens.entry(count).or_default() += 1;
             if count > MAX_TOKENS {
                 let problem = format!("caption {number} has {count} tokens of {MAX_TOKENS}");
                 self.note(name, &problem, "long caption");
             }
         }
-        if let Some(attributes) = picture.attributes {
+        if let Some(attributes) = image.attributes {
             self.with_attributes += 1;
             for attribute in attributes.present() {
                 *self.attributes.entry(attribute.to_owned()).or_default() += 1;
             }
         }
-        let content = picture.content.iter().map(|byte| format!("{byte:02x}")).collect();
+        let content = image.content.iter().map(|byte| format!("{byte:02x}")).collect();
         self.contents.entry(content).or_default().push(name.to_owned());
     }
 
-    /// Counts a picture that is left out: `kind` groups problems in a word or two, e.g. "corrupt";
+    /// Counts an image that is left out: `kind` groups problems in a word or two, e.g. "corrupt";
     /// `problem` says what is wrong with this one.
     pub fn add_problem(&mut self, name: &str, problem: &str, kind: &str) {
         self.refused += 1;
         self.note(name, problem, kind);
     }
 
-    /// Adds the pictures of another part of the same data set, as if they had been added here in
+    /// Adds the images of another part of the same data set, as if they had been added here in
     /// their order. A part for another resolution is noted as a problem: what it found too small was
     /// measured by another size.
     pub fn merge(&mut self, other: &Self) {
@@ -186,7 +186,7 @@ impl DataReport {
             .map(|(kind, problems)| (kind, problems.count))
             .collect();
         json["summary"] = json!({
-            "pictures": self.pictures(),
+            "pictures": self.images(),
             "used": self.used,
             "different": self.contents.len(),
             "captions": self.caption_count(),
@@ -212,15 +212,15 @@ impl DataReport {
         }
     }
 
-    fn pictures(&self) -> u64 {
+    fn images(&self) -> u64 {
         self.used + self.refused
     }
 
     fn caption_count(&self) -> u64 {
-        self.captions.iter().map(|(&captions, &pictures)| captions as u64 * pictures).sum()
+        self.captions.iter().map(|(&captions, &images)| captions as u64 * images).sum()
     }
 
-    /// The problems by kind, with the pictures that are there more than once, which only the whole
+    /// The problems by kind, with the images that are there more than once, which only the whole
     /// set can tell.
     fn all_problems(&self) -> BTreeMap<String, Problems> {
         let mut problems = self.problems.clone();
@@ -261,7 +261,7 @@ fn add_counts<K: Ord + Clone>(own: &mut BTreeMap<K, u64>, other: &BTreeMap<K, u6
 mod tests {
     use super::*;
 
-    /// Picture `index` of a small set with every oddity in it.
+    /// Image `index` of a small set with every oddity in it.
     fn add(report: &mut DataReport, index: usize) {
         let name = format!("{index:03}.jpg");
         if index % 10 == 9 {
@@ -273,7 +273,7 @@ mod tests {
         let face = CelebaAttributes::new().with("Male", true).expect("in the list");
         report.add(&Examined {
             name: &name,
-            // Pictures 8 apart are doubles.
+            // Images 8 apart are doubles.
             content: [(index % 8) as u8; 32],
             width: 100 + 40 * index as u32,
             height: 300,
@@ -293,7 +293,7 @@ mod tests {
     fn every_kind_is_counted() {
         let report = report(0..30);
         let json = report.to_json();
-        // Numbers 9, 19 and 29 are corrupt; 0 to 3 are narrower than 256; 27 pictures of 8 contents.
+        // Numbers 9, 19 and 29 are corrupt; 0 to 3 are narrower than 256; 27 images of 8 contents.
         assert_eq!(json["summary"]["pictures"], 30);
         assert_eq!(json["summary"]["used"], 27);
         assert_eq!(json["summary"]["different"], 8);
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn an_empty_report_can_be_read() {
         let text = DataReport::new(256).to_markdown();
-        assert!(text.contains("| Pictures | 0 |"), "{text}");
+        assert!(text.contains("| Images | 0 |"), "{text}");
         assert!(!text.contains("NaN"), "{text}");
     }
 }

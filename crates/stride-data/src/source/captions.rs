@@ -1,10 +1,10 @@
-//! Captions of one picture, from wherever they are written.
+//! Captions of one image, from wherever they are written.
 
 use serde_json::Value;
 
 use crate::{CELEBA_ATTRIBUTES, CelebaAttributes, Limits, Problem, ProblemKind};
 
-/// Collects the captions of a picture: trimmed, none empty, none twice, within the limits.
+/// Collects the captions of an image: trimmed, none empty, none twice, within the limits.
 pub(super) struct Captions {
     found: Vec<String>,
     limits: Limits,

@@ -1,4 +1,4 @@
-//! The tables of CelebA and its descendants: attributes and captions by the name of a picture.
+//! The tables of CelebA and its descendants: attributes and captions by the name of an image.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,10 +24,10 @@ pub(super) fn is_attribute_table(name: &str) -> bool {
     TABLES.contains(&names::base(name))
 }
 
-/// Reads a table of attributes into `found`, by the stems of pictures.
+/// Reads a table of attributes into `found`, by the stems of images.
 ///
 /// The first line with two or more known names is the header; what comes before is a count. Rows
-/// have the name of a picture and 1 or -1 for each column, parted by spaces or commas.
+/// have the name of an image and 1 or -1 for each column, parted by spaces or commas.
 pub(super) fn read_attributes(
     tree: &Tree,
     file: &str,
@@ -75,7 +75,7 @@ pub(super) fn read_attributes(
     }
 }
 
-/// Reads `captions.json` into `found`, by the stems of pictures: an object from names to a text, a
+/// Reads `captions.json` into `found`, by the stems of images: an object from names to a text, a
 /// list of texts, or an object of which the members count whose names have "caption" in them.
 pub(super) fn read_captions(
     tree: &Tree,
@@ -87,7 +87,7 @@ pub(super) fn read_captions(
         let reader = BufReader::with_capacity(1 << 16, reader.take(MAX_JSON_BYTES));
         let mut json = serde_json::Deserializer::from_reader(reader);
         let problem = |error: serde_json::Error| ProblemKind::Corrupt(error.to_string());
-        json.deserialize_map(Pictures(found)).map_err(problem)?;
+        json.deserialize_map(Images(found)).map_err(problem)?;
         json.end().map_err(problem)
     });
     if let Err(kind) = read {
@@ -95,14 +95,14 @@ pub(super) fn read_captions(
     }
 }
 
-/// Takes one picture after the other, so that the file is never in memory as a whole.
-struct Pictures<'a>(&'a mut HashMap<String, Vec<String>>);
+/// Takes one image after the other, so that the file is never in memory as a whole.
+struct Images<'a>(&'a mut HashMap<String, Vec<String>>);
 
-impl<'de> Visitor<'de> for Pictures<'_> {
+impl<'de> Visitor<'de> for Images<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object from names of pictures to captions")
+        f.write_str("an object from names of images to captions")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {

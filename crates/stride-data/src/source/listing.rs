@@ -34,7 +34,7 @@ pub(super) fn find(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// The pictures that a listing names, in its order.
+/// The images that a listing names, in its order.
 pub(super) fn read(
     tree: &Tree,
     listing: &str,
@@ -94,7 +94,7 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The record, if the picture is there; its problems if not.
+    /// The record, if the image is there; its problems if not.
     fn record(
         self,
         tree: &Tree,

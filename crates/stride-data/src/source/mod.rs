@@ -1,12 +1,12 @@
-//! Everything between a user's data set on disk and the bytes of its pictures.
+//! Everything between a user's data set on disk and the bytes of its images.
 
 mod captions;
 mod celeba;
+mod images;
 mod lines;
 mod listing;
 mod names;
 mod parquet;
-mod pictures;
 mod shared_file;
 mod tar;
 mod tree;
@@ -21,7 +21,7 @@ use self::parquet::ParquetFiles;
 use self::tree::{Tree, without_repeats};
 use crate::{CelebaAttributes, DataError, Limits, Problem, ProblemKind};
 
-/// One picture of a data set and what is known of it.
+/// One image of a data set and what is known of it.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Where it lies within the set, unique, the same on every machine: `img/000001.jpg`,
@@ -54,32 +54,32 @@ enum Place {
 /// How a data set is laid out. A zip has the layout of the folder that it would unpack to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Pictures listed in `metadata.jsonl` or `metadata.csv`.
+    /// Images listed in `metadata.jsonl` or `metadata.csv`.
     Metadata,
-    /// Pictures with a `.txt` beside each.
+    /// Images with a `.txt` beside each.
     TextFiles,
-    /// Pictures alone.
-    Pictures,
-    /// Parquet files with a column of pictures.
+    /// Images alone.
+    Images,
+    /// Parquet files with a column of images.
     Parquet,
     /// Tars of WebDataset or img2dataset.
     WebDataset,
     /// CelebAMask-HQ: `CelebA-HQ-img/` and its table of attributes.
     CelebaMaskHq,
-    /// MM-CelebA-HQ: pictures and a folder `text/` or `celeba-caption/`.
+    /// MM-CelebA-HQ: images and a folder `text/` or `celeba-caption/`.
     MmCelebaHq,
-    /// CelebA-Dialog: pictures and `captions.json`.
+    /// CelebA-Dialog: images and `captions.json`.
     CelebaDialog,
-    /// CelebA: pictures and `list_attr_celeba.txt` or `.csv`.
+    /// CelebA: images and `list_attr_celeba.txt` or `.csv`.
     Celeba,
 }
 
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Metadata => "pictures with metadata.jsonl or metadata.csv",
-            Self::TextFiles => "pictures with text files beside them",
-            Self::Pictures => "pictures without captions",
+            Self::Metadata => "images with metadata.jsonl or metadata.csv",
+            Self::TextFiles => "images with text files beside them",
+            Self::Images => "images without captions",
             Self::Parquet => "Parquet",
             Self::WebDataset => "WebDataset",
             Self::CelebaMaskHq => "CelebAMask-HQ",
@@ -90,7 +90,7 @@ impl fmt::Display for Layout {
     }
 }
 
-/// A data set on disk: what is in it, and the bytes of its pictures.
+/// A data set on disk: what is in it, and the bytes of its images.
 ///
 /// Nothing is ever written or unpacked to disk, and no archive is in memory as a whole.
 pub struct Source {
@@ -111,11 +111,11 @@ enum Store {
 type Listed = (Layout, Vec<Record>, Store);
 
 impl Source {
-    /// Finds out by itself what `path` is, and lists it: a folder of pictures with a listing, texts or
+    /// Finds out by itself what `path` is, and lists it: a folder of images with a listing, texts or
     /// CelebA's tables, a zip of one, or Parquet files or tars, one or a folder of them.
     ///
-    /// Pictures are not opened. Records come in the order of the listing, else by name; rows of
-    /// Parquet and members of tars in their order, file after file by name. If some pictures have
+    /// Images are not opened. Records come in the order of the listing, else by name; rows of
+    /// Parquet and members of tars in their order, file after file by name. If some images have
     /// captions, those with neither caption nor attributes are left out.
     ///
     /// # Errors
@@ -132,8 +132,8 @@ impl Source {
         let records = without_uncaptioned(records, &mut problems);
         if records.is_empty() {
             let problem = match problems.first() {
-                Some(first) => format!("no usable picture; the first problem is {first}"),
-                None => "no picture".to_owned(),
+                Some(first) => format!("no usable image; the first problem is {first}"),
+                None => "no image".to_owned(),
             };
             return Err(DataError::BrokenSet { path: path.to_owned(), problem });
         }
@@ -144,7 +144,7 @@ impl Source {
         Ok(Self { layout, limits, records, problems, store })
     }
 
-    /// The pictures, in an order that is the same on every machine.
+    /// The images, in an order that is the same on every machine.
     pub fn records(&self) -> &[Record] {
         &self.records
     }
@@ -159,7 +159,7 @@ impl Source {
         self.layout
     }
 
-    /// The encoded bytes of the picture of [`records`](Self::records) at `index`, for
+    /// The encoded bytes of the image of [`records`](Self::records) at `index`, for
     /// [`decode`](crate::decode). Many threads may ask at once.
     ///
     /// # Errors
@@ -199,25 +199,25 @@ fn open_folder(
         if !tars.is_empty() {
             return Ok(open_tars(tars, limits, problems));
         }
-        // img2dataset writes tables without pictures beside the pictures.
-        let has_pictures = tree.names().any(names::is_picture);
+        // img2dataset writes tables without images beside the images.
+        let has_images = tree.names().any(names::is_image);
         let parquet = with_ending("parquet");
         if !parquet.is_empty() {
             let known = problems.len();
             let opened = open_parquet(&parquet, limits, problems);
-            if !opened.1.is_empty() || !has_pictures {
+            if !opened.1.is_empty() || !has_images {
                 return Ok(opened);
             }
             let is_table = |p: &Problem| matches!(p.kind, ProblemKind::Unsupported(_));
             let found = problems.split_off(known);
             problems.extend(found.into_iter().filter(|problem| !is_table(problem)));
         }
-        if !has_pictures && problems.is_empty() {
+        if !has_images && problems.is_empty() {
             let found = summary(&tree);
             return Err(DataError::UnknownLayout { path: path.to_owned(), found });
         }
     }
-    let (layout, records) = pictures::records(&tree, limits, problems);
+    let (layout, records) = images::records(&tree, limits, problems);
     Ok((layout, records, Store::Tree(tree)))
 }
 
@@ -235,7 +235,7 @@ fn open_file(
         Ok(open_parquet(&files, limits, problems))
     } else if head.starts_with(b"PK") {
         let tree = Tree::zip(path, problems)?;
-        let (layout, records) = pictures::records(&tree, limits, problems);
+        let (layout, records) = images::records(&tree, limits, problems);
         Ok((layout, records, Store::Tree(tree)))
     } else if head.get(257..262) == Some(b"ustar") || names::has_ending(&name, "tar") {
         Ok(open_tars(files, limits, problems))
@@ -281,7 +281,7 @@ fn open_tars(
     (Layout::WebDataset, records, Store::Tars(paths))
 }
 
-/// Leaves pictures out of which nothing is known, if of others something is.
+/// Leaves images out of which nothing is known, if of others something is.
 fn without_uncaptioned(records: Vec<Record>, problems: &mut Vec<Problem>) -> Vec<Record> {
     if records.iter().all(|record| record.captions.is_empty()) {
         return records;

@@ -2,8 +2,8 @@
 
 use crate::ProblemKind;
 
-/// Endings of files that are taken for pictures; what they are, their bytes say.
-const PICTURE_ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+/// Endings of files that are taken for images; what they are, their bytes say.
+const IMAGE_ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// The name with `/` between its parts and without `.` parts.
 ///
@@ -47,8 +47,8 @@ pub(super) fn has_ending(name: &str, ending: &str) -> bool {
     base(name).rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(ending))
 }
 
-pub(super) fn is_picture(name: &str) -> bool {
-    PICTURE_ENDINGS.iter().any(|ending| has_ending(name, ending))
+pub(super) fn is_image(name: &str) -> bool {
+    IMAGE_ENDINGS.iter().any(|ending| has_ending(name, ending))
 }
 
 /// Whether the file belongs to an operating system or editor.
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!((folder("a/b/c.d.jpg"), base("a/b/c.d.jpg")), ("a/b/", "c.d.jpg"));
         assert_eq!((without_ending("a.b/c"), without_ending("a/c.d.jpg")), ("a.b/c", "a/c.d"));
         assert_eq!((stem("a/7.jpg"), stem("7")), ("7", "7"));
-        assert!(is_picture("a/B.JPG") && !is_picture("jpg") && !is_picture("a.jpg/b.txt"));
+        assert!(is_image("a/B.JPG") && !is_image("jpg") && !is_image("a.jpg/b.txt"));
         assert!(is_hidden("a/.b/c.jpg") && !is_hidden("a/b.jpg"));
     }
 }

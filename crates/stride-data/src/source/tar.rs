@@ -1,4 +1,4 @@
-//! Pictures in tars, as WebDataset and img2dataset write them.
+//! Images in tars, as WebDataset and img2dataset write them.
 //!
 //! Members with one name up to the first dot of its last part belong together: `a/0.jpg`, `a/0.txt`,
 //! `a/0.json`. The tar is read once for the places of its members; later one member is read alone.
@@ -20,7 +20,7 @@ use crate::{Limits, Problem, ProblemKind};
 /// Bytes that the headers of one member may take: long names are written before it.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// The pictures of a tar whose name within the set is `name`, in the order of the tar.
+/// The images of a tar whose name within the set is `name`, in the order of the tar.
 ///
 /// # Errors
 /// When the file cannot be opened. What comes before a break is used, and the break is a problem.
@@ -84,7 +84,7 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
-    /// Notes a picture or reads a text.
+    /// Notes an image or reads a text.
     ///
     /// # Errors
     /// When nothing after the member can be trusted; other problems are reported.
@@ -128,7 +128,7 @@ impl Members<'_> {
                 Ok(captions) => group.lines = captions,
                 Err(kind) => problems.push(Problem::new(shown, kind)),
             }
-        } else if names::is_picture(&format!("a.{ending}")) {
+        } else if names::is_image(&format!("a.{ending}")) {
             let limit = self.limits.max_file_bytes;
             if size > limit {
                 let kind = ProblemKind::TooLarge { unit: "bytes", found: size, limit };

@@ -7,12 +7,12 @@ use stride_data::{Layout, Limits, Source, decode};
 
 use crate::sets::{captions, error, fixture, folder, names, open, png, problems, rgb, tensors};
 
-/// Checks that the pictures are those of the fixtures, over and over.
-fn check_pictures(source: &Source) {
+/// Checks that the images are those of the fixtures, over and over.
+fn check_images(source: &Source) {
     let expected = tensors("sets.safetensors");
     (0..source.records().len()).into_par_iter().for_each(|index| {
         let bytes = source.read(index).unwrap_or_else(|problem| panic!("{problem}"));
-        let found = decode(&bytes, &Limits::default()).expect("a picture");
+        let found = decode(&bytes, &Limits::default()).expect("an image");
         let wanted = (index % 6).to_string();
         let (_, shape, pixels) = expected.iter().find(|(n, ..)| *n == wanted).expect("one of six");
         assert_eq!(found, rgb(shape, pixels), "{index}");
@@ -35,7 +35,7 @@ fn parquet_of_datasets_is_read() {
     assert_eq!(names(&source)[5], "datasets.parquet/5");
     assert_eq!(captions(&source), (0..6).map(|i| vec![text(i)]).collect::<Vec<_>>());
     assert!(problems(&source).is_empty());
-    check_pictures(&source);
+    check_images(&source);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn parquet_of_pyarrow_is_read_in_every_encoding() {
         let source = open(&fixture(&format!("pyarrow_{case}.parquet")));
         assert_eq!(problems(&source), [""; 0], "{case}");
         assert_eq!(captions(&source), with_another(text), "{case}");
-        check_pictures(&source);
+        check_images(&source);
     }
 }
 
@@ -52,7 +52,7 @@ fn parquet_of_pyarrow_is_read_in_every_encoding() {
 fn parquet_of_many_pages_is_read_in_any_order() {
     let source = open(&fixture("pyarrow_pages.parquet"));
     assert_eq!(source.records().len(), 120);
-    check_pictures(&source);
+    check_images(&source);
     for (step, index) in (0..120).map(|step| (step, step * 77 % 120)) {
         let same = source.read(index % 6).expect("readable");
         assert_eq!(source.read(index).expect("readable"), same, "{step}");
@@ -71,17 +71,17 @@ fn folders_of_archives_are_read_by_name() {
     ]);
     let source = open(dir.path());
     assert_eq!((names(&source)[0], names(&source)[11]), ("data/a.parquet/0", "data/b.parquet/5"));
-    check_pictures(&source);
+    check_images(&source);
     let dir = folder(&[("train-1.tar", &tar), ("train-0.tar", &tar), ("train-0.json", b"{}")]);
     let source = open(dir.path());
     assert_eq!(source.layout(), Layout::WebDataset);
     assert_eq!(names(&source)[..2], ["train-0.tar/000000.png", "train-0.tar/000001.png"]);
     assert_eq!(names(&source)[6], "train-1.tar/000000.png");
-    check_pictures(&source);
+    check_images(&source);
 }
 
 #[test]
-fn tables_without_pictures_do_not_hide_the_pictures() {
+fn tables_without_images_do_not_hide_the_images() {
     let table = fs::read(fixture("pyarrow_table.parquet")).expect("a fixture");
     assert!(error(&fixture("pyarrow_table.parquet")).contains("found url, caption"));
     let tar = fs::read(fixture("shard.tar")).expect("a fixture");
@@ -99,7 +99,7 @@ fn tars_of_webdataset_are_read() {
     assert_eq!(names(&source)[3], "shard.tar/000003.png");
     assert_eq!(captions(&source), with_another(text));
     assert!(problems(&source).is_empty());
-    check_pictures(&source);
+    check_images(&source);
 }
 
 #[test]
@@ -110,5 +110,5 @@ fn zips_are_read_like_folders() {
     let smiling: Vec<bool> =
         source.records().iter().map(|r| r.attributes.is_some_and(|a| a.has("Smiling"))).collect();
     assert_eq!(smiling, [true, false, true, false, true, false]);
-    check_pictures(&source);
+    check_images(&source);
 }

@@ -29,8 +29,8 @@ fn listings_in_json_keep_their_order() {
     let found = problems(&source);
     assert_eq!(found[0], "c.png: listed in metadata.jsonl, but not there");
     assert!(found[1].starts_with("metadata.jsonl: line 6: missing field `file_name`"), "{found:?}");
-    assert_eq!(found[2], "b.png: has the name of an earlier picture");
-    assert_eq!(found[3], "d.png: has no caption, though other pictures of the set have");
+    assert_eq!(found[2], "b.png: has the name of an earlier image");
+    assert_eq!(found[3], "d.png: has no caption, though other images of the set have");
     // A PNG with another ending is a PNG.
     assert_eq!(source.read(1), Ok(png(2)));
     assert!(decode(&png(2), &Limits::default()).is_ok());
@@ -49,7 +49,7 @@ fn listings_in_csv_are_read() {
 }
 
 #[test]
-fn texts_beside_pictures_have_a_caption_a_line() {
+fn texts_beside_images_have_a_caption_a_line() {
     let dir = folder(&[
         ("b/2.PNG", &png(2)),
         ("b/2.txt", b"\xef\xbb\xbfone\r\n\r\ntwo \n"),
@@ -62,14 +62,14 @@ fn texts_beside_pictures_have_a_caption_a_line() {
     let source = open(dir.path());
     assert_eq!((source.layout(), names(&source)), (Layout::TextFiles, vec!["a.png", "b/2.PNG"]));
     assert_eq!(captions(&source), [vec!["three"], vec!["one", "two"]]);
-    assert_eq!(problems(&source), ["c.png: has no caption, though other pictures of the set have"]);
+    assert_eq!(problems(&source), ["c.png: has no caption, though other images of the set have"]);
 }
 
 #[test]
-fn pictures_alone_are_a_set() {
+fn images_alone_are_a_set() {
     let dir = folder(&[("a.png", &png(1)), ("b/a.png", &png(2))]);
     let source = open(dir.path());
-    assert_eq!((source.layout(), names(&source)), (Layout::Pictures, vec!["a.png", "b/a.png"]));
+    assert_eq!((source.layout(), names(&source)), (Layout::Images, vec!["a.png", "b/a.png"]));
     assert!(problems(&source).is_empty());
     assert_eq!(source.read(1), Ok(png(2)));
 }
@@ -117,12 +117,12 @@ fn celebamask_hq_is_read_with_the_captions_beside_it() {
 }
 
 #[test]
-fn mm_celeba_hq_has_ten_captions_a_picture() {
+fn mm_celeba_hq_has_ten_captions_an_image() {
     let ten: String = (0..10).map(|i| format!("caption {i}\n")).collect();
     let dir = folder(&[
         ("images/7.jpg", &png(7)),
         ("text/7.txt", ten.as_bytes()),
-        ("text/8.txt", b"of another picture"),
+        ("text/8.txt", b"of another image"),
     ]);
     let source = open(dir.path());
     assert_eq!((source.layout(), names(&source)), (Layout::MmCelebaHq, vec!["images/7.jpg"]));

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use stride_data::{Filter, Limits, Source, decode, square};
 
-use crate::sets::{fixture, folder, pictures, png};
+use crate::sets::{fixture, folder, images, png};
 
-/// Small pictures only, so that what a broken header announces is refused.
+/// Small images only, so that what a broken header announces is refused.
 const LIMITS: Limits = Limits {
     max_file_bytes: 1 << 20,
     max_pixels: 1 << 16,
@@ -81,12 +81,12 @@ fn check_peak() {
 }
 
 #[test]
-fn broken_pictures_are_refused() {
+fn broken_images_are_refused() {
     let mut draws = Draws(1);
     let mut refused = 0;
-    let pictures = pictures();
+    let images = images();
     let rounds = 150;
-    for (_, bytes, _) in &pictures {
+    for (_, bytes, _) in &images {
         for _ in 0..rounds {
             match decode(&draws.mutate(bytes), &LIMITS) {
                 Ok(image) => {
@@ -97,12 +97,12 @@ fn broken_pictures_are_refused() {
             }
         }
     }
-    println!("{refused} of {} refused", pictures.len() * rounds);
+    println!("{refused} of {} refused", images.len() * rounds);
     assert!(refused > rounds);
     check_peak();
 }
 
-/// Opens a set and reads all of it; how many pictures could be decoded.
+/// Opens a set and reads all of it; how many images could be decoded.
 fn use_all(path: &Path) -> usize {
     let Ok(source) = Source::open(path, LIMITS) else { return 0 };
     assert!(source.records().iter().all(|record| record.captions.len() <= LIMITS.max_captions));
@@ -139,7 +139,7 @@ fn broken_archives_are_refused_or_used_in_part() {
             fs::write(&path, draws.mutate(&bytes)).expect("writable");
             decoded += use_all(&path);
         }
-        println!("{name}: {decoded} pictures of {rounds} broken files");
+        println!("{name}: {decoded} images of {rounds} broken files");
     }
     check_peak();
 }

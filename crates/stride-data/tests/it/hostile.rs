@@ -35,17 +35,17 @@ fn write(name: &str, bytes: &[u8]) -> (TempDir, std::path::PathBuf) {
 
 #[test]
 fn members_that_lead_out_of_a_tar_are_refused() {
-    let (file, picture) = (EntryType::Regular, png(1));
+    let (file, image) = (EntryType::Regular, png(1));
     let bytes = tar_of(&[
-        ("../a.png", file, &picture),
-        ("/b.png", file, &picture),
-        ("c/../../d.png", file, &picture),
+        ("../a.png", file, &image),
+        ("/b.png", file, &image),
+        ("c/../../d.png", file, &image),
         ("e.png", EntryType::Symlink, b""),
         ("f.png", EntryType::Link, b""),
         ("pipe.png", EntryType::Fifo, b""),
-        ("g.png", file, &picture),
+        ("g.png", file, &image),
         ("g.png", file, &png(2)),
-        ("./h.png", file, &picture),
+        ("./h.png", file, &image),
     ]);
     let (dir, path) = write("a.tar", &bytes);
     let source = open(&path);
@@ -61,7 +61,7 @@ fn members_that_lead_out_of_a_tar_are_refused() {
             "a.tar/e.png: a link; expected the file itself".to_owned(),
             "a.tar/f.png: a link; expected the file itself".to_owned(),
             "a.tar/pipe.png: not supported: a tar member of kind Fifo".to_owned(),
-            "a.tar/g.png: has the name of an earlier picture".to_owned(),
+            "a.tar/g.png: has the name of an earlier image".to_owned(),
         ]
     );
     let left: Vec<_> = fs::read_dir(dir.path()).expect("a folder").collect();
@@ -71,11 +71,11 @@ fn members_that_lead_out_of_a_tar_are_refused() {
 #[test]
 fn a_tar_is_used_up_to_its_break() {
     let file = EntryType::Regular;
-    let (picture, large) = (png(1), vec![7; 5000]);
+    let (image, large) = (png(1), vec![7; 5000]);
     let bytes = tar_of(&[
-        ("a.png", file, &picture),
+        ("a.png", file, &image),
         ("a.txt", file, b"\xff\xfe"),
-        ("b.png", file, &picture),
+        ("b.png", file, &image),
         ("b.txt", file, b"one"),
         ("b.json", file, b"{"),
         ("c.png", file, &large),
@@ -89,7 +89,7 @@ fn a_tar_is_used_up_to_its_break() {
     assert_eq!(found[2], "a.tar/c.png: broken: cut off");
     assert_eq!(found[3], "a.tar: broken: the tar ends too early");
     assert!(found[4].starts_with("a.tar/a.png: has no caption"), "{found:?}");
-    assert!(error(&write("b.tar", &[b'x'; 2000]).1).contains("no usable picture"));
+    assert!(error(&write("b.tar", &[b'x'; 2000]).1).contains("no usable image"));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn members_that_lead_out_of_a_zip_are_refused() {
             "../a.png: unsafe path; expected a relative path without `..`",
             "/b.png: unsafe path; expected a relative path without `..`",
             "c.png: a link; expected the file itself",
-            "d.png: has the name of an earlier picture",
+            "d.png: has the name of an earlier image",
         ]
     );
     assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1, "nothing is written");
@@ -194,7 +194,7 @@ fn one_broken_parquet_leaves_the_others() {
     let source = open(dir.path());
     assert_eq!(names(&source)[0], "b.parquet/0");
     assert!(problems(&source)[0].starts_with("a.parquet: broken: "), "{:?}", problems(&source));
-    // A byte of a page changes: its pictures are lost or other, the file is still a set.
+    // A byte of a page changes: its images are lost or other, the file is still a set.
     let mut broken = bytes;
     broken[4..200].fill(0xff);
     let dir = folder(&[("a.parquet", &broken)]);
@@ -214,12 +214,12 @@ fn rows_of_parquet_may_lack_what_others_have() {
     let (first, third) = ("pyarrow_odd.parquet/0", "pyarrow_odd.parquet/2");
     assert_eq!(
         (names(&source), captions(&source)),
-        (vec![first, third], vec![vec!["fine"], vec!["no picture"]])
+        (vec![first, third], vec![vec!["fine"], vec!["no image"]])
     );
     assert!(source.read(0).is_ok());
-    let problem = source.read(1).expect_err("no picture");
-    assert_eq!(problem.to_string(), format!("{third}: broken: the row has no bytes of a picture"));
-    let no_caption = "has no caption, though other pictures of the set have";
+    let problem = source.read(1).expect_err("no image");
+    assert_eq!(problem.to_string(), format!("{third}: broken: the row has no bytes of an image"));
+    let no_caption = "has no caption, though other images of the set have";
     assert_eq!(
         problems(&source),
         [
@@ -292,7 +292,7 @@ fn captions_in_another_encoding_are_left_out() {
 }
 
 #[test]
-fn pictures_that_claim_to_be_huge_get_no_memory() {
+fn images_that_claim_to_be_huge_get_no_memory() {
     let mut bytes = png(1);
     bytes[16..20].copy_from_slice(&60_000u32.to_be_bytes());
     bytes[20..24].copy_from_slice(&60_000u32.to_be_bytes());

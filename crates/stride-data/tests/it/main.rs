@@ -10,5 +10,5 @@ mod containers;
 mod folders;
 mod fuzz;
 mod hostile;
-mod pictures;
+mod images;
 mod sets;

@@ -23,8 +23,8 @@ pub(crate) fn tensors(name: &str) -> Vec<(String, Vec<usize>, Vec<u8>)> {
         .collect()
 }
 
-/// The encoded pictures of `pictures.safetensors` by name, with the shape and pixels expected.
-pub(crate) fn pictures() -> Vec<(String, Vec<u8>, RgbImage)> {
+/// The encoded images of `images.safetensors` by name, with the shape and pixels expected.
+pub(crate) fn images() -> Vec<(String, Vec<u8>, RgbImage)> {
     let tensors = tensors("pictures.safetensors");
     let find = |wanted: &str| tensors.iter().find(|(name, ..)| name == wanted).expect("in pairs");
     tensors
@@ -41,7 +41,7 @@ pub(crate) fn rgb(shape: &[usize], pixels: &[u8]) -> RgbImage {
     RgbImage::from_raw(shape[1] as u32, shape[0] as u32, pixels.to_vec()).expect("height, width, 3")
 }
 
-/// The largest difference of two pictures of one size.
+/// The largest difference of two images of one size.
 pub(crate) fn largest_difference(a: &RgbImage, b: &RgbImage) -> u8 {
     assert_eq!(a.dimensions(), b.dimensions());
     a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)

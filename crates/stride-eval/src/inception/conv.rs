@@ -5,7 +5,7 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use stride_kernels::activation::Activation;
-use stride_kernels::fused::{Around, conv2d};
+use stride_kernels::fused::{Conv2dOptions, conv2d};
 
 /// Epsilon of every batch norm of the network.
 const EPSILON: f64 = 1e-3;
@@ -53,6 +53,6 @@ impl Conv {
     /// `[B, H, W, C]` to `[B, h, w, O]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let activation = Some(Activation::Relu);
-        conv2d(&self.layer, x, Around { activation, ..Around::default() })
+        conv2d(&self.layer, x, Conv2dOptions { activation, ..Conv2dOptions::default() })
     }
 }

@@ -1,4 +1,4 @@
-//! The network: picture to features and class logits.
+//! The network: image to features and class logits.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use stride_kernels::pool::Pooling;
 use super::conv::{BatchNorm, Conv};
 use super::layout::{self, BranchLayout, ConvLayout, Pool};
 use super::weights_file;
+use crate::images::hex;
 use crate::network::{FeatureNetwork, NetworkOutput};
-use crate::pictures::hex;
 use crate::protocol::{INPUT_SIDE, Protocol};
 use crate::{EvalError, Features};
 
@@ -161,10 +161,10 @@ impl FeatureNetwork for Inception {
 
     fn features(
         &self,
-        pictures: &[RgbImage],
+        images: &[RgbImage],
         protocol: Protocol,
     ) -> Result<NetworkOutput, EvalError> {
-        let pooled = self.forward(protocol.input(pictures, &self.device));
+        let pooled = self.forward(protocol.input(images, &self.device));
         let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect();
         let logits = self.classifier.as_ref().map(|classifier| {
             let logits = pooled.clone().matmul(classifier.clone().transpose());

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use stride_models::PytorchFile;
 
 use crate::EvalError;
-use crate::pictures::hex;
+use crate::images::hex;
 
 /// The bytes of a safetensors file with the tensors of `path`, and the SHA-256 of `path` itself.
 ///

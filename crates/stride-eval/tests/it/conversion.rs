@@ -121,7 +121,7 @@ fn kernels_are_turned_numbers_are_widened_and_the_first_layer_takes_other_pixels
             assert_eq!(values(&format!("{name}.bn.running_mean")), norm, "{name}");
         }
     }
-    // k (x + 1) / 2 = (k / 2) x + sum k / 2 over a flat picture x: the mean moves by that sum.
+    // k (x + 1) / 2 = (k / 2) x + sum k / 2 over a flat image x: the mean moves by that sum.
     let (name, [out, ..]) = &convolutions[0];
     let kernel = values(&format!("{name}.conv.weight"));
     let mean = values(&format!("{name}.bn.running_mean"));

@@ -7,17 +7,17 @@ use stride_eval::Features;
 use stride_eval::diversity::diversity;
 use stride_eval::embedding_score::{pair_score, r_precision};
 use stride_eval::frechet::{EpsilonRule, bootstrap_interval, frechet_distance};
+use stride_eval::images::ImageSet;
 use stride_eval::inception_score::inception_score;
 use stride_eval::kid::kernel_distance;
 use stride_eval::memorisation::{Nearest, nearest, nearest_other};
-use stride_eval::pictures::PictureSet;
 use stride_eval::prdc::prdc;
 use stride_eval::statistics::Gaussian;
 
-use crate::formula::{features, picture, uniform};
+use crate::formula::{features, image, uniform};
 
-/// Pixels of 6x6 pictures of four kinds, as features: kinds are the modes.
-fn pictures(stream: u64, kinds: usize) -> Features {
+/// Pixels of 6x6 images of four kinds, as features: kinds are the modes.
+fn images(stream: u64, kinds: usize) -> Features {
     let values = (0..200).flat_map(|k| {
         let kind = (k % kinds) as u64;
         (0..36).map(move |pixel| {
@@ -25,7 +25,7 @@ fn pictures(stream: u64, kinds: usize) -> Features {
             (base + 0.3 * uniform(stream, k as u64 * 36 + pixel)) as f32
         })
     });
-    Features::new("pictures", 36, values.collect()).expect("finite")
+    Features::new("images", 36, values.collect()).expect("finite")
 }
 
 fn mapped(set: &Features, change: impl Fn(&[f32], usize, usize) -> f32) -> Features {
@@ -55,11 +55,11 @@ fn distance(a: &Features, b: &Features) -> f64 {
 
 #[test]
 fn distances_grow_under_blur_noise_and_dropped_modes() {
-    let (real, same) = (pictures(1, 4), pictures(2, 4));
+    let (real, same) = (images(1, 4), images(2, 4));
     let kernel = |set: &Features| kernel_distance(set, &real, 10, 100, 1).expect("enough").mean;
     let [own, own_kernel] = [distance(&same, &real), kernel(&same)];
     for (what, set) in
-        [("blur", blurred(&same)), ("noise", noisy(&same)), ("one mode", pictures(2, 1))]
+        [("blur", blurred(&same)), ("noise", noisy(&same)), ("one mode", images(2, 1))]
     {
         println!(
             "{what}: {} over {own}, {} over {own_kernel}",
@@ -78,16 +78,16 @@ fn distances_grow_under_blur_noise_and_dropped_modes() {
 
 #[test]
 fn blur_and_noise_cost_precision_and_dropped_modes_cost_recall() {
-    let (real, same) = (pictures(1, 4), pictures(2, 4));
+    let (real, same) = (images(1, 4), images(2, 4));
     let of = |set: &Features| prdc(set, &real, 3).expect("enough");
     let (own, noise, blur, one) =
-        (of(&same), of(&noisy(&same)), of(&blurred(&same)), of(&pictures(2, 1)));
+        (of(&same), of(&noisy(&same)), of(&blurred(&same)), of(&images(2, 1)));
     println!("{own:?} {noise:?} {blur:?} {one:?}");
     for worse in [noise, blur] {
         assert!(worse.precision < own.precision && worse.density < own.density);
     }
     assert!(one.recall < 0.5 * own.recall && one.coverage < 0.5 * own.coverage);
-    assert!(diversity(&pictures(2, 1)).expect("enough") < diversity(&same).expect("enough"));
+    assert!(diversity(&images(2, 1)).expect("enough") < diversity(&same).expect("enough"));
 }
 
 #[test]
@@ -125,8 +125,8 @@ fn pair_scores_fall_when_captions_are_shuffled() {
 
 #[test]
 fn copies_of_training_images_are_found() {
-    let training = pictures(1, 4);
-    let generated = pictures(2, 4);
+    let training = images(1, 4);
+    let generated = images(2, 4);
     let copied = training.select(&[5, 17]);
     let copies = nearest(&copied, &training).expect("same width");
     assert_eq!([copies[0].index, copies[1].index], [5, 17]);
@@ -134,7 +134,7 @@ fn copies_of_training_images_are_found() {
     let least = honest.iter().fold(f64::INFINITY, |a, b| a.min(b.distance));
     assert!(copies.iter().all(|copy| copy.distance < 1e-3 * least), "{copies:?} {least}");
 
-    // Real pictures among themselves say what is usual; noise and blur lead away.
+    // Real images among themselves say what is usual; noise and blur lead away.
     let mean = |nearest: &[Nearest]| {
         nearest.iter().map(|one| one.distance).sum::<f64>() / nearest.len() as f64
     };
@@ -148,19 +148,19 @@ fn copies_of_training_images_are_found() {
 }
 
 #[test]
-fn folders_of_one_picture_or_mixed_sizes_are_refused_by_name() {
+fn folders_of_one_image_or_mixed_sizes_are_refused_by_name() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let write = |name: &str, image: &RgbImage| {
-        let bytes = png_bytes(image, &PngMetadata::default()).expect("a picture");
+        let bytes = png_bytes(image, &PngMetadata::default()).expect("an image");
         fs::write(dir.path().join(name), bytes).expect("writable");
     };
-    write("a.png", &picture(1, 8, 8));
-    fs::write(dir.path().join("notes.txt"), "no picture").expect("writable");
-    let text = PictureSet::open(dir.path(), None).expect_err("one picture").to_string();
+    write("a.png", &image(1, 8, 8));
+    fs::write(dir.path().join("notes.txt"), "no image").expect("writable");
+    let text = ImageSet::open(dir.path(), None).expect_err("one image").to_string();
     assert!(text.contains("at least 2 samples, found 1"), "{text}");
 
-    write("b.png", &picture(2, 8, 8));
-    let folder = PictureSet::open(dir.path(), None).expect("two pictures");
+    write("b.png", &image(2, 8, 8));
+    let folder = ImageSet::open(dir.path(), None).expect("two images");
     let mut sizes = Vec::new();
     folder
         .for_each_batch(1, |batch| {
@@ -170,12 +170,12 @@ fn folders_of_one_picture_or_mixed_sizes_are_refused_by_name() {
         .expect("readable");
     assert_eq!(sizes, [1, 1]);
 
-    write("c.png", &picture(3, 8, 9));
-    let folder = PictureSet::open(dir.path(), None).expect("three pictures");
+    write("c.png", &image(3, 8, 9));
+    let folder = ImageSet::open(dir.path(), None).expect("three images");
     let text = folder.for_each_batch(2, |_| Ok(())).expect_err("mixed").to_string();
     assert!(text.contains("c.png: expected 8x8") && text.contains("found 8x9"), "{text}");
 
     fs::write(dir.path().join("c.png"), b"broken").expect("writable");
     let text = folder.for_each_batch(2, |_| Ok(())).expect_err("broken").to_string();
-    assert!(text.contains("c.png: not a readable picture"), "{text}");
+    assert!(text.contains("c.png: not a readable image"), "{text}");
 }

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nalgebra::{DMatrix, DVector};
+use stride_eval::images::ImageSet;
 use stride_eval::inception::{Inception, Variant};
 use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
-use stride_eval::pictures::PictureSet;
 use stride_eval::statistics::Gaussian;
 
-use crate::formula::picture;
+use crate::formula::image;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -21,7 +21,7 @@ fn statistics_of_pytorch_fid_are_read() {
     assert!(has_statistics(&path).expect("readable"));
     let gaussian = read_statistics(&path, Some(64)).expect("readable");
     assert_eq!(gaussian.covariance.shape(), (64, 64));
-    // 12 pictures: a covariance of rank 11, symmetric and positive semidefinite.
+    // 12 images: a covariance of rank 11, symmetric and positive semidefinite.
     let eigenvalues = gaussian.covariance.clone().symmetric_eigenvalues();
     let largest = eigenvalues.max();
     let rank = eigenvalues.iter().filter(|&&value| value > 1e-6 * largest).count();
@@ -47,13 +47,13 @@ fn samples_of_the_adm_suite_are_read_and_cut_ones_refused() {
     let path = fixture("samples.npz");
     assert!(!has_statistics(&path).expect("readable"));
     let mut found = Vec::new();
-    let set = PictureSet::open(&path, None).expect("pictures");
+    let set = ImageSet::open(&path, None).expect("images");
     set.for_each_batch(2, |batch| {
         found.push(batch.to_vec());
         Ok(())
     })
     .expect("readable");
-    let expected = [50, 52, 54].map(|stream| picture(stream, 12, 10));
+    let expected = [50, 52, 54].map(|stream| image(stream, 12, 10));
     assert_eq!(found, [expected[..2].to_vec(), expected[2..].to_vec()]);
 
     let dir = tempfile::tempdir().expect("temporary folder");
@@ -61,11 +61,11 @@ fn samples_of_the_adm_suite_are_read_and_cut_ones_refused() {
     let bytes = fs::read(&path).expect("readable");
     for end in (0..bytes.len()).step_by(97) {
         fs::write(&cut, &bytes[..end]).expect("writable");
-        let text = PictureSet::open(&cut, None).expect_err("cut").to_string();
+        let text = ImageSet::open(&cut, None).expect_err("cut").to_string();
         assert!(text.contains("cut.npz") && text.contains("not a complete .npz"), "{text}");
     }
     let statistics =
-        PictureSet::open(&fixture("stride_statistics.npz"), None).expect_err("no pictures");
+        ImageSet::open(&fixture("stride_statistics.npz"), None).expect_err("no images");
     assert!(statistics.to_string().contains("expected an array arr_0"), "{statistics}");
 }
 

@@ -1,4 +1,4 @@
-//! Numbers, pictures and weights by formulas that `parity/export_evaluation.py` computes too.
+//! Numbers, images and weights by formulas that `parity/export_evaluation.py` computes too.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) fn features(stream: u64, count: usize, width: usize, shift: f64) -> F
 }
 
 /// Blocks of colour with noise.
-pub(crate) fn picture(stream: u64, width: usize, height: usize) -> RgbImage {
+pub(crate) fn image(stream: u64, width: usize, height: usize) -> RgbImage {
     let pixels = (0..width * height * 3).map(|i| {
         let (x, y, c) = (i / 3 % width, i / 3 / width, i % 3);
         let block = (x / 8 + y / 8 * 16 + c * 1000) as u64;

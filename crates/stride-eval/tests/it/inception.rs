@@ -14,7 +14,7 @@ use stride_eval::prdc::prdc;
 use stride_eval::protocol::Protocol;
 use stride_eval::statistics::Gaussian;
 
-use crate::formula::{picture, weights};
+use crate::formula::{image, weights};
 use crate::metrics::{close, fixture};
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -31,11 +31,11 @@ fn shapes(fixture: &Value, variant: Variant) -> BTreeMap<String, Vec<usize>> {
 #[test]
 fn inputs_agree_with_every_package() {
     let fixture = fixture();
-    let small = [picture(50, 72, 56), picture(52, 72, 56)];
-    let large = [picture(60, 320, 340)];
-    for (size, pictures) in [("small", &small[..]), ("large", &large[..])] {
+    let small = [image(50, 72, 56), image(52, 72, 56)];
+    let large = [image(60, 320, 340)];
+    for (size, images) in [("small", &small[..]), ("large", &large[..])] {
         for protocol in Protocol::ALL {
-            let input = protocol.input(pictures, &Device::flex()).into_data();
+            let input = protocol.input(images, &Device::flex()).into_data();
             let first = input.iter::<f32>().take(3 * 299 * 299).step_by(2999);
             let first: Vec<f64> = first.map(f64::from).collect();
             let expected = numbers(&fixture["inputs"][format!("{size} {}", protocol.name())]);
@@ -51,11 +51,11 @@ fn inputs_agree_with_every_package() {
 fn features_agree_for_every_variant() {
     let fixture = fixture();
     let device = Device::flex();
-    let pictures = [picture(50, 72, 56), picture(52, 72, 56)];
+    let images = [image(50, 72, 56), image(52, 72, 56)];
     for variant in [Variant::Fid, Variant::Keras, Variant::Torchvision] {
         let bytes = weights(&shapes(&fixture, variant));
         let network = Inception::load("w.safetensors", &bytes, variant, &device).expect("loadable");
-        let output = network.features(&pictures, Protocol::PytorchFid).expect("finite");
+        let output = network.features(&images, Protocol::PytorchFid).expect("finite");
         let features = ("features", &output.features);
         let logits = output.logits.as_ref().map(|logits| ("logits", logits));
         assert_eq!(logits.is_none(), variant == Variant::Keras);
@@ -78,22 +78,22 @@ fn features_agree_for_every_variant() {
 }
 
 #[test]
-fn scores_of_pictures_agree() {
+fn scores_of_images_agree() {
     let fixture = fixture();
     let bytes = weights(&shapes(&fixture, Variant::Fid));
     let network =
         Inception::load("w.safetensors", &bytes, Variant::Fid, &Device::flex()).expect("loadable");
     let judge = |stream: u64, brightness: f64| {
-        let pictures: Vec<RgbImage> = (0..100)
+        let images: Vec<RgbImage> = (0..100)
             .map(|k| {
-                let RgbImage { width, height, mut pixels } = picture(stream + 2 * k, 64, 64);
+                let RgbImage { width, height, mut pixels } = image(stream + 2 * k, 64, 64);
                 for value in &mut pixels {
                     *value = (brightness * f64::from(*value)) as u8;
                 }
                 RgbImage { width, height, pixels }
             })
             .collect();
-        let mut outputs = pictures
+        let mut outputs = images
             .chunks(10)
             .map(|batch| network.features(batch, Protocol::PytorchFid).expect("finite"));
         let mut all = outputs.next().expect("a batch");
@@ -118,7 +118,7 @@ fn scores_of_pictures_agree() {
     close("inception score", score.mean, mean, 1e-5);
     close("its deviation", score.std, std, 1e-2);
     let overlap = prdc(&fake.features, &real.features, 3).expect("enough");
-    // A picture on the edge of a ball may fall on either side.
+    // An image on the edge of a ball may fall on either side.
     let [precision, recall] = pair("precision_recall");
     println!("{overlap:?} for {precision} {recall}");
     assert!(

@@ -42,9 +42,9 @@ fn drawings() -> (Vec<RgbImage>, Vec<Drawing>) {
     ((0..lines.len()).map(cut).collect(), lines)
 }
 
-fn accuracy(judge: &Judge, pictures: &[RgbImage], captions: &[&Drawing]) -> f64 {
-    let verdicts = judge.look(pictures).expect("finite");
-    assert_eq!(verdicts.features.len(), pictures.len());
+fn accuracy(judge: &Judge, images: &[RgbImage], captions: &[&Drawing]) -> f64 {
+    let verdicts = judge.look(images).expect("finite");
+    assert_eq!(verdicts.features.len(), images.len());
     let mut accuracy = AttributeAccuracy::default();
     for (drawing, choices) in captions.iter().zip(&verdicts.choices) {
         accuracy.add(&drawing.text, &drawing.attributes, &judge.config().attributes, choices);
@@ -54,11 +54,11 @@ fn accuracy(judge: &Judge, pictures: &[RgbImage], captions: &[&Drawing]) -> f64 
 
 #[test]
 fn drawings_show_what_their_captions_name() {
-    let (judge, (pictures, drawings)) = (judge(), drawings());
+    let (judge, (images, drawings)) = (judge(), drawings());
     let captions: Vec<&Drawing> = drawings.iter().collect();
-    let right = accuracy(&judge, &pictures, &captions);
+    let right = accuracy(&judge, &images, &captions);
     let shuffled: Vec<&Drawing> = drawings.iter().cycle().skip(1).take(drawings.len()).collect();
-    let swapped = accuracy(&judge, &pictures, &shuffled);
+    let swapped = accuracy(&judge, &images, &shuffled);
     println!("right captions {right:.3}, those of others {swapped:.3}");
     assert!(right > 0.95, "{right}");
     assert!(swapped < 0.5, "{swapped}");

@@ -1,4 +1,4 @@
-//! Convolutions of pictures whose channels lie together.
+//! Convolutions of images whose channels lie together.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use burn::tensor::{DType, Tensor, bf16};
 use super::extension::FusedOps;
 use super::record::{BackwardPass, record};
 use super::storage::{Dense, Held, tensor};
-use super::{is_fused_picture, plain, precision};
+use super::{is_fused_image, plain, precision};
 use crate::activation::Activation;
 use crate::column_sums::column_sums;
 use crate::convolution::{self, After, Geometry};
@@ -22,7 +22,7 @@ use crate::gemm::{Compute, PackedRhs};
 
 /// What surrounds a convolution.
 #[derive(Clone, Debug)]
-pub struct Around {
+pub struct Conv2dOptions {
     /// How often every row and column is repeated before; 1 for not at all.
     pub upsample: usize,
     /// Added to the result, `[B, H', W', O]`.
@@ -31,18 +31,18 @@ pub struct Around {
     pub activation: Option<Activation>,
 }
 
-impl Default for Around {
+impl Default for Conv2dOptions {
     fn default() -> Self {
         Self { upsample: 1, residual: None, activation: None }
     }
 }
 
-/// `y = act(x * w + bias + residual)` of a layer, with pictures `[B, H, W, C]` and `[B, H', W', O]`.
+/// `y = act(x * w + bias + residual)` of a layer, with images `[B, H, W, C]` and `[B, H', W', O]`.
 ///
 /// See [`convolution`](crate::convolution) for the equation. The residual and the activation come
 /// in the same pass where no gradient is wanted. The result is of the type of `x`; see [`stored`](super::stored).
-pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Around) -> Tensor<4> {
-    let kernels_serve = is_fused_picture(&x) && layer.groups == 1 && layer.dilation == [1, 1];
+pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Conv2dOptions) -> Tensor<4> {
+    let kernels_serve = is_fused_image(&x) && layer.groups == 1 && layer.dilation == [1, 1];
     let Some(padding) = padding(layer).filter(|_| kernels_serve) else {
         return plain::conv2d(layer, x, around);
     };

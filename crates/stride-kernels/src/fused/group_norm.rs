@@ -1,4 +1,4 @@
-//! Group norms of pictures whose channels lie together.
+//! Group norms of images whose channels lie together.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::flex::FlexTensor;
@@ -9,15 +9,15 @@ use burn::tensor::{DType, Tensor, bf16};
 
 use super::record::{BackwardPass, record};
 use super::storage::{Dense, tensor};
-use super::{is_fused_picture, plain};
+use super::{is_fused_image, plain};
 use crate::group_norm::{self, Geometry};
 
-/// A group norm of pictures `[B, H, W, C]`, and SiLU of it with `silu`.
+/// A group norm of images `[B, H, W, C]`, and SiLU of it with `silu`.
 ///
 /// See [`group_norm`](crate::group_norm) for the equation. The result is of the type of `x`; see
 /// [`stored`](super::stored).
 pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, silu: bool) -> Tensor<4> {
-    let (Some(gain), Some(bias), true) = (&layer.gamma, &layer.beta, is_fused_picture(&x)) else {
+    let (Some(gain), Some(bias), true) = (&layer.gamma, &layer.beta, is_fused_image(&x)) else {
         return plain::group_norm(layer, x, silu);
     };
     let [batch, _, _, channels] = x.dims();

@@ -12,7 +12,7 @@ use crate::adamw::AdamwStep;
 use crate::isa::Isa;
 use crate::muon::MuonStep;
 use crate::norm_modulate::Norm;
-pub use convolution::{Around, conv2d};
+pub use convolution::{Conv2dOptions, conv2d};
 use extension::{Attention, FusedOps};
 pub use group_norm::group_norm;
 pub use pool::pool;
@@ -275,21 +275,21 @@ fn of_rows<const D: usize>(x: Tensor<D>, f: impl FnOnce(Tensor<2>) -> Tensor<2>)
     y.reshape(dims)
 }
 
-/// Pictures as they lie between layers: in bfloat16 where the scope is one of [`Precision::inference`]
+/// Images as they lie between layers: in bfloat16 where the scope is one of [`Precision::inference`]
 /// in bf16 and the processor multiplies bfloat16, otherwise as they are.
 ///
 /// Layers answer in the type that they are asked in, and `cast` leads back to f32. It halves what goes to memory and
 /// back, at the cost of one rounding a layer.
-pub fn stored(pictures: Tensor<4>) -> Tensor<4> {
+pub fn stored(images: Tensor<4>) -> Tensor<4> {
     let is_bf16 = precision::is_bf16_inference() && Isa::detect() >= Isa::Avx512Bf16;
-    match is_bf16 && !pictures.is_autodiff() && is_fused(&pictures) {
-        true => pictures.cast(DType::BF16),
-        false => pictures,
+    match is_bf16 && !images.is_autodiff() && is_fused(&images) {
+        true => images.cast(DType::BF16),
+        false => images,
     }
 }
 
-/// Whether the kernels of this crate serve a tensor of pictures.
-fn is_fused_picture(x: &Tensor<4>) -> bool {
+/// Whether the kernels of this crate serve a tensor of images.
+fn is_fused_image(x: &Tensor<4>) -> bool {
     is_on_cpu(x) && (x.dtype() == DType::F32 || (x.dtype() == DType::BF16 && !x.is_autodiff()))
 }
 
@@ -309,6 +309,6 @@ fn is_on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
 }
 
 #[cfg(test)]
-mod picture_tests;
+mod image_tests;
 #[cfg(test)]
 mod tests;

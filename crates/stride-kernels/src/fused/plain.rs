@@ -8,7 +8,7 @@ use burn::tensor::activation::{gelu, relu, sigmoid, silu, softmax};
 use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
-use super::{Around, EPSILON};
+use super::{Conv2dOptions, EPSILON};
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::muon::{self, MuonStep};
@@ -37,8 +37,8 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
 }
 
 /// See [`conv2d`](super::conv2d).
-pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Around) -> Tensor<4> {
-    let Around { upsample, residual, activation } = around;
+pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Conv2dOptions) -> Tensor<4> {
+    let Conv2dOptions { upsample, residual, activation } = around;
     let [b, h, w, c] = x.dims();
     let repeated = x.reshape([b, h, 1, w, 1, c]).expand([b, h, upsample, w, upsample, c]);
     let x = repeated.reshape([b, h * upsample, w * upsample, c]);

@@ -1,4 +1,4 @@
-//! Pooling of pictures whose channels lie together.
+//! Pooling of images whose channels lie together.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -9,8 +9,8 @@ use super::storage::{Dense, tensor};
 use super::{is_fused, plain};
 use crate::pool::{self, Geometry, Pooling};
 
-/// The largest numbers or the means of square windows of pictures, `[B, H, W, C]` to `[B, H', W', C]`: windows
-/// of `side` positions, `stride` positions apart, with `padding` positions around the picture.
+/// The largest numbers or the means of square windows of images, `[B, H, W, C]` to `[B, H', W', C]`: windows
+/// of `side` positions, `stride` positions apart, with `padding` positions around the image.
 ///
 /// See [`pool`](crate::pool) for what padding counts. The kernel has no backward pass; where a gradient is wanted
 /// the library's operations run.

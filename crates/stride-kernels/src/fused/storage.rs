@@ -8,10 +8,10 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Element, FloatDType, Shape, TensorData, bf16};
 
-use crate::stored::Stored;
+use crate::storage_element::StorageElement;
 
 /// A type of numbers that tensors hold.
-pub(super) trait Held: Stored + Element {
+pub(super) trait Held: StorageElement + Element {
     /// Its name in the library.
     const TYPE: FloatDType;
     /// The numbers of a tensor of this type, those of other tensors in the same memory too.

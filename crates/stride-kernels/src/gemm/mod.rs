@@ -27,7 +27,7 @@ pub use patches::{Patches, Taps};
 
 use self::share::Target;
 use crate::isa::Isa;
-use crate::stored::Stored;
+use crate::storage_element::StorageElement;
 
 /// What the inputs of a product are rounded to; sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ fn written<T>(count: usize, product: impl FnOnce(&mut [MaybeUninit<T>])) -> Vec<
 /// # Panics
 /// The matrix was packed of other parts than the taps and channels of the patches; the bias has not
 /// one value a column; the residual has another length; or the epilogue accumulates.
-pub fn patches_product<T: Stored>(
+pub fn patches_product<T: StorageElement>(
     patches: &Patches<T>,
     rhs: &PackedRhs,
     epilogue: &Epilogue,
@@ -143,7 +143,7 @@ pub fn patches_product<T: Stored>(
     let count = positions * cols;
     assert!(residual.is_none_or(|residual| residual.len() == count), "length of the residual");
     written(count, |room| {
-        // SAFETY: all of it was checked above; taps see nothing outside of their pictures.
+        // SAFETY: all of it was checked above; taps see nothing outside of their images.
         unsafe { rhs.multiply_patches(patches, epilogue, residual, room) };
     })
 }
@@ -177,7 +177,7 @@ fn patches_transposed_product_with(
         let target = Target::new(slice_of_written(&mut c), cols);
         let (format, columns) = (avx512::Format::of(compute, isa), avx512::Columns::Plain(b));
         let rows = avx512::Rows::PatchesTransposed(patches);
-        // SAFETY: all of it was checked above; taps see nothing outside of their pictures.
+        // SAFETY: all of it was checked above; taps see nothing outside of their images.
         unsafe { avx512::multiply(rows, columns, format, &epilogue, target) };
         for tap in 1..taps {
             let from = tap * padded * cols;

@@ -7,7 +7,7 @@ use super::avx512;
 use super::share::{Target, for_each_chunk};
 use super::{Compute, Epilogue, MatrixRef, Patches, portable};
 use crate::isa::Isa;
-use crate::stored::Stored;
+use crate::storage_element::StorageElement;
 
 /// Positions whose neighbourhoods are written down at a time where there is no packing.
 pub(super) const UNFOLDED_POSITIONS: usize = 1024;
@@ -140,7 +140,7 @@ impl PackedRhs {
     /// # Safety
     /// The shapes fit, C and the residual are as long as the result, and there is a bias for each
     /// of its columns.
-    pub(super) unsafe fn multiply_patches<T: Stored>(
+    pub(super) unsafe fn multiply_patches<T: StorageElement>(
         &self,
         patches: &Patches<T>,
         epilogue: &Epilogue,
@@ -160,7 +160,7 @@ impl PackedRhs {
                     let unfolded = patches.unfold(some.clone());
                     let a = MatrixRef::row_major(&unfolded, some.len(), self.rows);
                     if let Some(residual) = residual {
-                        Stored::narrow(residual, c);
+                        StorageElement::narrow(residual, c);
                     }
                     let accumulate = residual.is_some();
                     let epilogue = Epilogue { accumulate, ..*epilogue };

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::stored::Stored;
+use crate::storage_element::StorageElement;
 
-/// The neighbourhoods of all positions of pictures: a matrix of one row a position and, for each tap
+/// The neighbourhoods of all positions of images: a matrix of one row a position and, for each tap
 /// of the kernel, one column a channel, which is never written down.
 ///
-/// The pictures are `[B, H, W, C]`; the positions are those of the result, `[B, H', W']`.
+/// The images are `[B, H, W, C]`; the positions are those of the result, `[B, H', W']`.
 #[derive(Clone, Debug)]
 pub struct Patches<'a, T = f32> {
     data: &'a [T],
@@ -17,15 +17,15 @@ pub struct Patches<'a, T = f32> {
     size: [usize; 2],
     down: Taps,
     across: Taps,
-    /// Stands for the channels outside of the picture.
+    /// Stands for the channels outside of the image.
     outside: Vec<T>,
 }
 
-/// Which of the rows, or of the columns, of a picture each tap sees from each position.
+/// Which of the rows, or of the columns, of an image each tap sees from each position.
 #[derive(Clone, Debug)]
 pub struct Taps {
     positions: usize,
-    /// For a tap after the other, one number a position; none outside of the picture.
+    /// For a tap after the other, one number a position; none outside of the image.
     sources: Vec<Option<usize>>,
 }
 
@@ -50,11 +50,11 @@ impl Taps {
     }
 }
 
-impl<'a, T: Stored> Patches<'a, T> {
-    /// The neighbourhoods in pictures `[batch, size[0], size[1], channels]`.
+impl<'a, T: StorageElement> Patches<'a, T> {
+    /// The neighbourhoods in images `[batch, size[0], size[1], channels]`.
     ///
     /// # Panics
-    /// The data is not as long as its shape says, or a tap sees beyond the picture.
+    /// The data is not as long as its shape says, or a tap sees beyond the image.
     pub fn new(
         data: &'a [T],
         batch: usize,
@@ -63,7 +63,7 @@ impl<'a, T: Stored> Patches<'a, T> {
         [down, across]: [Taps; 2],
     ) -> Self {
         let count = batch * size[0] * size[1] * channels;
-        assert_eq!(data.len(), count, "patches: {batch} pictures of {size:?} x {channels}");
+        assert_eq!(data.len(), count, "patches: {batch} images of {size:?} x {channels}");
         for (taps, size) in [(&down, size[0]), (&across, size[1])] {
             assert!(taps.sources.iter().flatten().all(|&source| source < size), "patches: {size}");
         }
@@ -85,7 +85,7 @@ impl<'a, T: Stored> Patches<'a, T> {
         self.channels
     }
 
-    /// The pictures.
+    /// The images.
     pub(super) fn data(&self) -> &[T] {
         self.data
     }
@@ -103,7 +103,7 @@ impl<'a, T: Stored> Patches<'a, T> {
         })
     }
 
-    /// The pixel that a tap sees from each of some positions, counted over all pictures.
+    /// The pixel that a tap sees from each of some positions, counted over all images.
     pub(super) fn pixels(
         &self,
         tap: usize,
@@ -113,8 +113,8 @@ impl<'a, T: Stored> Patches<'a, T> {
             .flat_map(|(row, columns)| columns.iter().map(move |column| Some(row? + (*column)?)))
     }
 
-    /// What a tap sees from some positions, one row of a picture after the other: the first pixel of
-    /// that row, counted over all pictures, and the column for each position.
+    /// What a tap sees from some positions, one row of an image after the other: the first pixel of
+    /// that row, counted over all images, and the column for each position.
     pub(super) fn rows(
         &self,
         tap: usize,
@@ -130,11 +130,11 @@ impl<'a, T: Stored> Patches<'a, T> {
                 return None;
             }
             let (line, x) = (next / width, next % width);
-            let (picture, y) = (line / height, line % height);
+            let (image, y) = (line / height, line % height);
             let end = width.min(x + positions.end - next);
             next += end - x;
             let row = self.down.source(tap_down, y);
-            let first = row.map(|row| (picture * self.size[0] + row) * self.size[1]);
+            let first = row.map(|row| (image * self.size[0] + row) * self.size[1]);
             Some((first, &columns[x..end]))
         })
     }

@@ -6,7 +6,7 @@ mod components;
 mod dit;
 mod expected;
 mod full_size;
+mod images;
 mod import;
-mod pictures;
 mod refusals;
 mod tokenizer;

@@ -1,4 +1,4 @@
-//! A classifier that learns two attributes of small pictures.
+//! A classifier that learns two attributes of small images.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -40,8 +40,8 @@ fn write_data(dir: &Path) {
         let pixel =
             |i: usize| if (first..first + 10).contains(&(i / SIDE)) { color } else { [130; 3] };
         let pixels = (0..SIDE * SIDE).flat_map(pixel).collect();
-        let picture = RgbImage { width: SIDE, height: SIDE, pixels };
-        let bytes = png_bytes(&picture, &PngMetadata::default()).expect("a picture");
+        let image = RgbImage { width: SIDE, height: SIDE, pixels };
+        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
         fs::write(dir.join(format!("{index}.png")), bytes).expect("writable");
         let (color, place) =
             (if is_red { "red" } else { "blue" }, if is_above { "above" } else { "below" });

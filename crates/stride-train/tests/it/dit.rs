@@ -14,7 +14,7 @@ use stride::vae::AutoencoderConfig;
 use stride::weights::{self, StoredDtype};
 use stride_data::{LatentEncoder as _, Limits, Preparation, PreparedSet, Record, Source, View};
 use stride_kernels::gemm::Compute;
-use stride_train::{LogProgress, PictureEncoder, RunSummary, TrainError, run};
+use stride_train::{ImageEncoder, LogProgress, RunSummary, TrainError, run};
 
 const CONFIG: &str = r#"
 kind = "dit"
@@ -59,7 +59,7 @@ const TINY: &str = r#"{
     "num_encoder_blocks": [1, 1, 1], "num_decoder_blocks": [1, 1, 1]
 }"#;
 
-/// A folder with pictures in `data` and an autoencoder in `vae`.
+/// A folder with images in `data` and an autoencoder in `vae`.
 fn place(vae: &str) -> tempfile::TempDir {
     let place = tempfile::tempdir().expect("folder");
     let data = place.path().join("data");
@@ -67,10 +67,10 @@ fn place(vae: &str) -> tempfile::TempDir {
     let mut metadata = String::new();
     for index in 0..7usize {
         let pixels = (0..16 * 16 * 3).map(|i| (i * (index + 2)) as u8).collect();
-        let picture = RgbImage { width: 16, height: 16, pixels };
-        let bytes = png_bytes(&picture, &PngMetadata::default()).expect("a picture");
+        let image = RgbImage { width: 16, height: 16, pixels };
+        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
         fs::write(data.join(format!("{index}.png")), bytes).expect("writable");
-        writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"picture {index}\"}}")
+        writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"image {index}\"}}")
             .expect("string");
     }
     fs::write(data.join("metadata.jsonl"), metadata).expect("writable");
@@ -109,8 +109,8 @@ fn train(place: &Path, run_dir: &str, settings: &[&str]) -> Result<RunSummary, T
     train_with(place, run_dir, settings, &AtomicBool::new(false))
 }
 
-fn encoder(place: &Path, compute: Compute) -> PictureEncoder {
-    PictureEncoder::open(&place.join("vae"), 16, compute, &Device::flex()).expect("fits")
+fn encoder(place: &Path, compute: Compute) -> ImageEncoder {
+    ImageEncoder::open(&place.join("vae"), 16, compute, &Device::flex()).expect("fits")
 }
 
 fn prepare(place: &Path, out: &str) {
@@ -121,7 +121,7 @@ fn prepare(place: &Path, out: &str) {
     let summary = Preparation::new(&source, &encoder, &captions, &stop)
         .run(&place.join(out), &mut |_| {})
         .expect("prepared");
-    assert_eq!(summary.pictures, 7);
+    assert_eq!(summary.images, 7);
 }
 
 const CACHED: [&str; 2] = ["data.dir=@data", "dit.latent_cache=@latents"];
@@ -150,20 +150,20 @@ fn has_own_process(test: &str) -> bool {
 const ALONE: &str = "STRIDE_TEST_ALONE";
 
 #[test]
-fn a_prepared_folder_and_pictures_train_the_same_model() {
-    if !has_own_process("dit::a_prepared_folder_and_pictures_train_the_same_model") {
+fn a_prepared_folder_and_images_train_the_same_model() {
+    if !has_own_process("dit::a_prepared_folder_and_images_train_the_same_model") {
         return;
     }
     for vae in [KL, TINY] {
         let place = place(vae);
         let place = place.path();
-        let summary = train(place, "from-pictures", &CACHED).expect("trains");
+        let summary = train(place, "from-images", &CACHED).expect("trains");
         assert_eq!(summary.steps, 2);
         prepare(place, "prepared");
         fs::rename(place.join("data"), place.join("away")).expect("there");
         train(place, "prepared-run", &["data.prepared=@prepared"]).expect("trains");
         // Mirror images in the folder change nothing as long as nobody asks for them.
-        assert_eq!(model(place, "from-pictures"), model(place, "prepared-run"));
+        assert_eq!(model(place, "from-images"), model(place, "prepared-run"));
         let flipped = ["data.prepared=@prepared", "data.flip=true"];
         train(place, "flipped", &flipped).expect("trains");
         assert_ne!(model(place, "flipped"), model(place, "prepared-run"));
@@ -196,7 +196,7 @@ fn latents_are_scaled_once() {
         let device = Device::flex();
         let encoder = encoder(place.path(), Compute::F32);
         let bytes = fs::read(place.path().join("data/3.png")).expect("there");
-        let image = stride_data::decode(&bytes, &Limits::default()).expect("a picture");
+        let image = stride_data::decode(&bytes, &Limits::default()).expect("an image");
         let pixels: Vec<f32> = image.as_raw().iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
         let pixels = burn::tensor::TensorData::new(pixels, [1, 16, 16, 3]);
         let pixels = Tensor::<4>::from_data(pixels, &device).permute([0, 3, 1, 2]);
@@ -252,7 +252,7 @@ fn latents_that_do_not_fit_are_named() {
     let message = error(&[prepared]);
     assert!(message.contains("autoencoder") && message.contains("prepared"), "{message}");
 
-    fs::write(place.join("data/5.png"), b"no picture").expect("writable");
+    fs::write(place.join("data/5.png"), b"no image").expect("writable");
     let message = error(&CACHED);
     assert!(message.contains("5.png") && message.contains("stride prepare"), "{message}");
 }

@@ -105,7 +105,7 @@ fn dit_config() -> DitConfig {
     }
 }
 
-/// Pictures, a pipeline with an autoencoder, and a CLIP text encoder.
+/// Images, a pipeline with an autoencoder, and a CLIP text encoder.
 fn place() -> TempDir {
     let place = tempfile::tempdir().expect("folder");
     let data = place.path().join("data");
@@ -114,7 +114,7 @@ fn place() -> TempDir {
     for k in 0..6u8 {
         let pixels = (0..SIDE * SIDE * 3).map(|i| (i % 251) as u8 ^ (k * 40)).collect();
         let image = RgbImage { width: SIDE, height: SIDE, pixels };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("a picture");
+        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
         fs::write(data.join(format!("{k}.png")), bytes).expect("writable");
         writeln!(lines, "{{\"file_name\": \"{k}.png\", \"text\": \"a man\"}}").expect("string");
     }

@@ -13,8 +13,8 @@ use stride_kernels::fused;
 use stride_kernels::gemm::Compute;
 use stride_train::{
     Budget, EmaConfig, EmaDecay, LoopConfig, LrSchedule, OptimizerConfig, OutputConfig, Progress,
-    ProgressUpdate, Resume, RunSummary, StepInfo, StepLoss, Surroundings, TrainError, TrainState,
-    Trainee, train_loop,
+    ProgressUpdate, Resume, RunContext, RunSummary, StepInfo, StepLoss, TrainError, TrainState,
+    TrainingTask, train_loop,
 };
 
 const STEPS: u64 = 20;
@@ -28,7 +28,7 @@ struct Network {
 /// Learns to double its input, from rows keyed by their step and index.
 struct Doubling;
 
-impl Trainee for Doubling {
+impl TrainingTask for Doubling {
     type Model = Network;
 
     fn batch_size(&self) -> usize {
@@ -120,7 +120,7 @@ fn train_in(
         schedule: LrSchedule { warmup_steps: 2, decay_fraction: 0.4 },
     };
     let stop = AtomicBool::new(false);
-    let around = Surroundings {
+    let around = RunContext {
         config: &config,
         config_text: "",
         run_dir,

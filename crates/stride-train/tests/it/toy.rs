@@ -28,7 +28,7 @@ const SPREAD: f64 = 0.1;
 /// Points compared, of each kind.
 const COUNT: usize = 1024;
 
-/// A field over the plane; points are pictures of two channels and one pixel.
+/// A field over the plane; points are images of two channels and one pixel.
 #[derive(Module, Debug)]
 struct Field {
     layers: Vec<Linear>,

@@ -38,10 +38,10 @@ fn write_data(dir: &Path) {
     let mut metadata = String::new();
     for index in 0..6u8 {
         let pixels = (0..32 * 32 * 3).map(|i| (i * (usize::from(index) + 1)) as u8).collect();
-        let picture = RgbImage { width: 32, height: 32, pixels };
-        let bytes = png_bytes(&picture, &PngMetadata::default()).expect("a picture");
+        let image = RgbImage { width: 32, height: 32, pixels };
+        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
         fs::write(dir.join(format!("{index}.png")), bytes).expect("writable");
-        writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"picture {index}\"}}")
+        writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"image {index}\"}}")
             .expect("string");
     }
     fs::write(dir.join("metadata.jsonl"), metadata).expect("writable");

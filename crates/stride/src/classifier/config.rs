@@ -17,13 +17,13 @@ pub struct Attribute {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttributeClassifierConfig {
-    /// Height and width of the pictures: a multiple of [`Self::downsampling_factor`].
+    /// Height and width of the images: a multiple of [`Self::downsampling_factor`].
     pub resolution: usize,
-    /// Channels of the stages; the first halves the picture twice, the others once each. Multiples
+    /// Channels of the stages; the first halves the image twice, the others once each. Multiples
     /// of [`Self::GROUPS`].
     #[serde(default = "default_widths")]
     pub widths: Vec<usize>,
-    /// Numbers that stand for a picture in front of the answers.
+    /// Numbers that stand for an image in front of the answers.
     #[serde(default = "default_feature_size")]
     pub feature_size: usize,
     /// What is told apart.

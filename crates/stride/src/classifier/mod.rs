@@ -1,4 +1,4 @@
-//! A network that tells the attributes of a picture, to judge other networks by.
+//! A network that tells the attributes of an image, to judge other networks by.
 
 mod config;
 mod model;

@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, FloatDType, Tensor};
 use stride_kernels::activation::Activation;
-use stride_kernels::fused::{Around, conv2d, group_norm, linear, linear_activate, stored};
+use stride_kernels::fused::{Conv2dOptions, conv2d, group_norm, linear, linear_activate, stored};
 
 use super::{AttributeClassifierConfig, ClassifierConfigError};
 use crate::weights::{self, WeightsError};
@@ -15,7 +15,7 @@ const LAST_CHANNELS: usize = 32;
 /// Added to the variance in every group norm.
 const EPSILON: f64 = 1e-5;
 
-/// Convolutions that halve a picture until few positions are left, then two linear layers.
+/// Convolutions that halve an image until few positions are left, then two linear layers.
 ///
 /// Positions are not averaged at the end: a blue garment and a blue background differ in where the blue is.
 #[derive(Module, Debug)]
@@ -28,10 +28,10 @@ pub struct AttributeClassifier {
     config: AttributeClassifierConfig,
 }
 
-/// What a classifier says of pictures.
+/// What a classifier says of images.
 #[derive(Clone, Debug)]
 pub struct Answers {
-    /// `[B, F]`, to compare sets of pictures by.
+    /// `[B, F]`, to compare sets of images by.
     pub features: Tensor<2>,
     /// `[B, A]`: the values of one attribute after the other, before the softmax of each.
     pub logits: Tensor<2>,
@@ -68,11 +68,11 @@ impl AttributeClassifier {
         weights::load(self, file_name, bytes, "")
     }
 
-    /// What it says of pictures `[B, 3, R, R]` in [-1, 1], R its resolution.
+    /// What it says of images `[B, 3, R, R]` in [-1, 1], R its resolution.
     pub fn forward(&self, pixels: Tensor<4>) -> Answers {
         let x = stored(pixels.permute([0, 2, 3, 1])); // [B, R, R, 3]
         let x = self.stages.iter().fold(x, |x, stage| stage.forward(x));
-        let x = conv2d(&self.last, x, Around::default()).cast(FloatDType::F32);
+        let x = conv2d(&self.last, x, Conv2dOptions::default()).cast(FloatDType::F32);
         let features = linear_activate(&self.features, x.flatten::<2>(1, 3), Activation::Silu);
         let logits = linear(&self.answers, features.clone());
         Answers { features, logits }
@@ -85,14 +85,14 @@ impl AttributeClassifier {
 }
 
 impl Answers {
-    /// For every picture and attribute, the place of the likeliest value.
+    /// For every image and attribute, the place of the likeliest value.
     pub fn choices(&self, config: &AttributeClassifierConfig) -> Vec<Vec<usize>> {
         let logits: Vec<f32> = crate::floats::floats(self.logits.clone());
         let likeliest = |logits: &[f32]| {
             let places = logits.iter().enumerate();
             places.max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(place, _)| place)
         };
-        let of_picture = |mut logits: &[f32]| {
+        let of_image = |mut logits: &[f32]| {
             let choice = |attribute: &super::Attribute| {
                 let (of_this, rest) = logits.split_at(attribute.values.len());
                 logits = rest;
@@ -100,11 +100,11 @@ impl Answers {
             };
             config.attributes.iter().map(choice).collect()
         };
-        logits.chunks_exact(config.num_answers().max(1)).map(of_picture).collect()
+        logits.chunks_exact(config.num_answers().max(1)).map(of_image).collect()
     }
 }
 
-/// A convolution to a smaller picture and one that keeps the size, each with norm and SiLU.
+/// A convolution to a smaller image and one that keeps the size, each with norm and SiLU.
 #[derive(Module, Debug)]
 struct Stage {
     down: Conv2d,
@@ -136,10 +136,10 @@ impl Stage {
         Self { down, norm_1: norm(), conv: three(1), norm_2: norm() }
     }
 
-    /// Pictures are `[B, H, W, C]`.
+    /// Images are `[B, H, W, C]`.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = conv2d(&self.down, x, Around::default());
-        let x = conv2d(&self.conv, group_norm(&self.norm_1, x, true), Around::default());
+        let x = conv2d(&self.down, x, Conv2dOptions::default());
+        let x = conv2d(&self.conv, group_norm(&self.norm_1, x, true), Conv2dOptions::default());
         group_norm(&self.norm_2, x, true)
     }
 }

@@ -1,4 +1,4 @@
-//! CLIP's two encoders: a causal transformer over caption tokens, and one over the patches of a picture.
+//! CLIP's two encoders: a causal transformer over caption tokens, and one over the patches of an image.
 
 mod config;
 mod encoder;

@@ -1,27 +1,27 @@
-//! Pictures as CLIP's image encoder wants them.
+//! Images as CLIP's image encoder wants them.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::image::{Filter, RgbImage, resize};
 
-/// Mean of red, green and blue over CLIP's training pictures, in [0, 1].
+/// Mean of red, green and blue over CLIP's training images, in [0, 1].
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Their standard deviation.
 const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// A picture of any size as the input of a CLIP image encoder, `[1, 3, side, side]`.
+/// An image of any size as the input of a CLIP image encoder, `[1, 3, side, side]`.
 ///
 /// The shorter edge becomes `side` by cubic resampling, the middle square is cut out, and every channel is normalised
 /// as (v / 255 - mean) / std.
 ///
 /// # Errors
-/// None; a picture without pixels gives black.
+/// None; an image without pixels gives black.
 ///
 /// # Source
 /// OpenAI CLIP `_transform`; resampling as Pillow does it on bytes (`Image.resize` with BICUBIC), rows first, with
 /// rounding to bytes in between, so that the numbers are those of `transformers.CLIPImageProcessor` on Pillow.
-pub fn clip_pixels(picture: &RgbImage, side: usize, device: &Device) -> Tensor<4> {
-    let square = middle_square(picture, side);
+pub fn clip_pixels(image: &RgbImage, side: usize, device: &Device) -> Tensor<4> {
+    let square = middle_square(image, side);
     let plane = side * side;
     let mut values = vec![0.0; 3 * plane];
     for (place, pixel) in square.chunks_exact(3).enumerate() {
@@ -34,9 +34,9 @@ pub fn clip_pixels(picture: &RgbImage, side: usize, device: &Device) -> Tensor<4
 }
 
 /// The bytes of the middle square, `[side, side, 3]`.
-fn middle_square(picture: &RgbImage, side: usize) -> Vec<u8> {
-    let (width, height) = (picture.width, picture.height);
-    if width * height * side == 0 || picture.pixels.len() != 3 * width * height {
+fn middle_square(image: &RgbImage, side: usize) -> Vec<u8> {
+    let (width, height) = (image.width, image.height);
+    if width * height * side == 0 || image.pixels.len() != 3 * width * height {
         return vec![0; 3 * side * side];
     }
     let longer = |long: usize, short: usize| side * long / short;
@@ -44,8 +44,7 @@ fn middle_square(picture: &RgbImage, side: usize) -> Vec<u8> {
         true => (side, longer(height, width)),
         false => (longer(width, height), side),
     };
-    let resized =
-        resize(&picture.pixels, (width, height), (new_width, new_height), Filter::Bicubic);
+    let resized = resize(&image.pixels, (width, height), (new_width, new_height), Filter::Bicubic);
     let (left, top) = ((new_width - side) / 2, (new_height - side) / 2);
     let row = |y: usize| &resized[3 * ((top + y) * new_width + left)..][..3 * side];
     (0..side).flat_map(row).copied().collect()
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flat_picture_stays_flat_and_a_square_is_cut_from_the_middle() {
+    fn a_flat_image_stays_flat_and_a_square_is_cut_from_the_middle() {
         let flat = RgbImage { width: 31, height: 17, pixels: [10, 100, 250].repeat(31 * 17) };
         assert_eq!(middle_square(&flat, 8), [10, 100, 250].repeat(64));
         // Columns 0, 1, 2, 3 of brightness; nothing is resized, the middle two stay.

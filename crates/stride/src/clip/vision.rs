@@ -49,7 +49,7 @@ pub struct ClipVisionEmbeddings {
     pub position_embedding: Embedding,
 }
 
-/// What the encoder says about pictures.
+/// What the encoder says about images.
 #[derive(Clone, Debug)]
 pub struct ClipImageOutput {
     /// States behind the last layer, the class token's first: `[B, 1 + T, D]`.
@@ -139,11 +139,11 @@ impl ClipVisionModel {
         weights::load_from(self, &own, "")
     }
 
-    /// What the encoder says about pictures that [`clip_pixels`](super::clip_pixels) made, `[B, 3, S, S]` with the
+    /// What the encoder says about images that [`clip_pixels`](super::clip_pixels) made, `[B, 3, S, S]` with the
     /// configured `image_size` S.
     ///
     /// # Panics
-    /// The pictures have another size.
+    /// The images have another size.
     pub fn forward(&self, pixels: Tensor<4>) -> ClipImageOutput {
         let (tokens, pooled) = self.vision_model.forward(pixels);
         let projected = self.visual_projection.as_ref();

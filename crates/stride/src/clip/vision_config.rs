@@ -22,11 +22,11 @@ pub struct ClipVisionConfig {
     pub num_hidden_layers: usize,
     /// Attention heads per layer; divides `hidden_size`.
     pub num_attention_heads: usize,
-    /// Height and width of a picture.
+    /// Height and width of an image.
     pub image_size: usize,
     /// Height and width of a patch; divides `image_size`.
     pub patch_size: usize,
-    /// Channels of a picture; only 3 exist here.
+    /// Channels of an image; only 3 exist here.
     pub num_channels: usize,
     /// Activation inside the feed-forward part.
     pub hidden_act: HiddenAct,
@@ -90,7 +90,7 @@ impl ClipVisionConfig {
         self.architectures.iter().flatten().any(|name| with_projection.contains(&name.as_str()))
     }
 
-    /// Patches of a picture.
+    /// Patches of an image.
     pub fn num_patches(&self) -> usize {
         (self.image_size / self.patch_size).pow(2)
     }

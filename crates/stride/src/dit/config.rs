@@ -7,11 +7,11 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DitConfig {
-    /// Height and width of the latent picture.
+    /// Height and width of the latent image.
     pub input_size: usize,
     /// Side of the square of latent positions that makes one token.
     pub patch_size: usize,
-    /// Channels of the latent picture, in and out.
+    /// Channels of the latent image, in and out.
     pub in_channels: usize,
     /// Width D of the token stream.
     pub hidden_size: usize,

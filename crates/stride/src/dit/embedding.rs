@@ -1,4 +1,4 @@
-//! Embedding of one number per picture: the time t, or the step-size level k.
+//! Embedding of one number per image: the time t, or the step-size level k.
 
 use burn::module::Module;
 use burn::nn::Linear;

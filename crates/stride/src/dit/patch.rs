@@ -1,4 +1,4 @@
-//! Latent pictures to tokens and back.
+//! Latent images to tokens and back.
 
 use burn::module::{Initializer, Module};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -49,7 +49,7 @@ impl PatchEmbed {
     }
 }
 
-/// Cuts pictures into patches: `[B, C, H, W]` to `[B, T, C p p]`, tokens row by row, the
+/// Cuts images into patches: `[B, C, H, W]` to `[B, T, C p p]`, tokens row by row, the
 /// numbers of a token in the order channel, row, column.
 pub fn patchify(x: Tensor<4>, patch_size: usize) -> Tensor<3> {
     let [b, c, h, w] = x.dims();

@@ -1,4 +1,4 @@
-//! Pictures as plain values, resized as Pillow does it, and as PNG files that say how they were made.
+//! Images as plain values, resized as Pillow does it, and as PNG files that say how they were made.
 
 mod png_file;
 mod resize;

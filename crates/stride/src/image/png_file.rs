@@ -11,7 +11,7 @@ const PARAMETERS: &str = "parameters";
 /// The keyword of our own JSON.
 const STRIDE: &str = "stride";
 
-/// What a PNG file says about how its picture was made.
+/// What a PNG file says about how its image was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PngMetadata {
     /// The text that other programs read: prompt, negative prompt, a line of `Key: value` pairs.
@@ -20,12 +20,12 @@ pub struct PngMetadata {
     pub json: Option<String>,
 }
 
-/// A picture that cannot be written or a file that cannot be read.
+/// An image that cannot be written or a file that cannot be read.
 #[derive(Debug, Error)]
 pub enum ImageError {
-    /// The numbers of the picture contradict each other.
+    /// The numbers of the image contradict each other.
     #[error(
-        "picture of {width}x{height}: expected 3 x {width} x {height} bytes, at least 3, found {found}"
+        "image of {width}x{height}: expected 3 x {width} x {height} bytes, at least 3, found {found}"
     )]
     Size {
         /// Pixels in a row.
@@ -35,7 +35,7 @@ pub enum ImageError {
         /// Number of bytes.
         found: usize,
     },
-    /// The picture does not fit the format.
+    /// The image does not fit the format.
     #[error("cannot write a PNG file: {0}")]
     Encode(#[from] png::EncodingError),
     /// The bytes are no PNG file.
@@ -45,12 +45,12 @@ pub enum ImageError {
 
 /// The bytes of a PNG file: 8-bit RGB, then text chunks.
 ///
-/// The same picture and metadata give the same bytes. A text goes into a `tEXt` chunk where it is
+/// The same image and metadata give the same bytes. A text goes into a `tEXt` chunk where it is
 /// Latin-1 and into an `iTXt` chunk (UTF-8) otherwise. A zero inside a text, which the format
 /// does not allow, becomes a space.
 ///
 /// # Errors
-/// The picture has no pixels, or another number of them than its sides say.
+/// The image has no pixels, or another number of them than its sides say.
 pub fn png_bytes(image: &RgbImage, metadata: &PngMetadata) -> Result<Vec<u8>, ImageError> {
     let RgbImage { width, height, ref pixels } = *image;
     let (Ok(columns @ 1..), Ok(rows @ 1..)) = (u32::try_from(width), u32::try_from(height)) else {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_refused() {
-        assert!(read_png_metadata(b"not a picture").is_err());
+        assert!(read_png_metadata(b"not an image").is_err());
         for (width, height, bytes) in [(0, 0, 0), (2, 2, 11), (usize::MAX, 1, 3)] {
             let image = RgbImage { width, height, pixels: vec![7; bytes] };
             assert!(png_bytes(&image, &PngMetadata::default()).is_err(), "{width}x{height}");

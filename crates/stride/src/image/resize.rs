@@ -1,6 +1,6 @@
 //! Resizing of bytes as Pillow does it.
 
-/// Which pixels make a new one; both are widened by the scale where the picture shrinks.
+/// Which pixels make a new one; both are widened by the scale where the image shrinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Filter {
     /// Cubic of radius 2 with a = -0.5.
@@ -21,14 +21,14 @@ const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// direction of equal lengths is left alone.
 ///
 /// # Panics
-/// A length is 0, or the bytes are not those of a picture of the first size: the caller's to fix.
+/// A length is 0, or the bytes are not those of an image of the first size: the caller's to fix.
 ///
 /// # Source
 /// Pillow, `src/libImaging/Resample.c`.
 pub fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize), filter: Filter) -> Vec<u8> {
     let ((width, height), (new_width, new_height)) = (from, to);
     assert!(width * height * new_width * new_height > 0, "resize: {from:?} to {to:?}");
-    assert_eq!(pixels.len(), 3 * width * height, "resize: bytes of a picture of {from:?}");
+    assert_eq!(pixels.len(), 3 * width * height, "resize: bytes of an image of {from:?}");
     let rows = match width == new_width {
         true => pixels.to_vec(),
         false => across(pixels, width, &filter.fixed_taps(width, new_width)),
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flat_pictures_stay_flat_and_equal_sizes_stay_equal() {
+    fn flat_images_stay_flat_and_equal_sizes_stay_equal() {
         let flat = [7, 130, 255].repeat(37 * 23);
         for filter in [Filter::Bicubic, Filter::Bilinear] {
             for (width, height) in [(1, 1), (8, 50), (37, 9), (80, 23)] {

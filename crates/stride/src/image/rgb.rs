@@ -1,10 +1,10 @@
-//! Pictures outside tensors.
+//! Images outside tensors.
 
 use burn::tensor::Tensor;
 
 use crate::floats::floats;
 
-/// An RGB picture with 8 bits a channel.
+/// An RGB image with 8 bits a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RgbImage {
     /// Pixels in a row.
@@ -16,7 +16,7 @@ pub struct RgbImage {
 }
 
 impl RgbImage {
-    /// The pictures of a batch `[B, 3, H, W]` with values in [-1, 1]; one channel alone is gray.
+    /// The images of a batch `[B, 3, H, W]` with values in [-1, 1]; one channel alone is gray.
     ///
     /// v becomes round((v + 1) 127.5), halves upwards; values outside are clamped, and what is no
     /// number becomes 0.
@@ -29,27 +29,27 @@ impl RgbImage {
         let values = floats(pixels);
         // The conversion cuts off what stands behind the point, and clamps.
         let byte = |value: f32| ((value + 1.0) * 127.5 + 0.5) as u8;
-        let picture = |picture: &[f32]| {
+        let image = |image: &[f32]| {
             let mut pixels = vec![0; 3 * plane];
             for channel in 0..3 {
-                let values = &picture[channel.min(channels - 1) * plane..][..plane];
+                let values = &image[channel.min(channels - 1) * plane..][..plane];
                 for (pixel, &value) in pixels[channel..].iter_mut().step_by(3).zip(values) {
                     *pixel = byte(value);
                 }
             }
             Self { width, height, pixels }
         };
-        values.chunks_exact(channels * plane).map(picture).collect()
+        values.chunks_exact(channels * plane).map(image).collect()
     }
 
-    /// Rows of pictures as one, with white gaps of `gap` pixels between them; one row is a strip.
+    /// Rows of images as one, with white gaps of `gap` pixels between them; one row is a strip.
     ///
-    /// Every picture has a tile of the largest width and height. Tiles without picture stay
-    /// white; no pictures give an empty one.
+    /// Every image has a tile of the largest width and height. Tiles without image stay
+    /// white; no images give an empty one.
     pub fn sheet(rows: &[Vec<Self>], gap: usize) -> Self {
         let largest = |side: fn(&Self) -> usize| rows.iter().flatten().map(side).max().unwrap_or(0);
         let (tile_width, tile_height) =
-            (largest(|picture| picture.width), largest(|picture| picture.height));
+            (largest(|image| image.width), largest(|image| image.height));
         if tile_width * tile_height == 0 {
             return Self { width: 0, height: 0, pixels: Vec::new() };
         }
@@ -57,13 +57,13 @@ impl RgbImage {
         let width = columns * (tile_width + gap) - gap;
         let height = rows.len() * (tile_height + gap) - gap;
         let mut pixels = vec![u8::MAX; width * height * 3];
-        for (row, pictures) in rows.iter().enumerate() {
-            for (column, picture) in pictures.iter().enumerate() {
+        for (row, images) in rows.iter().enumerate() {
+            for (column, image) in images.iter().enumerate() {
                 let (left, top) = (column * (tile_width + gap), row * (tile_height + gap));
-                for (y, line) in picture
+                for (y, line) in image
                     .pixels
-                    .chunks_exact((picture.width * 3).max(1))
-                    .take(picture.height)
+                    .chunks_exact((image.width * 3).max(1))
+                    .take(image.height)
                     .enumerate()
                 {
                     let start = ((top + y) * width + left) * 3;

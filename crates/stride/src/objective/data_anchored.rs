@@ -59,7 +59,7 @@ pub struct DataAnchoredConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnchorWeighting {
-    /// The loss as it is: their gradients are 1 / a times as large, and few-step pictures come first.
+    /// The loss as it is: their gradients are 1 / a times as large, and few-step images come first.
     #[default]
     SoFlow,
     /// Times a: gradients of one size, so that flow matching is learned as well as alone.

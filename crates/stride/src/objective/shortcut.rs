@@ -46,7 +46,7 @@ pub struct ShortcutConfig {
     pub max_guidance_scale: Option<f64>,
     /// Divides the loss of a row by its error plus this offset; the plain error if absent. An
     /// offset far below the error of flow-matching rows is sound only where their errors hardly
-    /// differ, as those of pictures do; else rows near a mode of the data outweigh the others.
+    /// differ, as those of images do; else rows near a mode of the data outweigh the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive_offset: Option<f64>,
     /// Which noise goes with which image.
@@ -71,7 +71,7 @@ pub enum NoisePairing {
     /// As drawn.
     #[default]
     Independent,
-    /// The assignment that shortens the paths of the batch most. It looks at the pictures alone:
+    /// The assignment that shortens the paths of the batch most. It looks at the images alone:
     /// with captions it leaves a small dependence between caption and noise.
     OptimalTransport,
 }

@@ -1,4 +1,4 @@
-//! Why a model cannot be used or a picture cannot be made.
+//! Why a model cannot be used or an image cannot be made.
 
 use thiserror::Error;
 

@@ -1,4 +1,4 @@
-//! What happens between prompt and picture.
+//! What happens between prompt and image.
 
 use std::ops::ControlFlow;
 
@@ -16,7 +16,7 @@ use crate::tokenizer::TokenizerError;
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
-    /// What the picture shows; empty is unconditional.
+    /// What the image shows; empty is unconditional.
     pub prompt: String,
     /// What guidance leads away from; the empty caption if absent.
     pub negative_prompt: Option<String>,
@@ -30,10 +30,10 @@ pub struct GenerateRequest {
     pub count: usize,
 }
 
-/// A picture and what made it.
+/// An image and what made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratedImage {
-    /// The picture.
+    /// The image.
     pub image: RgbImage,
     /// Its own seed.
     pub seed: u64,
@@ -62,17 +62,17 @@ pub struct StepEvent<'a> {
 }
 
 impl StepEvent<'_> {
-    /// The picture after this step; decoding it takes about as long as a step.
+    /// The image after this step; decoding it takes about as long as a step.
     pub fn preview(&self) -> RgbImage {
         (self.preview)()
     }
 }
 
 impl Pipeline {
-    /// Draws the pictures of a request, one after the other.
+    /// Draws the images of a request, one after the other.
     ///
-    /// The same request gives the same pictures, and image k of a request is the only image of a
-    /// request with seed + k, to the byte: pictures are never computed together. On the CPU that
+    /// The same request gives the same images, and image k of a request is the only image of a
+    /// request with seed + k, to the byte: images are never computed together. On the CPU that
     /// costs nothing, since eight together take as long as eight in turn; elsewhere the matrix
     /// products of another batch size may round differently.
     ///
@@ -132,8 +132,8 @@ impl Pipeline {
             if !(is_finite(x_1) && is_finite(pixels.clone())) {
                 return Err(GenerateError::NotFinite { seed });
             }
-            let pictures = RgbImage::from_tensor(pixels).into_iter();
-            images.extend(pictures.map(|image| GeneratedImage { image, seed }));
+            let drawn = RgbImage::from_tensor(pixels).into_iter();
+            images.extend(drawn.map(|image| GeneratedImage { image, seed }));
         }
         Ok(images)
     }

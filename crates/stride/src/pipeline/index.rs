@@ -19,7 +19,7 @@ pub struct ModelIndex {
     /// What it draws, and what it was trained on; may be empty.
     #[serde(default)]
     pub description: String,
-    /// Height and width of its pictures.
+    /// Height and width of its images.
     pub resolution: usize,
     /// Steps when none are asked for, 1..=128.
     pub default_steps: usize,

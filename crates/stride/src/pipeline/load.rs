@@ -19,7 +19,7 @@ use crate::tokenizer::{ClipTokenizer, Vocabulary};
 use crate::vae::{Autoencoder, AutoencoderConfig};
 use crate::weights::{self, StoredDtype};
 
-/// Everything between a sentence and a picture.
+/// Everything between a sentence and an image.
 #[derive(Debug)]
 pub struct Pipeline {
     pub(super) tokenizer: ClipTokenizer,

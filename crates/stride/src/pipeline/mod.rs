@@ -1,4 +1,4 @@
-//! From a sentence to a picture.
+//! From a sentence to an image.
 
 mod error;
 mod files;

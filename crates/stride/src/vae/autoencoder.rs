@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
 use crate::weights::{self, SafetensorsBytes, TensorSource, WeightsError};
 
-/// An autoencoder between pictures and latents.
+/// An autoencoder between images and latents.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one a program, and the derive takes no box")]
 pub enum Autoencoder {
@@ -67,7 +67,7 @@ impl AutoencoderConfig {
         }
     }
 
-    /// `[C, h, w]` of the latents of a square picture with this side.
+    /// `[C, h, w]` of the latents of a square image with this side.
     pub fn latent_shape(&self, resolution: usize) -> [usize; 3] {
         let side = resolution / self.downsampling_factor();
         let channels = match self {

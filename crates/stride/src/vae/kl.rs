@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
-use stride_kernels::fused::{Around, conv2d};
+use stride_kernels::fused::{Conv2dOptions, conv2d};
 
 use super::kl_blocks::{Decoder, Encoder, conv1};
 use super::resample::{channels_first, channels_last};
@@ -63,18 +63,18 @@ impl AutoencoderKl {
         weights::load_from(self, &with_present_names(source), "")
     }
 
-    /// The posterior of a picture's latents before scaling, for pictures `[B, 3, H, W]` in
+    /// The posterior of an image's latents before scaling, for images `[B, 3, H, W]` in
     /// [-1, 1].
     pub fn posterior(&self, pixels: Tensor<4>) -> DiagonalGaussian {
         let moments = self.encoder.forward(channels_last(pixels));
         let moments = match &self.quant_conv {
-            Some(conv) => conv2d(conv, moments, Around::default()),
+            Some(conv) => conv2d(conv, moments, Conv2dOptions::default()),
             None => moments,
         };
         DiagonalGaussian::from_moments(channels_first(moments))
     }
 
-    /// The posterior of what the transformer sees, for pictures `[B, 3, H, W]` in [-1, 1].
+    /// The posterior of what the transformer sees, for images `[B, 3, H, W]` in [-1, 1].
     pub fn scaled_posterior(&self, pixels: Tensor<4>) -> DiagonalGaussian {
         self.posterior(pixels).scaled(self.config.shift_factor, self.config.scaling_factor)
     }
@@ -93,7 +93,7 @@ impl AutoencoderKl {
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         let z = channels_last(latents / self.config.scaling_factor + self.config.shift_factor);
         channels_first(self.decoder.forward(match &self.post_quant_conv {
-            Some(conv) => conv2d(conv, z, Around::default()),
+            Some(conv) => conv2d(conv, z, Conv2dOptions::default()),
             None => z,
         }))
     }

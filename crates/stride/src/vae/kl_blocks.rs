@@ -1,17 +1,17 @@
-//! The parts of the variational autoencoder; pictures are `[B, H, W, C]` here.
+//! The parts of the variational autoencoder; images are `[B, H, W, C]` here.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, FloatDType, Tensor};
-use stride_kernels::fused::{self, Around, conv2d, cross_attention, group_norm, stored};
+use stride_kernels::fused::{self, Conv2dOptions, conv2d, cross_attention, group_norm, stored};
 
 use super::AutoencoderKlConfig;
 
 /// Added to the variance in every group norm.
 const EPSILON: f64 = 1e-6;
 
-/// Picture to moments.
+/// Image to moments.
 #[derive(Module, Debug)]
 pub(super) struct Encoder {
     conv_in: Conv2d,
@@ -39,15 +39,15 @@ impl Encoder {
     }
 
     pub(super) fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let x = conv2d(&self.conv_in, stored(pixels), Around::default());
+        let x = conv2d(&self.conv_in, stored(pixels), Conv2dOptions::default());
         let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x));
         let x = self.mid_block.forward(x);
         let x = group_norm(&self.conv_norm_out, x, true);
-        conv2d(&self.conv_out, x, Around::default()).cast(FloatDType::F32)
+        conv2d(&self.conv_out, x, Conv2dOptions::default()).cast(FloatDType::F32)
     }
 }
 
-/// Latents to picture.
+/// Latents to image.
 #[derive(Module, Debug)]
 pub(super) struct Decoder {
     conv_in: Conv2d,
@@ -75,10 +75,10 @@ impl Decoder {
     }
 
     pub(super) fn forward(&self, z: Tensor<4>) -> Tensor<4> {
-        let x = self.mid_block.forward(conv2d(&self.conv_in, stored(z), Around::default()));
+        let x = self.mid_block.forward(conv2d(&self.conv_in, stored(z), Conv2dOptions::default()));
         let x = self.up_blocks.iter().fold(x, |x, block| block.forward(x));
         let x = group_norm(&self.conv_norm_out, x, true);
-        conv2d(&self.conv_out, x, Around::default()).cast(FloatDType::F32)
+        conv2d(&self.conv_out, x, Conv2dOptions::default()).cast(FloatDType::F32)
     }
 }
 
@@ -133,7 +133,7 @@ impl UpBlock {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.resnets.iter().fold(x, |x, block| block.forward(x));
-        let twice = Around { upsample: 2, ..Around::default() };
+        let twice = Conv2dOptions { upsample: 2, ..Conv2dOptions::default() };
         self.upsamplers.iter().fold(x, |x, layer| conv2d(&layer.conv, x, twice.clone()))
     }
 }
@@ -143,7 +143,7 @@ struct Upsample {
     conv: Conv2d,
 }
 
-/// A convolution of stride 2 over a picture padded on the right and at the bottom alone.
+/// A convolution of stride 2 over an image padded on the right and at the bottom alone.
 #[derive(Module, Debug)]
 struct Downsample {
     conv: Conv2d,
@@ -158,7 +158,7 @@ impl Downsample {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        conv2d(&self.conv, x, Around::default())
+        conv2d(&self.conv, x, Conv2dOptions::default())
     }
 }
 
@@ -208,13 +208,13 @@ impl ResnetBlock {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let h = group_norm(&self.norm1, x.clone(), true);
-        let h = conv2d(&self.conv1, h, Around::default());
+        let h = conv2d(&self.conv1, h, Conv2dOptions::default());
         let h = group_norm(&self.norm2, h, true);
         let residual = Some(match &self.conv_shortcut {
-            Some(conv) => conv2d(conv, x, Around::default()),
+            Some(conv) => conv2d(conv, x, Conv2dOptions::default()),
             None => x,
         });
-        conv2d(&self.conv2, h, Around { residual, ..Around::default() })
+        conv2d(&self.conv2, h, Conv2dOptions { residual, ..Conv2dOptions::default() })
     }
 }
 

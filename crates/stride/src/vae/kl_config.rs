@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AutoencoderConfigError;
 
-/// Stages of the deepest encoder: a factor of 2^15, beyond any picture.
+/// Stages of the deepest encoder: a factor of 2^15, beyond any image.
 const MAX_STAGES: usize = 16;
 
 /// Configuration of an [`AutoencoderKl`](super::AutoencoderKl), with the names of diffusers;
@@ -16,15 +16,15 @@ const MAX_STAGES: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AutoencoderKlConfig {
-    /// Channels of a picture going in.
+    /// Channels of an image going in.
     pub in_channels: usize,
-    /// Channels of a picture coming out.
+    /// Channels of an image coming out.
     pub out_channels: usize,
     /// Kinds of the encoder's stages; only `DownEncoderBlock2D` exists here.
     pub down_block_types: Vec<String>,
     /// Kinds of the decoder's stages; only `UpDecoderBlock2D` exists here.
     pub up_block_types: Vec<String>,
-    /// Widths of the stages, from the picture down.
+    /// Widths of the stages, from the image down.
     pub block_out_channels: Vec<usize>,
     /// Residual blocks of every encoder stage; decoder stages have one more.
     pub layers_per_block: usize,

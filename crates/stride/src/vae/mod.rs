@@ -1,4 +1,4 @@
-//! Autoencoders: pictures to latents and back.
+//! Autoencoders: images to latents and back.
 
 mod autoencoder;
 mod kl;

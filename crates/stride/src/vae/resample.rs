@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-/// `[B, C, H, W]`, as pictures and latents are outside, to `[B, H, W, C]`, as layers take them.
+/// `[B, C, H, W]`, as images and latents are outside, to `[B, H, W, C]`, as layers take them.
 pub(super) fn channels_last(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 2, 3, 1])
 }

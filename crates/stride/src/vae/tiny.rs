@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d, Relu};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use stride_kernels::activation::Activation;
-use stride_kernels::fused::{Around, conv2d, stored};
+use stride_kernels::fused::{Conv2dOptions, conv2d, stored};
 
 use super::resample::{
     channels_first, channels_last, downsample_mean, pixel_shuffle, pixel_unshuffle,
@@ -86,7 +86,7 @@ impl AutoencoderTiny {
         let mut z = self.encoder.forward(channels_last(squares));
         if let Some(color) = &self.encoder_color {
             let means = downsample_mean(pixels, self.config.downsampling_factor());
-            z = z + conv2d(color, channels_last(means), Around::default());
+            z = z + conv2d(color, channels_last(means), Conv2dOptions::default());
         }
         let z = channels_first(z);
         let z = (z - self.config.shift_factor) * self.config.scaling_factor;
@@ -112,7 +112,7 @@ impl AutoencoderTiny {
         let mut pixels = pixel_shuffle(squares, self.config.decoder_pixel_shuffle);
         if let Some(color) = &self.decoder_color {
             let factor = self.config.downsampling_factor();
-            let means = channels_first(conv2d(color, squeezed, Around::default()));
+            let means = channels_first(conv2d(color, squeezed, Conv2dOptions::default()));
             pixels = pixels + upsample_nearest(means, factor);
         }
         pixels * 2.0 - 1.0
@@ -179,7 +179,7 @@ impl Stack {
         Self { layers }
     }
 
-    /// Pictures are `[B, H, W, C]`.
+    /// Images are `[B, H, W, C]`.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let mut x = stored(x);
         let mut upsample = 1;
@@ -189,7 +189,7 @@ impl Stack {
                 Layer::Conv(conv) => {
                     let activation =
                         matches!(next, Some(Layer::Relu(_))).then_some(Activation::Relu);
-                    conv2d(conv, x, Around { upsample, activation, residual: None })
+                    conv2d(conv, x, Conv2dOptions { upsample, activation, residual: None })
                 }
                 Layer::Block(block) => block.forward(x),
                 // The convolution before applies the one, the convolution after reads the other.
@@ -217,7 +217,7 @@ impl Block {
         convs.enumerate().fold(x.clone(), |h, (i, conv)| {
             let residual = (i == last).then(|| x.clone());
             let activation = Some(Activation::Relu);
-            conv2d(conv, h, Around { residual, activation, ..Around::default() })
+            conv2d(conv, h, Conv2dOptions { residual, activation, ..Conv2dOptions::default() })
         })
     }
 }
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_pictures_equals_its_pictures_alone() {
+    fn a_batch_of_images_equals_its_images_alone() {
         let device = Device::flex();
         let model = AutoencoderTinyConfig::avatars().init(&device).expect("valid");
         let pixels = Tensor::<4>::random([3, 3, 32, 48], Distribution::Uniform(-1.0, 1.0), &device);

@@ -6,7 +6,7 @@ use super::AutoencoderConfigError;
 
 /// Side of the largest square of pixels that is folded into channels.
 const MAX_PIXEL_SHUFFLE: usize = 64;
-/// Stages of the deepest encoder or decoder: a factor of 2^15, beyond any picture.
+/// Stages of the deepest encoder or decoder: a factor of 2^15, beyond any image.
 const MAX_STAGES: usize = 16;
 
 /// Configuration of an [`AutoencoderTiny`](super::AutoencoderTiny), with the names and defaults
@@ -17,11 +17,11 @@ const MAX_STAGES: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AutoencoderTinyConfig {
-    /// Channels of a picture going in.
+    /// Channels of an image going in.
     pub in_channels: usize,
-    /// Channels of a picture coming out.
+    /// Channels of an image coming out.
     pub out_channels: usize,
-    /// Widths of the encoder's stages, from the picture down.
+    /// Widths of the encoder's stages, from the image down.
     pub encoder_block_out_channels: Vec<usize>,
     /// Widths of the decoder's stages, from the latents up.
     pub decoder_block_out_channels: Vec<usize>,
@@ -46,7 +46,7 @@ pub struct AutoencoderTinyConfig {
     pub encoder_pixel_shuffle: usize,
     /// The decoder ends by unfolding channels into squares of this side.
     pub decoder_pixel_shuffle: usize,
-    /// Adds a linear path for colour: mean colours into the latents, latents into the picture.
+    /// Adds a linear path for colour: mean colours into the latents, latents into the image.
     pub color_skip: bool,
     /// Mean of every latent channel over the training data, subtracted on encoding.
     #[serde(skip_serializing_if = "Option::is_none")]

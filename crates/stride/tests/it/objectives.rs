@@ -22,8 +22,8 @@ fn numbers(key: &str) -> Vec<f64> {
     fixture::<1>(key).into_data().iter().collect()
 }
 
-/// Points of the plane as pictures of two channels and one pixel.
-fn pictures(key: &str) -> Tensor<4> {
+/// Points of the plane as images of two channels and one pixel.
+fn images(key: &str) -> Tensor<4> {
     fixture::<2>(key).unsqueeze_dims::<4>(&[2, 3])
 }
 
@@ -107,10 +107,10 @@ fn check_objective(case: &str, objective: &dyn Objective, tolerance: f64) {
         let caption = if on == Conditioning::Null { caption.zeros_like() } else { caption };
         teacher.forward(input, caption)
     };
-    let (x_0, x_1) = (pictures(&key("x_0")), pictures(&key("x_1")));
+    let (x_0, x_1) = (images(&key("x_0")), images(&key("x_1")));
     let targets = objective.targets(Batch { rows: &rows, progress: 0.5, x_0, x_1 }, &network);
-    check(&key("x_t"), targets.input.x_t.clone(), pictures(&key("x_t")), 1e-5);
-    check(&key("target"), targets.target.clone(), pictures(&key("target")), tolerance);
+    check(&key("x_t"), targets.input.x_t.clone(), images(&key("x_t")), 1e-5);
+    check(&key("target"), targets.target.clone(), images(&key("target")), tolerance);
 
     let student = Net::new(&autodiff, 1.0).with_gradients();
     let prediction =
@@ -209,7 +209,7 @@ fn ddim_and_ddpm_follow_the_trajectories_of_diffusers() {
             |x, time| (x * 2.0).sin() * 0.5 + 0.2 * time.t,
             |_| ControlFlow::Continue(()),
         );
-        let expected = pictures(&format!("sampler.{case}"));
+        let expected = images(&format!("sampler.{case}"));
         x.expect("not stopped")
             .to_data()
             .assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-3, 1e-3));

@@ -1,4 +1,4 @@
-//! Prompt to picture with a small random model.
+//! Prompt to image with a small random model.
 
 use std::ops::ControlFlow;
 
@@ -109,22 +109,22 @@ fn prompt_steps_and_guidance_all_matter() {
     let pipeline = pipeline(Guidance::AnyLevel);
     let base = request("a man with glasses");
     let one = |request: &GenerateRequest| draw(&pipeline, request).remove(0).image;
-    let picture = one(&base);
-    assert_eq!((picture.width, picture.height), (32, 32));
-    assert_ne!(picture, one(&request("a woman with red hair")));
-    assert_ne!(picture, one(&request("")));
+    let image = one(&base);
+    assert_eq!((image.width, image.height), (32, 32));
+    assert_ne!(image, one(&request("a woman with red hair")));
+    assert_ne!(image, one(&request("")));
     for num_steps in [1, 6, 128] {
-        assert_ne!(picture, one(&GenerateRequest { num_steps, ..base.clone() }));
+        assert_ne!(image, one(&GenerateRequest { num_steps, ..base.clone() }));
     }
     let guided = GenerateRequest { cfg_scale: 3.0, ..base.clone() };
-    assert_ne!(picture, one(&guided));
+    assert_ne!(image, one(&guided));
     let negative =
         GenerateRequest { negative_prompt: Some("red hair".to_owned()), ..guided.clone() };
     assert_ne!(one(&guided), one(&negative));
 }
 
 #[test]
-fn bf16_draws_nearly_the_same_picture() {
+fn bf16_draws_nearly_the_same_image() {
     let request = GenerateRequest { num_steps: 1, ..request("a man with glasses") };
     let pipeline = pipeline(Guidance::AnyLevel);
     let full = draw(&pipeline, &request);
@@ -133,7 +133,7 @@ fn bf16_draws_nearly_the_same_picture() {
     let differences = pixels.iter().zip(&half[0].image.pixels).map(|(a, b)| a.abs_diff(*b));
     let mean = differences.map(f64::from).sum::<f64>() / pixels.len() as f64;
     println!("mean difference of a pixel: {mean:.2} of 255");
-    // Weights are drawn anew in every run: usually below 2, and 120 for two different pictures.
+    // Weights are drawn anew in every run: usually below 2, and 120 for two different images.
     assert!(mean > 0.0 && mean < 10.0, "mean difference of a pixel: {mean} of 255");
 }
 
@@ -167,7 +167,7 @@ fn guided_pipeline(guidance: Guidance) -> Pipeline {
 }
 
 #[test]
-fn a_scale_that_is_an_input_reaches_the_picture() {
+fn a_scale_that_is_an_input_reaches_the_image() {
     let pipeline = guided_pipeline(Guidance::ScaleInput { max_scale: 4.0 });
     for num_steps in [2, 100, 128] {
         let with_scale = |cfg_scale| {
@@ -211,7 +211,7 @@ fn every_sampler_draws_from_its_model_folder() {
     let device = Device::flex();
     let process =
         |prediction| DiffusionSampling { schedule: NoiseSchedule::Cosine, prediction, clip: 4.0 };
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for sampler in [
         Sampler::Euler { base_level_only: false },
         Sampler::Euler { base_level_only: true },
@@ -229,13 +229,13 @@ fn every_sampler_draws_from_its_model_folder() {
         let request = GenerateRequest { count: 2, ..request("a man with glasses") };
         let drawn = draw(&original, &request);
         assert_eq!(drawn, draw(&loaded, &request), "{sampler:?}");
-        // Noise that is added on the way belongs to the picture's own seed, too.
+        // Noise that is added on the way belongs to the image's own seed, too.
         let alone = draw(&loaded, &GenerateRequest { seed: 6, count: 1, ..request });
         assert_eq!(drawn[1], alone[0], "{sampler:?}");
-        pictures.push(drawn[0].image.clone());
+        images.push(drawn[0].image.clone());
     }
-    for (index, picture) in pictures.iter().enumerate() {
-        assert!(!pictures[..index].contains(picture), "sampler {index} draws as another does");
+    for (index, image) in images.iter().enumerate() {
+        assert!(!images[..index].contains(image), "sampler {index} draws as another does");
     }
 }
 
@@ -253,7 +253,7 @@ fn the_observer_sees_every_step_and_stops() {
         })
         .expect("drawn");
     assert_eq!(seen, [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 1, 3), (1, 2, 3), (1, 3, 3)]);
-    assert_eq!(last.as_ref(), Some(&images[1].image), "the last preview is the picture");
+    assert_eq!(last.as_ref(), Some(&images[1].image), "the last preview is the image");
     let stopped = pipeline.generate(&base, &mut |_| ControlFlow::Break(()));
     assert_eq!(stopped.expect_err("must stop").to_string(), "stopped");
 }
@@ -359,7 +359,7 @@ fn a_text_encoder_with_few_positions_gets_short_captions() {
 }
 
 #[test]
-fn numbers_that_overflow_are_an_error_and_no_picture() {
+fn numbers_that_overflow_are_an_error_and_no_image() {
     struct Blow;
     impl ModuleMapper for Blow {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

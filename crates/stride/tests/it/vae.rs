@@ -116,7 +116,7 @@ fn old_names_and_shapes_of_attention_are_read() {
 }
 
 #[test]
-fn a_batch_of_pictures_equals_its_pictures_alone() {
+fn a_batch_of_images_equals_its_images_alone() {
     let device = Device::flex();
     let model = kl_config().init(&device).expect("valid");
     let pixels = Tensor::<4>::random([3, 3, 16, 16], Distribution::Uniform(-1.0, 1.0), &device);

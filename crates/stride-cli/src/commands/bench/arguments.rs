@@ -45,11 +45,11 @@ pub(crate) struct Bench {
 pub(super) enum Group {
     /// A caption through the text encoder.
     Text,
-    /// One step of the sampler, for 1, 4 and 16 pictures at once.
+    /// One step of the sampler, for 1, 4 and 16 images at once.
     Denoise,
-    /// Latents to a picture.
+    /// Latents to an image.
     Decode,
-    /// A sentence to a picture in memory, in 1, 4 and 128 steps.
+    /// A sentence to an image in memory, in 1, 4 and 128 steps.
     E2e,
     /// One step of shortcut training with its phases.
     Train,

@@ -38,7 +38,7 @@ pub(super) fn text_encoder(config: &ClipTextConfig, length: usize) -> f64 {
     config.num_hidden_layers as f64 * layer + projection
 }
 
-/// One picture through the transformer, with a caption of `length` tokens.
+/// One image through the transformer, with a caption of `length` tokens.
 pub(super) fn transformer(config: &DitConfig, length: usize) -> f64 {
     /// Numbers in the sinusoid of a scalar embedder.
     const FREQUENCY_DIM: usize = 256;
@@ -65,7 +65,7 @@ pub(super) fn transformer(config: &DitConfig, length: usize) -> f64 {
     product(t, patch, d) + embedders + pooled + config.depth as f64 * block + final_layer
 }
 
-/// One picture of `resolution` x `resolution` pixels out of the decoder.
+/// One image of `resolution` x `resolution` pixels out of the decoder.
 pub(super) fn decoder(config: &AutoencoderConfig, resolution: usize) -> f64 {
     let latent_side = resolution / config.downsampling_factor().max(1);
     match config {

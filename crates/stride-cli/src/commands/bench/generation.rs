@@ -12,9 +12,9 @@ use super::flops;
 use super::report::Recorder;
 use super::subject::{PROMPT, Subject, draw_weights};
 
-/// Pictures at once of the denoising rows.
+/// Images at once of the denoising rows.
 const DENOISE_BATCHES: [usize; 3] = [1, 4, 16];
-/// Steps of the rows from sentence to picture.
+/// Steps of the rows from sentence to image.
 const STEP_COUNTS: [usize; 3] = [1, 4, 128];
 
 /// One caption's tokens to its context.
@@ -28,7 +28,7 @@ pub(super) fn text(subject: &Subject, recorder: &mut Recorder) -> Result<()> {
     })
 }
 
-/// One Euler step for several pictures at once.
+/// One Euler step for several images at once.
 pub(super) fn denoise(subject: &Subject, recorder: &mut Recorder) -> Result<()> {
     let dit = &subject.parts().dit;
     draw_weights(dit);
@@ -49,7 +49,7 @@ pub(super) fn denoise(subject: &Subject, recorder: &mut Recorder) -> Result<()> 
     Ok(())
 }
 
-/// Latents of one picture to pixels, with every decoder there is.
+/// Latents of one image to pixels, with every decoder there is.
 pub(super) fn decode(subject: &Subject, recorder: &mut Recorder) -> Result<()> {
     let parts = subject.parts();
     decode_with(subject, "decode", (&parts.vae_config, &parts.vae), recorder)?;
@@ -72,7 +72,7 @@ fn decode_with(
     recorder.row(name, counted, || Ok(subject.pipeline.precision().scope(decode)))
 }
 
-/// A sentence to a picture in memory, for several step counts, without guidance.
+/// A sentence to an image in memory, for several step counts, without guidance.
 pub(super) fn end_to_end(subject: &Subject, recorder: &mut Recorder) -> Result<()> {
     let parts = subject.parts();
     draw_weights(&parts.text_encoder);
@@ -101,7 +101,7 @@ pub(super) fn text_flops(subject: &Subject) -> f64 {
     flops::text_encoder(&subject.parts().text_config, subject.caption_length())
 }
 
-/// Arithmetic of the transformer on one picture.
+/// Arithmetic of the transformer on one image.
 pub(super) fn dit_flops(subject: &Subject) -> f64 {
     flops::transformer(subject.parts().dit.config(), subject.caption_length())
 }

@@ -15,7 +15,7 @@ pub(super) enum Preset {
     DitB2,
 }
 
-/// Height and width of the pictures of every preset.
+/// Height and width of the images of every preset.
 pub(super) const RESOLUTION: usize = 256;
 
 impl Preset {

@@ -1,4 +1,4 @@
-//! How far the pictures of a model are from real ones, by step count.
+//! How far the images of a model are from real ones, by step count.
 
 use std::fs;
 use std::ops::{ControlFlow, Range};
@@ -25,12 +25,12 @@ use crate::output::write_whole;
 /// Step counts of the table.
 pub(super) const STEP_COUNTS: [usize; 7] = [1, 2, 4, 8, 16, 32, 128];
 
-/// Real pictures that are read, at most.
+/// Real images that are read, at most.
 const MAX_REFERENCE: usize = 4096;
-/// Pictures that a core decodes and judges at once.
+/// Images that a core decodes and judges at once.
 const BATCH: usize = 16;
 
-/// Compares samples with real pictures, and with their captions.
+/// Compares samples with real images, and with their captions.
 pub(super) struct Evaluator {
     judge: Judge,
     /// A caption for every sample, and what is true of it.
@@ -40,12 +40,12 @@ pub(super) struct Evaluator {
     workers: Workers,
 }
 
-/// How good a set of pictures is.
+/// How good a set of images is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Quality {
-    /// Frechet distance from the real pictures of the reference.
+    /// Frechet distance from the real images of the reference.
     pub(super) frechet_distance: f64,
-    /// How often the pictures show what their captions name; of nothing where the data names no attributes.
+    /// How often the images show what their captions name; of nothing where the data names no attributes.
     pub(super) accuracy: AttributeAccuracy,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct StepResult {
     pub(super) steps: usize,
     #[serde(flatten)]
     pub(super) quality: Quality,
-    /// Seconds per picture with all cores at work, decoding included.
+    /// Seconds per image with all cores at work, decoding included.
     pub(super) seconds_per_image: f64,
 }
 
@@ -69,25 +69,25 @@ struct Evaluation {
     results: Vec<StepResult>,
 }
 
-/// What the judge sees in pictures, and what it misses.
+/// What the judge sees in images, and what it misses.
 struct Judged {
     features: Features,
     accuracy: AttributeAccuracy,
 }
 
 impl Evaluator {
-    /// Reads captions and real pictures, spread evenly over the data set.
+    /// Reads captions and real images, spread evenly over the data set.
     pub(super) fn new(config: &RunConfig, judge: Judge, samples: usize) -> Result<Self> {
         let folder = ImageFolder::open(config.data.dir()?, config.data.max_images)?;
         let captions = spread(&folder, samples).images;
-        // Every second picture is the reference; the others tell how near real ones come.
+        // Every second image is the reference; the others tell how near real ones come.
         let real = spread(&folder, folder.images.len().min(MAX_REFERENCE)).images;
         let every_second = |first| real.iter().skip(first).step_by(2).cloned();
         let (reference, others): (Vec<_>, Vec<_>) =
             (every_second(0).collect(), every_second(1).take(samples).collect());
         if others.len() < 2 {
             bail!(
-                "{}: expected at least 4 pictures to compare with, found {}",
+                "{}: expected at least 4 images to compare with, found {}",
                 config.data.dir()?.display(),
                 real.len()
             );
@@ -106,7 +106,7 @@ impl Evaluator {
         Ok(Self { judge, captions, reference, real, workers })
     }
 
-    /// What as many real pictures as there are samples, or fewer, come to beside the others.
+    /// What as many real images as there are samples, or fewer, come to beside the others.
     pub(super) fn real(&self) -> &Quality {
         &self.real
     }
@@ -154,7 +154,7 @@ impl Evaluator {
             let frechet_distance = distance(&self.reference, &drawn.features)?;
             let seconds_per_image = start.elapsed().as_secs_f64() / self.captions.len() as f64;
             tracing::info!(
-                "{}, {steps} steps: distance {frechet_distance:.3}, {seconds_per_image:.3} s a picture",
+                "{}, {steps} steps: distance {frechet_distance:.3}, {seconds_per_image:.3} s an image",
                 side.name
             );
             let quality = Quality { frechet_distance, accuracy: drawn.accuracy };
@@ -165,20 +165,20 @@ impl Evaluator {
     }
 }
 
-/// Makes a picture for every image of a listing, a share on each core, and judges it.
+/// Makes an image for every image of a listing, a share on each core, and judges it.
 fn judge_all(
     judge: &Judge,
     workers: &Workers,
     images: &[CaptionedImage],
-    picture: &(dyn Fn(usize, &CaptionedImage) -> Result<RgbImage> + Sync),
+    image: &(dyn Fn(usize, &CaptionedImage) -> Result<RgbImage> + Sync),
 ) -> Result<Judged> {
     let of_share = |range: Range<usize>| {
         let features = Features::empty(judge.config().feature_size);
         let mut judged = Judged { features, accuracy: AttributeAccuracy::default() };
         for first in range.clone().step_by(BATCH) {
             let batch = first..(first + BATCH).min(range.end);
-            let pictures = batch.clone().map(|index| picture(index, &images[index]));
-            let verdicts = judge.look(&pictures.collect::<Result<Vec<_>>>()?)?;
+            let drawn = batch.clone().map(|index| image(index, &images[index]));
+            let verdicts = judge.look(&drawn.collect::<Result<Vec<_>>>()?)?;
             judged.features.extend(&verdicts.features)?;
             for (image, choices) in images[batch].iter().zip(&verdicts.choices) {
                 let attributes = &judge.config().attributes;
@@ -202,7 +202,7 @@ fn distance(reference: &Gaussian, features: &Features) -> Result<f64> {
     Ok(frechet_distance(reference, &Gaussian::of(features)?, EpsilonRule::None)?)
 }
 
-/// The picture of a caption, without guidance; fails if the user asked to stop.
+/// The image of a caption, without guidance; fails if the user asked to stop.
 pub(super) fn draw(
     pipeline: &Pipeline,
     caption: &str,
@@ -213,7 +213,7 @@ pub(super) fn draw(
     draw_seen(pipeline, caption, seed, num_steps, stop, &mut |_| {})
 }
 
-/// [`draw`] with a look at the picture after every step.
+/// [`draw`] with a look at the image after every step.
 pub(super) fn draw_seen(
     pipeline: &Pipeline,
     caption: &str,

@@ -1,4 +1,4 @@
-//! Pictures of every objective from the same prompts and noises, and the way from noise to picture.
+//! Images of every objective from the same prompts and noises, and the way from noise to image.
 
 use std::sync::atomic::AtomicBool;
 
@@ -19,16 +19,16 @@ pub(super) const PROMPTS: [&str; 4] = [
 /// Prompts of the sheet in one file.
 pub(super) const SHEET_PROMPTS: usize = 2;
 
-/// The pictures of a comparison as they come.
+/// The images of a comparison as they come.
 #[derive(Default)]
 pub(super) struct Gallery {
-    pub(super) objectives: Vec<Pictures>,
+    pub(super) objectives: Vec<Images>,
 }
 
-/// The pictures of one objective, drawn by its first run.
-pub(super) struct Pictures {
+/// The images of one objective, drawn by its first run.
+pub(super) struct Images {
     pub(super) objective: String,
-    /// A row for every prompt, a picture for every step count.
+    /// A row for every prompt, an image for every step count.
     tiles: Vec<Vec<RgbImage>>,
     /// The same as JPEG files.
     pub(super) rows: Vec<Vec<Vec<u8>>>,
@@ -37,14 +37,14 @@ pub(super) struct Pictures {
 }
 
 impl Gallery {
-    /// Draws the pictures of an objective, unless they are there from another seed.
+    /// Draws the images of an objective, unless they are there from another seed.
     pub(super) fn draw(
         &mut self,
         objective: &str,
         pipeline: &Pipeline,
         stop: &AtomicBool,
     ) -> Result<()> {
-        if self.objectives.iter().any(|pictures| pictures.objective == objective) {
+        if self.objectives.iter().any(|images| images.objective == objective) {
             return Ok(());
         }
         let mut tiles = Vec::new();
@@ -57,18 +57,18 @@ impl Gallery {
         let rows = rows.collect::<Result<_>>()?;
         let strips = STRIP_STEPS.map(|steps| Ok((steps, strip(pipeline, steps, stop)?)));
         let strips = strips.into_iter().collect::<Result<_>>()?;
-        self.objectives.push(Pictures { objective: objective.to_owned(), tiles, rows, strips });
+        self.objectives.push(Images { objective: objective.to_owned(), tiles, rows, strips });
         Ok(())
     }
 
     /// The first prompts side by side as one JPEG file: a row for every objective.
     pub(super) fn sheet(&self) -> Result<Vec<u8>> {
-        let row = |pictures: &Pictures| pictures.tiles[..SHEET_PROMPTS].concat();
+        let row = |images: &Images| images.tiles[..SHEET_PROMPTS].concat();
         jpeg(&RgbImage::sheet(&self.objectives.iter().map(row).collect::<Vec<_>>(), GAP))
     }
 }
 
-/// States of the first prompt on the way, evenly spaced; the last one is the picture.
+/// States of the first prompt on the way, evenly spaced; the last one is the image.
 fn strip(pipeline: &Pipeline, num_steps: usize, stop: &AtomicBool) -> Result<Vec<Vec<u8>>> {
     let mut states = Vec::new();
     draw_seen(pipeline, PROMPTS[0], 0, num_steps, stop, &mut |event| {

@@ -30,7 +30,7 @@ pub(crate) struct Compare {
     /// Configurations of the sides, comma-separated (see configs/objectives/)
     #[arg(long, value_name = "FILES", value_delimiter = ',', required = true)]
     configs: Vec<PathBuf>,
-    /// Where runs, pictures and the report go
+    /// Where runs, images and the report go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Passes of the network that every run may spend; a trained row takes three, and a question
@@ -40,10 +40,10 @@ pub(crate) struct Compare {
     /// Seeds, comma-separated; every side is trained once with each
     #[arg(long, value_name = "SEEDS", value_delimiter = ',', default_values_t = [1])]
     seeds: Vec<u64>,
-    /// Folder of the classifier that judges the pictures [default: the one inside this program]
+    /// Folder of the classifier that judges the images [default: the one inside this program]
     #[arg(long, value_name = "DIR")]
     classifier: Option<PathBuf>,
-    /// Pictures per step count
+    /// Images per step count
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse_samples)]
     samples: usize,
     /// Change a setting of all configurations, e.g. --set dit.batch_size=32
@@ -51,7 +51,7 @@ pub(crate) struct Compare {
     overrides: Vec<String>,
 }
 
-/// A covariance takes two pictures.
+/// A covariance takes two images.
 fn parse_samples(text: &str) -> Result<usize, String> {
     let count: usize = text.parse().map_err(|error| format!("{error}"))?;
     if count < 2 { Err("expected at least 2".to_owned()) } else { Ok(count) }
@@ -77,7 +77,7 @@ impl Compare {
         let num_features = judge.config().feature_size;
         if self.samples < 2 * num_features {
             tracing::warn!(
-                "{} pictures for {num_features} features: distances will be more noise than anything else",
+                "{} images for {num_features} features: distances will be more noise than anything else",
                 self.samples,
             );
         }

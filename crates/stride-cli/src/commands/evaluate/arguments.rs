@@ -14,20 +14,20 @@ use crate::commands::generate::{DeviceName, DtypeName};
 use crate::shard::Shard;
 use crate::usage::usage;
 
-/// Compare pictures, or what a model draws, with real ones
+/// Compare images, or what a model draws, with real ones
 ///
-/// With SAMPLES and REFERENCE it compares two sets of pictures, as pytorch-fid does. With --data it draws the captions
-/// of a data folder with a model at every step count, and compares with the folder's pictures. With --out that can be
+/// With SAMPLES and REFERENCE it compares two sets of images, as pytorch-fid does. With --data it draws the captions
+/// of a data folder with a model at every step count, and compares with the folder's images. With --out that can be
 /// stopped and goes on with the same command.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Evaluate {
     #[command(subcommand)]
     command: Option<Tool>,
-    /// Folder of pictures to judge, or an .npz archive of them (arr_0)
+    /// Folder of images to judge, or an .npz archive of them (arr_0)
     #[arg(requires = "reference", conflicts_with_all = ["model", "run", "data"])]
     samples_folder: Option<PathBuf>,
-    /// Folder or archive of real pictures, or an .npz file with mu and sigma
+    /// Folder or archive of real images, or an .npz file with mu and sigma
     reference: Option<PathBuf>,
     #[command(flatten)]
     pub(super) job: Job,
@@ -37,10 +37,10 @@ pub(crate) struct Evaluate {
     /// Do only part I of N (from 0); `stride evaluate merge` makes the report of all parts
     #[arg(long, value_name = "I/N", requires = "out")]
     pub(super) shard: Option<Shard>,
-    /// Write the pictures into the folder, too
+    /// Write the images into the folder, too
     #[arg(long, requires = "out")]
     pub(super) save_images: bool,
-    /// Write mu and sigma of the reference pictures, as pytorch-fid does
+    /// Write mu and sigma of the reference images, as pytorch-fid does
     #[arg(long, value_name = "FILE", requires = "reference")]
     pub(super) save_statistics: Option<PathBuf>,
     /// Print one JSON object
@@ -58,7 +58,7 @@ pub(super) struct Job {
     /// A training run: its model, its loss curves, and the distance of each checkpoint
     #[arg(long, value_name = "DIR", requires = "data", conflicts_with = "model")]
     pub(super) run: Option<PathBuf>,
-    /// Folder of captioned pictures with metadata.jsonl
+    /// Folder of captioned images with metadata.jsonl
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
     /// A second folder, whose combinations training never saw
@@ -67,10 +67,10 @@ pub(super) struct Job {
     /// Step counts, each drawn from the same noises and captions
     #[arg(long, value_name = "STEPS", value_delimiter = ',', default_value = "1,2,4,8,16,32,128", value_parser = parse_steps)]
     pub(super) steps: Vec<usize>,
-    /// Pictures for each step count, one for each caption of the data from the first on
+    /// Images for each step count, one for each caption of the data from the first on
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(super) samples: usize,
-    /// Seed of the first picture; picture k has seed S + k
+    /// Seed of the first image; image k has seed S + k
     #[arg(short, long, value_name = "S", default_value = "0")]
     pub(super) seed: u64,
     /// Strength of classifier-free guidance [default: the model's]
@@ -88,7 +88,7 @@ pub(super) struct Job {
     /// The graph that the weights belong to
     #[arg(long, value_enum, default_value_t = VariantName::Fid)]
     pub(super) variant: VariantName,
-    /// Folder of a CLIP model whose vectors tell how well pictures go with their captions
+    /// Folder of a CLIP model whose vectors tell how well images go with their captions
     #[arg(long, value_name = "DIR", requires = "data")]
     pub(super) clip: Option<PathBuf>,
     /// Whose resize, scaling and epsilon to take

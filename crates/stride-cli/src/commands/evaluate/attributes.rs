@@ -1,4 +1,4 @@
-//! What captions name and pictures show, counted, and the pictures that show least of it.
+//! What captions name and images show, counted, and the images that show least of it.
 
 use serde::Serialize;
 use stride_data::ImageFolder;
@@ -8,17 +8,17 @@ use stride_eval::attribute_accuracy::{AttributeAccuracy, Miss};
 /// Failures that a report shows.
 const SHOWN: usize = 9;
 
-/// A drawn picture that shows something else than its caption names.
+/// A drawn image that shows something else than its caption names.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Failure {
-    /// Place of the caption in its folder, which is the picture's seed after the first.
+    /// Place of the caption in its folder, which is the image's seed after the first.
     pub(super) index: usize,
     pub(super) steps: usize,
     pub(super) caption: String,
     pub(super) misses: Vec<Miss>,
 }
 
-/// The counts over pictures of the first caption of each image, and the worst pictures first.
+/// The counts over images of the first caption of each image, and the worst images first.
 pub(super) fn count(
     judge: &Judge,
     folder: &ImageFolder,

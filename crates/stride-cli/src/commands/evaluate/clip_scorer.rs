@@ -1,4 +1,4 @@
-//! CLIP, whose vectors of pictures and captions lie in one space.
+//! CLIP, whose vectors of images and captions lie in one space.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use stride::clip::{ClipTextModel, ClipVisionModel, clip_pixels};
 use stride::image::RgbImage;
 use stride::tokenizer::{ClipTokenizer, VOCABULARY_SIZE, Vocabulary, pad_token_ids};
 use stride_eval::embedding_score::{pair_score, r_precision};
-use stride_eval::pictures::hex;
+use stride_eval::images::hex;
 use stride_eval::{EvalError, Features};
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 use stride_models::{Component, Role};
 
-/// Captions among which a picture's own must be the nearest.
+/// Captions among which an image's own must be the nearest.
 const CANDIDATES: usize = 100;
 /// Captions that are encoded together.
 const BATCH: usize = 32;
@@ -33,14 +33,14 @@ pub(super) struct ClipScorer {
     device: Device,
 }
 
-/// How well pictures go with captions.
+/// How well images go with captions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct ClipScore {
-    /// 100 times the mean cosine of every picture with its own caption.
+    /// 100 times the mean cosine of every image with its own caption.
     pub(super) own: f64,
-    /// The same with the caption of the next picture: what a model without captions reaches.
+    /// The same with the caption of the next image: what a model without captions reaches.
     pub(super) shuffled: f64,
-    /// Share of the pictures whose own caption is the nearest of 100; absent for fewer.
+    /// Share of the images whose own caption is the nearest of 100; absent for fewer.
     pub(super) r_precision: Option<f64>,
 }
 
@@ -56,7 +56,7 @@ impl ClipScorer {
         match found {
             [Some(text), Some(image)] if text == image => {}
             _ => bail!(
-                "{}: expected a CLIPModel, whose text and pictures are projected to vectors of one width; found widths \
+                "{}: expected a CLIPModel, whose text and images are projected to vectors of one width; found widths \
                  {found:?}",
                 dir.display()
             ),
@@ -101,9 +101,9 @@ impl ClipScorer {
         &self.sha256
     }
 
-    /// A vector for every picture.
-    pub(super) fn pictures(&self, pictures: &[RgbImage]) -> Result<Features, EvalError> {
-        let pixels = pictures.iter().map(|p| clip_pixels(p, self.image_size, &self.device));
+    /// A vector for every image.
+    pub(super) fn images(&self, images: &[RgbImage]) -> Result<Features, EvalError> {
+        let pixels = images.iter().map(|p| clip_pixels(p, self.image_size, &self.device));
         let pixels = Tensor::cat(pixels.collect(), 0);
         let output = self.precision.scope(|| self.image.forward(pixels));
         features(output.image_embeds.unwrap_or(output.pooled))
@@ -127,12 +127,12 @@ impl ClipScorer {
 }
 
 impl ClipScore {
-    /// Of as many pictures as captions.
-    pub(super) fn of(pictures: &Features, captions: &Features) -> Result<Self, EvalError> {
-        let pairs = pair_score(pictures, captions)?;
-        let has_candidates = pictures.len() >= CANDIDATES;
+    /// Of as many images as captions.
+    pub(super) fn of(images: &Features, captions: &Features) -> Result<Self, EvalError> {
+        let pairs = pair_score(images, captions)?;
+        let has_candidates = images.len() >= CANDIDATES;
         let r_precision =
-            has_candidates.then(|| r_precision(pictures, captions, CANDIDATES)).transpose()?;
+            has_candidates.then(|| r_precision(images, captions, CANDIDATES)).transpose()?;
         Ok(Self { own: pairs.own, shuffled: pairs.shuffled, r_precision })
     }
 }

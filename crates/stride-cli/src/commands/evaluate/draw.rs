@@ -1,4 +1,4 @@
-//! Pictures of a set, drawn or read, and what the networks say about them.
+//! Images of a set, drawn or read, and what the networks say about them.
 
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
@@ -18,10 +18,10 @@ use super::store::SetName;
 use super::subjects::{Data, Subject};
 use crate::output::write_whole;
 
-/// Pictures of one caption whose differences are measured.
+/// Images of one caption whose differences are measured.
 pub(super) const ONE_CAPTION: usize = 16;
 
-/// Where the pictures of a set come from.
+/// Where the images of a set come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The data.
@@ -67,7 +67,7 @@ impl Wanted {
         Self { data: at, origin, count, name: SetName(name) }
     }
 
-    /// Time of a picture, in about that of a step of a small model; a look by Inception takes ten.
+    /// Time of an image, in about that of a step of a small model; a look by Inception takes ten.
     pub(super) fn cost(&self) -> u64 {
         match self.origin {
             Origin::Real => 10,
@@ -77,52 +77,52 @@ impl Wanted {
     }
 }
 
-/// Everything that pictures are made with.
+/// Everything that images are made with.
 pub(super) struct Studio<'a> {
     pub(super) job: &'a Job,
     pub(super) subjects: &'a [Subject],
     pub(super) data: &'a [Data],
     pub(super) networks: &'a Networks,
-    /// Where pictures are written, if they are.
+    /// Where images are written, if they are.
     pub(super) images: Option<&'a Path>,
     pub(super) workers: &'a Workers,
     pub(super) stop: &'a AtomicBool,
 }
 
 impl Studio<'_> {
-    /// What the networks say about some pictures of a set, each core at its own share.
+    /// What the networks say about some images of a set, each core at its own share.
     pub(super) fn judge(&self, wanted: &Wanted, range: &Range<usize>) -> anyhow::Result<Judged> {
         let of_share = |share: Range<usize>| {
             let indices: Vec<usize> = share.map(|place| range.start + place).collect();
             let mut all: Option<Judged> = None;
             for batch in indices.chunks(BATCH) {
-                let pictures = self.pictures(wanted, batch)?;
-                let judged = self.networks.look(&pictures, self.job.protocol.protocol())?;
+                let images = self.images(wanted, batch)?;
+                let judged = self.networks.look(&images, self.job.protocol.protocol())?;
                 match &mut all {
                     Some(all) => all.extend(&judged)?,
                     None => all = Some(judged),
                 }
             }
-            all.context("a share without pictures")
+            all.context("a share without images")
         };
         let shares = split_evenly(range.len(), self.workers.count());
         let mut shares = self.workers.run(shares, of_share).into_iter();
-        let mut all = shares.next().context("a block without pictures")??;
+        let mut all = shares.next().context("a block without images")??;
         for share in shares {
             all.extend(&share?)?;
         }
         Ok(all)
     }
 
-    /// The pictures of a set at some places.
-    fn pictures(&self, wanted: &Wanted, indices: &[usize]) -> anyhow::Result<Vec<RgbImage>> {
+    /// The images of a set at some places.
+    fn images(&self, wanted: &Wanted, indices: &[usize]) -> anyhow::Result<Vec<RgbImage>> {
         let images = &self.data[wanted.data].folder.images;
         let pipeline = &self.subjects[0].pipeline;
         let real = || {
             let read = |&index: &usize| read(&images[index], pipeline.index().resolution);
             indices.iter().map(read).collect::<anyhow::Result<Vec<_>>>()
         };
-        let pictures = match wanted.origin {
+        let images = match wanted.origin {
             Origin::Real => real()?,
             Origin::Autoencoder => self.through_autoencoder(pipeline, &real()?),
             Origin::Drawn { subject, steps } => indices
@@ -137,15 +137,15 @@ impl Studio<'_> {
         if let Some(folder) = self.images.map(|images| images.join(&wanted.name.0)) {
             std::fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-            for (index, picture) in indices.iter().zip(&pictures) {
-                let bytes = png_bytes(picture, &PngMetadata::default())?;
+            for (index, image) in indices.iter().zip(&images) {
+                let bytes = png_bytes(image, &PngMetadata::default())?;
                 write_whole(&folder.join(format!("{index:06}.png")), &bytes)?;
             }
         }
-        Ok(pictures)
+        Ok(images)
     }
 
-    /// One picture; picture `index` has the same noise with every model and step count.
+    /// One image; image `index` has the same noise with every model and step count.
     pub(super) fn draw(
         &self,
         subject: usize,
@@ -156,7 +156,7 @@ impl Studio<'_> {
         self.draw_seen(subject, prompt, index, num_steps, &mut |_| {})
     }
 
-    /// [`Self::draw`] with a look at the picture after every step.
+    /// [`Self::draw`] with a look at the image after every step.
     pub(super) fn draw_seen(
         &self,
         subject: usize,
@@ -184,19 +184,19 @@ impl Studio<'_> {
         if self.stop.load(Ordering::Relaxed) {
             bail!("interrupted; with --out, the same command goes on from here");
         }
-        let picture = drawn?.pop().context("the pipeline drew nothing")?;
-        Ok(picture.image)
+        let image = drawn?.pop().context("the pipeline drew nothing")?;
+        Ok(image.image)
     }
 
-    fn through_autoencoder(&self, pipeline: &Pipeline, pictures: &[RgbImage]) -> Vec<RgbImage> {
+    fn through_autoencoder(&self, pipeline: &Pipeline, images: &[RgbImage]) -> Vec<RgbImage> {
         let side = pipeline.index().resolution;
-        let values = pictures.iter().flat_map(|picture| {
+        let values = images.iter().flat_map(|image| {
             (0..3).flat_map(|channel| {
-                let bytes = picture.pixels.iter().skip(channel).step_by(3);
+                let bytes = image.pixels.iter().skip(channel).step_by(3);
                 bytes.map(|&byte| f32::from(byte) / 127.5 - 1.0)
             })
         });
-        let data = TensorData::new(values.collect::<Vec<f32>>(), [pictures.len(), 3, side, side]);
+        let data = TensorData::new(values.collect::<Vec<f32>>(), [images.len(), 3, side, side]);
         let pixels = Tensor::<4>::from_data(data, &self.job.device.device());
         let vae = &pipeline.parts().vae;
         pipeline.precision().scope(|| RgbImage::from_tensor(vae.decode(vae.encode(pixels))))
@@ -209,6 +209,6 @@ pub(super) fn cfg_scale(job: &Job, pipeline: &Pipeline) -> f64 {
 }
 
 fn read(image: &CaptionedImage, resolution: usize) -> anyhow::Result<RgbImage> {
-    let pixels = decode_rgb(image, resolution).context("a picture of the data")?;
+    let pixels = decode_rgb(image, resolution).context("an image of the data")?;
     Ok(RgbImage { width: resolution, height: resolution, pixels })
 }

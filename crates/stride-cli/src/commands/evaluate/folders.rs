@@ -1,4 +1,4 @@
-//! Two sets of pictures, or a set and a file of statistics.
+//! Two sets of images, or a set and a file of statistics.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 use stride_eval::certificate::{Certificate, Set};
+use stride_eval::images::{ImageSet, hex};
 use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
-use stride_eval::pictures::{PictureSet, hex};
 use stride_eval::statistics::Gaussian;
 use stride_kernels::workers::{Workers, split_evenly};
 
@@ -20,10 +20,10 @@ use crate::output::{check_writable, write_whole};
 use crate::usage::usage;
 
 impl Evaluate {
-    /// Prints the distances between two sets of pictures.
+    /// Prints the distances between two sets of images.
     pub(super) fn compare_sets(&self, samples: &Path, reference: &Path) -> anyhow::Result<()> {
         // Everything that can be refused comes before minutes of work.
-        let samples_set = PictureSet::open(samples, None)?;
+        let samples_set = ImageSet::open(samples, None)?;
         let networks = Networks::load(&self.job)?;
         let reference = self.reference(reference, &networks)?;
         let samples = judge(&samples_set, "samples", &networks, &self.job)?;
@@ -50,7 +50,7 @@ impl Evaluate {
         Ok(())
     }
 
-    /// The features of a set of pictures, or the statistics in an `.npz` file.
+    /// The features of a set of images, or the statistics in an `.npz` file.
     fn reference(&self, path: &Path, networks: &Networks) -> anyhow::Result<Reference> {
         let target = self.save_statistics.as_deref();
         if has_statistics(path)? {
@@ -65,7 +65,7 @@ impl Evaluate {
         if let Some(target) = target {
             check_writable(target)?;
         }
-        let judged = judge(&PictureSet::open(path, None)?, "reference", networks, &self.job)?;
+        let judged = judge(&ImageSet::open(path, None)?, "reference", networks, &self.job)?;
         let reference = Reference::of(judged)?;
         if let Some(target) = target {
             write_whole(target, &statistics_bytes(&reference.gaussian)?)?;
@@ -75,7 +75,7 @@ impl Evaluate {
 }
 
 impl Reference {
-    /// Pictures as a reference.
+    /// Images as a reference.
     pub(super) fn of(judged: Judged) -> anyhow::Result<Self> {
         let gaussian = Gaussian::of(&judged.features)?;
         let sha256 = judged.sha256();
@@ -83,23 +83,23 @@ impl Reference {
     }
 }
 
-/// What the network says about a set of pictures.
-fn judge(set: &PictureSet, what: &str, networks: &Networks, job: &Job) -> anyhow::Result<Judged> {
+/// What the network says about a set of images.
+fn judge(set: &ImageSet, what: &str, networks: &Networks, job: &Job) -> anyhow::Result<Judged> {
     let bar = networks::bar(set.len() as u64, what);
     let mut all: Option<Judged> = None;
     let protocol = job.protocol.protocol();
     let workers = Workers::per_core()?;
-    set.for_each_batch(BATCH * workers.count(), |pictures| {
-        let shares = split_evenly(pictures.len(), workers.count());
-        for judged in workers.run(shares, |share| networks.look(&pictures[share], protocol)) {
+    set.for_each_batch(BATCH * workers.count(), |images| {
+        let shares = split_evenly(images.len(), workers.count());
+        for judged in workers.run(shares, |share| networks.look(&images[share], protocol)) {
             match &mut all {
                 Some(all) => all.extend(&judged?)?,
                 None => all = Some(judged?),
             }
         }
-        bar.inc(pictures.len() as u64);
+        bar.inc(images.len() as u64);
         Ok(())
     })?;
     bar.finish_and_clear();
-    all.context("no picture was judged")
+    all.context("no image was judged")
 }

@@ -1,19 +1,19 @@
-//! What networks say about a set of pictures: all that stays of them.
+//! What networks say about a set of images: all that stays of them.
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest as _, Sha256};
 use stride::image::RgbImage;
-use stride_eval::pictures::{digest, hex};
+use stride_eval::images::{digest, hex};
 use stride_eval::{EvalError, Features};
 
-/// Pictures that go through a network together.
+/// Images that go through a network together.
 pub(super) const BATCH: usize = 8;
 
-/// Length of a picture's digest.
+/// Length of an image's digest.
 const DIGEST: usize = 32;
 
-/// Features, logits, attributes and digests of pictures, in their order.
+/// Features, logits, attributes and digests of images, in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Judged {
     pub(super) features: Features,
@@ -21,25 +21,25 @@ pub(super) struct Judged {
     pub(super) logits: Option<Features>,
     /// CLIP's vectors; absent without CLIP.
     pub(super) clip: Option<Features>,
-    /// For every picture and attribute of the classifier, the place of the value; empty without a classifier.
+    /// For every image and attribute of the classifier, the place of the value; empty without a classifier.
     pub(super) choices: Vec<Vec<usize>>,
     digests: Vec<u8>,
 }
 
 impl Judged {
-    /// What was said about some pictures.
+    /// What was said about some images.
     pub(super) fn new(
         features: Features,
         logits: Option<Features>,
         clip: Option<Features>,
         choices: Vec<Vec<usize>>,
-        pictures: &[RgbImage],
+        images: &[RgbImage],
     ) -> Self {
-        let digests = pictures.iter().flat_map(digest).collect();
+        let digests = images.iter().flat_map(digest).collect();
         Self { features, logits, clip, choices, digests }
     }
 
-    /// Adds later pictures.
+    /// Adds later images.
     pub(super) fn extend(&mut self, other: &Self) -> Result<(), EvalError> {
         self.features.extend(&other.features)?;
         for (set, more) in [(&mut self.logits, &other.logits), (&mut self.clip, &other.clip)] {
@@ -52,7 +52,7 @@ impl Judged {
         Ok(())
     }
 
-    /// SHA-256 of the SHA-256s of the pictures.
+    /// SHA-256 of the SHA-256s of the images.
     pub(super) fn sha256(&self) -> String {
         hex(&Sha256::digest(&self.digests))
     }

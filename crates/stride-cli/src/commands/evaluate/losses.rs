@@ -8,7 +8,7 @@ use crate::commands::plot::{Curve, read_curves, smooth};
 /// Points of a curve in a report, at most.
 const POINTS: usize = 240;
 
-/// Losses on training and held-out pictures by name, thin enough for a page.
+/// Losses on training and held-out images by name, thin enough for a page.
 pub(super) fn read(run: &Path) -> anyhow::Result<BTreeMap<String, Curve>> {
     let curves = read_curves(&run.join("metrics.jsonl"))?.into_iter();
     let is_loss = |name: &str| name.starts_with("loss") || name.starts_with("held_out");

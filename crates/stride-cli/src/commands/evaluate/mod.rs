@@ -1,4 +1,4 @@
-//! `stride evaluate`: distances between sets of pictures, with a certificate, and a model's report.
+//! `stride evaluate`: distances between sets of images, with a certificate, and a model's report.
 
 mod arguments;
 mod attributes;

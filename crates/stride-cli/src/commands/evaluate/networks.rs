@@ -1,4 +1,4 @@
-//! The networks that look at pictures.
+//! The networks that look at images.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -16,7 +16,7 @@ use super::clip_scorer::ClipScorer;
 use super::judged::Judged;
 use crate::judge_folder;
 
-/// All that look at pictures.
+/// All that look at images.
 pub(super) struct Networks {
     judges: Judges,
     clip: Option<ClipScorer>,
@@ -62,20 +62,20 @@ impl Networks {
     /// What they say about a batch.
     pub(super) fn look(
         &self,
-        pictures: &[RgbImage],
+        images: &[RgbImage],
         protocol: Protocol,
     ) -> Result<Judged, EvalError> {
-        let verdicts = self.judge().map(|judge| judge.look(pictures)).transpose()?;
+        let verdicts = self.judge().map(|judge| judge.look(images)).transpose()?;
         let (features, logits, choices) = match (&self.judges, verdicts) {
             (Judges::Judge(_), Some(Verdicts { features, choices })) => (features, None, choices),
             (_, verdicts) => {
-                let output = self.of_features().features(pictures, protocol)?;
+                let output = self.of_features().features(images, protocol)?;
                 let choices = verdicts.map_or_else(Vec::new, |verdicts| verdicts.choices);
                 (output.features, output.logits, choices)
             }
         };
-        let clip = self.clip.as_ref().map(|clip| clip.pictures(pictures)).transpose()?;
-        Ok(Judged::new(features, logits, clip, choices, pictures))
+        let clip = self.clip.as_ref().map(|clip| clip.images(images)).transpose()?;
+        Ok(Judged::new(features, logits, clip, choices, images))
     }
 }
 
@@ -85,7 +85,7 @@ impl Judges {
         let Some(path) = &job.inception else { return Ok(Self::Judge(judge?)) };
         let inception = Box::new(Inception::open(path, job.variant.variant(), device)?);
         let judge = match (&job.data, &job.classifier) {
-            // Pictures without captions cannot miss what these name.
+            // Images without captions cannot miss what these name.
             (None, _) => None,
             (Some(_), Some(_)) => Some(judge?),
             (Some(_), None) => judge.ok(),

@@ -21,7 +21,7 @@ const KID_SUBSET_SIZE: usize = 1000;
 const SPLITS: usize = 10;
 const NEIGHBOURS: usize = 3;
 
-/// The numbers of one set of pictures.
+/// The numbers of one set of images.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Scores {
     /// What the distance may be called.
@@ -38,16 +38,16 @@ pub(super) struct Scores {
     pub(super) recall: Option<f64>,
     pub(super) density: Option<f64>,
     pub(super) coverage: Option<f64>,
-    /// Mean distance to the nearest reference picture; copies come near 0.
+    /// Mean distance to the nearest reference image; copies come near 0.
     pub(super) nearest: Option<f64>,
-    /// How often pictures show what their captions name, for pictures that a model drew.
+    /// How often images show what their captions name, for images that a model drew.
     pub(super) attributes: Option<AttributeAccuracy>,
-    /// How well pictures go with their captions, by CLIP.
+    /// How well images go with their captions, by CLIP.
     pub(super) clip: Option<ClipScore>,
     pub(super) certificate: Certificate,
 }
 
-/// What pictures are compared with.
+/// What images are compared with.
 pub(super) struct Reference {
     pub(super) gaussian: Gaussian,
     /// Absent for statistics from a file.
@@ -141,20 +141,20 @@ impl Scores {
             ("recall", self.recall),
             ("density", self.density),
             ("coverage", self.coverage),
-            ("distance to the nearest reference picture", self.nearest),
+            ("distance to the nearest reference image", self.nearest),
         ] {
             push(name, value.map(|value| format!("{value:.4}")));
         }
         lines
     }
 
-    /// Steps that drew the pictures; absent for pictures from elsewhere.
+    /// Steps that drew the images; absent for images from elsewhere.
     pub(super) fn steps(&self) -> Option<usize> {
         self.certificate.drawing.as_ref().map(|drawing| drawing.steps)
     }
 }
 
-/// The mean over pictures.
+/// The mean over images.
 pub(super) fn mean_distance(nearest: &[Nearest]) -> f64 {
     nearest.iter().map(|nearest| nearest.distance).sum::<f64>() / nearest.len() as f64
 }

@@ -1,4 +1,4 @@
-//! Features on disk, in blocks of pictures that are complete or not there.
+//! Features on disk, in blocks of images that are complete or not there.
 
 use std::fs;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::arguments::Job;
 use super::judged::Judged;
 use crate::output::write_whole;
 
-/// Pictures whose features are written together.
+/// Images whose features are written together.
 const BLOCK: usize = 100;
 /// The file that says what the blocks belong to.
 const JOB_FILE: &str = "job.json";
@@ -26,7 +26,7 @@ pub(super) struct Identity {
     pub(super) job: Job,
 }
 
-/// A named set of pictures whose features are wanted.
+/// A named set of images whose features are wanted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SetName(pub(super) String);
 
@@ -108,7 +108,7 @@ impl Store {
                 None => all = Some(block),
             }
         }
-        all.with_context(|| format!("{}: no picture was judged", set.0))
+        all.with_context(|| format!("{}: no image was judged", set.0))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A model at every step count against real pictures: what is drawn, kept and found.
+//! A model at every step count against real images: what is drawn, kept and found.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -43,27 +43,27 @@ pub(super) struct Study {
     pub(super) folder: String,
     /// Fingerprint of the listing.
     pub(super) fingerprint: String,
-    /// Mean distance of real pictures to the nearest other one.
+    /// Mean distance of real images to the nearest other one.
     pub(super) nearest_of_real: f64,
-    /// What the classifier makes of the real pictures: the most that drawn ones can reach.
+    /// What the classifier makes of the real images: the most that drawn ones can reach.
     pub(super) real_attributes: Option<AttributeAccuracy>,
-    /// How well real pictures go with their captions, by CLIP: the most to be hoped for.
+    /// How well real images go with their captions, by CLIP: the most to be hoped for.
     pub(super) real_clip: Option<ClipScore>,
-    /// Drawn pictures that show least of what was asked for.
+    /// Drawn images that show least of what was asked for.
     pub(super) failures: Vec<Failure>,
-    /// Real pictures after the autoencoder.
+    /// Real images after the autoencoder.
     pub(super) floor: Scores,
     /// One for each step count.
     pub(super) rows: Vec<Scores>,
 }
 
-/// How much pictures differ.
+/// How much images differ.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Diversity {
     pub(super) caption: String,
-    /// Mean distance between real pictures of different captions.
+    /// Mean distance between real images of different captions.
     pub(super) real: f64,
-    /// Steps, and the mean distance between pictures of the caption.
+    /// Steps, and the mean distance between images of the caption.
     pub(super) by_steps: Vec<(usize, f64)>,
 }
 
@@ -190,7 +190,7 @@ fn collect(
         .filter(|(wanted, range)| !store.has(&wanted.name, range))
         .collect();
     let total: u64 = missing.iter().map(|(wanted, range)| wanted.cost() * range.len() as u64).sum();
-    let bar = networks::bar(total, "pictures");
+    let bar = networks::bar(total, "images");
     let start = Instant::now();
     let (mut done, mut logged) = (0u64, Instant::now());
     for (wanted, range) in missing {
@@ -202,7 +202,7 @@ fn collect(
         if bar.is_hidden() && logged.elapsed() > LOG_INTERVAL {
             let left = start.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
             tracing::info!(
-                "{}: {} pictures; {} % of all, about {:.0} minutes left",
+                "{}: {} images; {} % of all, about {:.0} minutes left",
                 wanted.name.0,
                 range.end,
                 100 * done / total.max(1),
@@ -242,7 +242,7 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
         let captions = captions.transpose()?;
         let clip = |judged: &Judged| {
             let pairs = judged.clip.as_ref().zip(captions.as_ref());
-            pairs.map(|(pictures, captions)| ClipScore::of(pictures, captions)).transpose()
+            pairs.map(|(images, captions)| ClipScore::of(images, captions)).transpose()
         };
         let score =
             |judged: &Judged, drawing: Option<(&Subject, usize)>| -> anyhow::Result<Scores> {
@@ -274,7 +274,7 @@ fn report(studio: &Studio<'_>, store: &Store) -> anyhow::Result<Report> {
         let reference_judged = reference.judged.as_ref();
         let real_attributes = reference_judged.and_then(|real| Some(attributes(real)?.0));
         let real = reference.judged.as_ref().map(|judged| &judged.features);
-        let Some(real) = real else { bail!("the reference of a model has pictures") };
+        let Some(real) = real else { bail!("the reference of a model has images") };
         studies.push(Study {
             label: data.label.to_owned(),
             folder: name_of(&data.path),

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use stride::pipeline::{Pipeline, PipelineParts};
 use stride::weights;
 use stride_data::ImageFolder;
-use stride_eval::pictures::hex;
+use stride_eval::images::hex;
 use stride_train::{Checkpoint, RunConfig};
 
 use super::arguments::Job;
@@ -69,7 +69,7 @@ impl Subject {
     }
 }
 
-/// Captioned pictures to compare with.
+/// Captioned images to compare with.
 pub(super) struct Data {
     /// The name of its sets.
     pub(super) label: &'static str,
@@ -93,7 +93,7 @@ impl Data {
         let folder = ImageFolder::open(path, Some(samples))?;
         if folder.images.len() < samples {
             return usage(format!(
-                "--samples {samples}: {} lists {} pictures; name fewer samples",
+                "--samples {samples}: {} lists {} images; name fewer samples",
                 path.display(),
                 folder.images.len()
             ));

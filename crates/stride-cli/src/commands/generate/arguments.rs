@@ -11,7 +11,7 @@ use stride_kernels::gemm::Compute;
 /// The most images of one call; more are a loop in the shell.
 const MAX_COUNT: usize = 1000;
 
-/// Turn a sentence into pictures
+/// Turn a sentence into images
 ///
 /// Writes PNG files and prints their names. The same prompt, seed, steps and model give the same file.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Generate {
     /// What to show; several words are joined by spaces, and "" shows what the model makes of nothing
     #[arg(required = true, value_name = "PROMPT")]
     pub(super) prompt: Vec<String>,
-    /// Steps from noise to picture, 1 to 128 [default: what the model asks for, else 4]
+    /// Steps from noise to image, 1 to 128 [default: what the model asks for, else 4]
     #[arg(long, value_name = "N", value_parser = parse_steps)]
     pub(super) steps: Option<usize>,
     /// Seed of the noise; image k of several has seed S + k [default: random, and printed]
@@ -40,7 +40,7 @@ pub(crate) struct Generate {
     /// The PNG file to write; several images become FILE-0.png, FILE-1.png, .. [default: stride-SEED.png]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Also write one PNG file with the picture after every step, one row per image
+    /// Also write one PNG file with the image after every step, one row per image
     #[arg(long, value_name = "FILE")]
     pub(super) strip: Option<PathBuf>,
     /// Only show these steps in the strip, e.g. 1,2,4
@@ -49,13 +49,13 @@ pub(crate) struct Generate {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     pub(super) device: DeviceName,
-    /// What products round their factors to; sums, weights and pictures stay f32
+    /// What products round their factors to; sums, weights and images stay f32
     #[arg(long, value_enum, default_value_t = DtypeName::F32)]
     pub(super) dtype: DtypeName,
     /// Print one JSON object instead of file names
     #[arg(long)]
     pub(super) json: bool,
-    /// Do not write into the pictures how they were made
+    /// Do not write into the images how they were made
     #[arg(long)]
     pub(super) disable_image_metadata: bool,
 }

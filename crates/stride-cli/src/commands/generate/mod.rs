@@ -1,4 +1,4 @@
-//! `stride generate`: turns a sentence into pictures.
+//! `stride generate`: turns a sentence into images.
 
 mod arguments;
 mod parameters;

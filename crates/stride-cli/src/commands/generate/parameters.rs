@@ -1,8 +1,8 @@
-//! The `parameters` text that web interfaces read back from a picture.
+//! The `parameters` text that web interfaces read back from an image.
 
 use std::fmt::Write as _;
 
-/// How a picture was made, in words.
+/// How an image was made, in words.
 #[derive(Debug)]
 pub(super) struct Parameters<'a> {
     pub(super) prompt: &'a str,

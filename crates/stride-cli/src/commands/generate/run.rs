@@ -24,11 +24,11 @@ use crate::model_folder::{self, Model};
 use crate::output::write_whole;
 use crate::usage::usage;
 
-/// White pixels between the pictures of a strip.
+/// White pixels between the images of a strip.
 const STRIP_GAP: usize = 2;
 
 impl Generate {
-    /// Makes the pictures and writes them.
+    /// Makes the images and writes them.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         let prompt = self.prompt.join(" ");
@@ -84,8 +84,8 @@ impl Generate {
             write_whole(path, &png_bytes(&image.image, &metadata)?)?;
         }
         if let Some(path) = &targets.strip {
-            let picture = RgbImage::sheet(&strip, STRIP_GAP);
-            write_whole(path, &png_bytes(&picture, &PngMetadata::default())?)?;
+            let image = RgbImage::sheet(&strip, STRIP_GAP);
+            write_whole(path, &png_bytes(&image, &PngMetadata::default())?)?;
         }
         let timings = Timings {
             load: milliseconds(start, loaded),
@@ -116,7 +116,7 @@ impl Generate {
         }
     }
 
-    /// The pictures, and for the strip one row of pictures per image.
+    /// The images, and for the strip one row of images per image.
     fn compute(
         &self,
         pipeline: &Pipeline,
@@ -188,14 +188,14 @@ fn milliseconds(from: Instant, to: Instant) -> f64 {
     ((to - from).as_secs_f64() * 1e4).round() / 10.0
 }
 
-/// How the pictures of one run were made.
+/// How the images of one run were made.
 struct Record<'a> {
     request: &'a GenerateRequest,
     pipeline: &'a Pipeline,
     hash: &'a str,
 }
 
-/// What the JSON chunk of a picture and `--json` have in common.
+/// What the JSON chunk of an image and `--json` have in common.
 #[derive(Serialize)]
 struct Settings<'a> {
     prompt: &'a str,
@@ -211,9 +211,9 @@ struct Settings<'a> {
     version: &'static str,
 }
 
-/// The JSON chunk of a picture.
+/// The JSON chunk of an image.
 #[derive(Serialize)]
-struct PictureRecord<'a> {
+struct ImageRecord<'a> {
     seed: u64,
     #[serde(flatten)]
     settings: Settings<'a>,
@@ -274,7 +274,7 @@ impl Record<'_> {
             model: settings.model,
             model_hash: settings.model_hash,
         };
-        let record = PictureRecord { seed: image.seed, settings: self.settings() };
+        let record = ImageRecord { seed: image.seed, settings: self.settings() };
         Ok(PngMetadata {
             parameters: Some(parameters.to_text()),
             json: Some(serde_json::to_string(&record)?),

@@ -29,7 +29,7 @@ impl Targets {
             let extension = path.extension().unwrap_or_default();
             if !path.is_dir() && !extension.eq_ignore_ascii_case("png") {
                 return usage(format!(
-                    "{}: pictures are written as PNG; expected a name that ends in .png",
+                    "{}: images are written as PNG; expected a name that ends in .png",
                     path.display()
                 ));
             }
@@ -43,7 +43,7 @@ impl Targets {
         };
         if let Some(strip) = strip.filter(|strip| images.iter().any(|image| image == strip)) {
             return usage(format!(
-                "{}: the picture and the strip cannot be one file",
+                "{}: the image and the strip cannot be one file",
                 strip.display()
             ));
         }

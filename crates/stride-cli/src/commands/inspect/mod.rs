@@ -1,7 +1,7 @@
-//! `stride inspect`: what a picture, a weights file or a model folder holds.
+//! `stride inspect`: what an image, a weights file or a model folder holds.
 
 mod folder;
-mod picture;
+mod image;
 mod weights;
 
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
 
-/// Show what a picture, a weights file or a model folder holds
+/// Show what an image, a weights file or a model folder holds
 ///
 /// A PNG file: how it was made. A safetensors file: metadata and tensors. A folder: the components of
 /// a model, their configurations and sizes.
@@ -56,7 +56,7 @@ fn inspect(path: &Path) -> anyhow::Result<Findings> {
         .read_to_end(&mut start)
         .with_context(|| format!("cannot read {}", path.display()))?;
     if start.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return picture::inspect(path);
+        return image::inspect(path);
     }
     // A safetensors file starts with the length of its JSON header, then the header.
     let has_extension = path.extension().is_some_and(|extension| extension == "safetensors");

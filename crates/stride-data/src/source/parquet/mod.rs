@@ -1,4 +1,4 @@
-//! Pictures in Parquet files, as Hugging Face's `datasets` writes them.
+//! Images in Parquet files, as Hugging Face's `datasets` writes them.
 //!
 //! A reader of just what such files have: columns of bytes and texts, plain, in a dictionary or with
 //! delta lengths, packed with Snappy, gzip, Zstandard or not at all, pages of either version.
@@ -21,8 +21,8 @@ use super::shared_file::SharedFile;
 use super::{Place, Record};
 use crate::{Limits, Problem, ProblemKind};
 
-/// Names of columns that hold pictures, alone or as a structure with `bytes`.
-const PICTURE_COLUMNS: [&str; 7] = ["image", "img", "picture", "photo", "jpg", "png", "webp"];
+/// Names of columns that hold images, alone or as a structure with `bytes`.
+const IMAGE_COLUMNS: [&str; 7] = ["image", "img", "picture", "photo", "jpg", "png", "webp"];
 
 /// Names of columns that hold captions, the first for validation.
 const CAPTION_COLUMNS: [&str; 3] = ["text", "caption", "captions"];
@@ -42,9 +42,9 @@ pub(super) struct ParquetFiles {
 struct ParquetFile {
     file: SharedFile,
     footer: Footer,
-    /// Which column holds the pictures.
-    picture: usize,
-    /// The pages of pictures of each group; none for a group that is broken.
+    /// Which column holds the images.
+    image: usize,
+    /// The pages of images of each group; none for a group that is broken.
     pages: Vec<Vec<Header>>,
 }
 
@@ -75,15 +75,15 @@ impl ParquetFiles {
     ) -> Result<Vec<Record>, ProblemKind> {
         let file = SharedFile::open(path)?;
         let footer = footer::read(&file)?;
-        let picture = picture_column(&footer.columns)?;
-        let mut parquet = ParquetFile { file, footer, picture, pages: Vec::new() };
+        let image = image_column(&footer.columns)?;
+        let mut parquet = ParquetFile { file, footer, image, pages: Vec::new() };
         let archive = self.files.len();
         let mut records = Vec::new();
         let mut first_row = 0;
         for group in 0..parquet.footer.groups.len() {
             let place = format!("{name} (group {group} of rows)");
             let rows = parquet.footer.groups[group].rows;
-            match parquet.picture_pages(group) {
+            match parquet.image_pages(group) {
                 Ok(pages) => {
                     parquet.pages.push(pages);
                     let captions = parquet.captions(group, &place, limits, problems);
@@ -105,7 +105,7 @@ impl ParquetFiles {
         Ok(records)
     }
 
-    /// The picture of a row.
+    /// The image of a row.
     ///
     /// # Errors
     /// When the row has none, it is larger than `limit` bytes, or its page is broken.
@@ -120,7 +120,7 @@ impl ParquetFiles {
         let entry = cached.page.entries.get((row - cached.first_row) as usize).copied();
         let bytes = entry
             .and_then(|entry| cached.page.value(entry, &cached.dictionary))
-            .ok_or_else(|| broken("the row has no bytes of a picture"))?;
+            .ok_or_else(|| broken("the row has no bytes of an image"))?;
         let found = bytes.len() as u64;
         if found > limit {
             return Err(ProblemKind::TooLarge { unit: "bytes", found, limit });
@@ -141,7 +141,7 @@ impl ParquetFiles {
         }
         let dictionary = cache.iter().find(of_group).map(|page| Arc::clone(&page.dictionary));
         let file = &self.files[archive];
-        let chunk = file.footer.groups[group].chunks[file.picture];
+        let chunk = file.footer.groups[group].chunks[file.image];
         let pages = &file.pages[group];
         let dictionary = match dictionary {
             Some(dictionary) => dictionary,
@@ -156,7 +156,7 @@ impl ParquetFiles {
         });
         let header = header.ok_or_else(|| broken("a row without a page"))?;
         let bytes = header.body(&file.file, chunk.codec)?;
-        let column = &file.footer.columns[file.picture];
+        let column = &file.footer.columns[file.image];
         let page = Page::read(header, bytes, column, &dictionary)?;
         let cached = Arc::new(Cached { archive, group, first_row, page, dictionary });
         cache.push_back(Arc::clone(&cached));
@@ -171,10 +171,10 @@ impl ParquetFiles {
 }
 
 impl ParquetFile {
-    /// The headers of the pictures' pages, which have a value for each row.
-    fn picture_pages(&self, group: usize) -> Result<Vec<Header>, ProblemKind> {
+    /// The headers of the images' pages, which have a value for each row.
+    fn image_pages(&self, group: usize) -> Result<Vec<Header>, ProblemKind> {
         let group = &self.footer.groups[group];
-        let pages = page::headers(&self.file, group.chunks[self.picture])?;
+        let pages = page::headers(&self.file, group.chunks[self.image])?;
         let data = pages.iter().filter(|page| page.kind != Kind::Dictionary);
         let values = data.map(|page| page.values).sum::<u64>();
         if values == group.rows {
@@ -204,7 +204,7 @@ impl ParquetFile {
         for wanted in CAPTION_COLUMNS {
             for (index, column) in self.footer.columns.iter().enumerate() {
                 let is_it = column.path.first().is_some_and(|name| name == wanted);
-                if is_it && column.is_bytes && index != self.picture && column.max_repetition <= 1 {
+                if is_it && column.is_bytes && index != self.image && column.max_repetition <= 1 {
                     let chunk = self.footer.groups[group].chunks[index];
                     let read = self.read_texts(column, chunk, place, &mut captions, problems);
                     if let Err(kind) = read {
@@ -244,11 +244,11 @@ impl ParquetFile {
     }
 }
 
-/// The column that most looks like pictures.
-fn picture_column(columns: &[Column]) -> Result<usize, ProblemKind> {
+/// The column that most looks like images.
+fn image_column(columns: &[Column]) -> Result<usize, ProblemKind> {
     let rank = |column: &Column| {
         let [first, rest @ ..] = column.path.as_slice() else { return None };
-        let is_named = PICTURE_COLUMNS.contains(&first.as_str());
+        let is_named = IMAGE_COLUMNS.contains(&first.as_str());
         match rest {
             _ if !column.is_bytes || column.max_repetition > 0 => None,
             [bytes] if bytes == "bytes" => Some(if is_named { 0 } else { 2 }),
@@ -260,7 +260,7 @@ fn picture_column(columns: &[Column]) -> Result<usize, ProblemKind> {
     ranked.min().map(|(_, index)| index).ok_or_else(|| {
         let names: Vec<String> = columns.iter().map(|column| column.path.join(".")).collect();
         ProblemKind::Unsupported(format!(
-            "Parquet without a column of pictures: expected `image` with bytes, found {}",
+            "Parquet without a column of images: expected `image` with bytes, found {}",
             names.join(", ")
         ))
     })

@@ -9,7 +9,7 @@ use super::thrift::{Value, read_struct};
 use crate::ProblemKind;
 use crate::source::shared_file::SharedFile;
 
-/// Bytes of a page, unpacked: writers put up to a thousand pictures into one.
+/// Bytes of a page, unpacked: writers put up to a thousand images into one.
 const MAX_PAGE_BYTES: u64 = 1 << 30;
 
 /// Values of a page: writers put at most some ten thousand into one.

@@ -2,7 +2,7 @@
 //!
 //! A pixel is part of as many neighbourhoods as the kernel has taps. Packing would copy it for each,
 //! which costs as much as the product where there are few columns. But its channels lie together, so
-//! a tile can take them from there, after one rounding of the whole picture for bfloat16 unless it
+//! a tile can take them from there, after one rounding of the whole image for bfloat16 unless it
 //! is stored so.
 
 use std::mem::MaybeUninit;
@@ -14,8 +14,8 @@ use super::panels::{self, Format, Panels, parts_of};
 use super::tile::{Factor, Tile};
 use super::{TILE_ROWS, WIDE_TILE_COLS, WIDE_TILE_ROWS, activate, stretches};
 use crate::activation::Activation;
-use crate::fresh::in_chunks;
-use crate::stored::Stored;
+use crate::parallel_init::in_chunks;
+use crate::storage_element::StorageElement;
 
 /// Positions of a band: what the tiles read of them stays in the second-level cache.
 const BAND: usize = 192;
@@ -27,7 +27,7 @@ const ROUNDED_PIXELS: usize = 1024;
 /// # Safety
 /// The processor does what the format of B needs; B fits the patches; C and the residual are as long as
 /// the result, and there is a bias for each of its columns.
-pub(in super::super) unsafe fn multiply_patches<T: Stored>(
+pub(in super::super) unsafe fn multiply_patches<T: StorageElement>(
     patches: &Patches<T>,
     b: &Panels,
     epilogue: &Epilogue,
@@ -84,7 +84,7 @@ pub(in super::super) unsafe fn multiply_patches<T: Stored>(
     });
 }
 
-/// The pictures of patches as units of 32 bits.
+/// The images of patches as units of 32 bits.
 struct Pixels<'a, T> {
     patches: &'a Patches<'a, T>,
     /// Units of a pixel.
@@ -96,7 +96,7 @@ struct Pixels<'a, T> {
     outside: Vec<u32>,
 }
 
-impl<'a, T: Stored> Pixels<'a, T> {
+impl<'a, T: StorageElement> Pixels<'a, T> {
     fn new(patches: &'a Patches<'a, T>, format: Format) -> Self {
         let (data, channels) = (patches.data(), patches.channels());
         let units = channels.div_ceil(format.depth());
@@ -136,7 +136,11 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new<T: Stored>(pixels: &Pixels<'_, T>, band: &Range<usize>, stretch: &Range<usize>) -> Self {
+    fn new<T: StorageElement>(
+        pixels: &Pixels<'_, T>,
+        band: &Range<usize>,
+        stretch: &Range<usize>,
+    ) -> Self {
         let mut lengths = Vec::with_capacity(pixels.patches.taps());
         let mut starts = Vec::with_capacity(pixels.patches.taps() * band.len());
         for (tap, units) in parts_of(stretch, pixels.units) {

@@ -15,7 +15,7 @@ pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
         let steps = STEP_COUNTS.map(|steps| steps.to_string()).join(" | ");
         let _ = write!(
             text,
-            "\n## {}\n\nReal pictures come to {}.\n\n| objective | {steps} |\n|---{}|\n",
+            "\n## {}\n\nReal images come to {}.\n\n| objective | {steps} |\n|---{}|\n",
             measure.heading,
             figure(real, DIGITS),
             "|---".repeat(STEP_COUNTS.len())
@@ -47,8 +47,8 @@ pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
     text
 }
 
-/// The tables with curves and the sheet of pictures.
-pub(super) fn with_pictures(report: &Report, groups: &[Group<'_>]) -> String {
+/// The tables with curves and the sheet of images.
+pub(super) fn with_images(report: &Report, groups: &[Group<'_>]) -> String {
     let mut text = tables(report, groups);
     let names: Vec<String> = groups.iter().map(Group::name).collect();
     let _ = write!(

@@ -27,7 +27,8 @@ pub(super) struct Report {
     passes: u64,
     samples: usize,
     features: String,
-    real_pictures: Quality,
+    #[serde(rename = "real_pictures")]
+    real_images: Quality,
     /// The objective to whose cost the others' are related: flow matching, or the one that costs least a row.
     base: String,
     runs: Vec<Run>,
@@ -62,7 +63,7 @@ impl Report {
             passes: arguments.passes,
             samples: arguments.samples,
             features: evaluator.features().to_owned(),
-            real_pictures: evaluator.real().clone(),
+            real_images: evaluator.real().clone(),
             base: base.map_or_else(String::new, |side| side.objective.clone()),
             runs: Vec::new(),
         }
@@ -86,14 +87,14 @@ impl Report {
         Ok(())
     }
 
-    /// Writes `report.html`, which needs no other file, `report.md` with its pictures, and `report.json`; prints the
+    /// Writes `report.html`, which needs no other file, `report.md` with its images, and `report.json`; prints the
     /// tables.
     pub(super) fn write(&self, out: &Path, gallery: &Gallery) -> Result<()> {
         let groups = Group::of(self);
         for (name, bytes) in [
             ("report.json", serde_json::to_vec_pretty(self)?),
             ("report.html", page::html(self, &groups, gallery).into_bytes()),
-            ("report.md", markdown::with_pictures(self, &groups).into_bytes()),
+            ("report.md", markdown::with_images(self, &groups).into_bytes()),
             ("steps.jpg", gallery.sheet()?),
         ] {
             write_whole(&out.join(name), &bytes)?;
@@ -111,9 +112,9 @@ impl Report {
         Ok(())
     }
 
-    /// What was measured, with what real pictures come to.
+    /// What was measured, with what real images come to.
     fn measures(&self) -> impl Iterator<Item = (Measure, f64)> {
-        let real = |measure: Measure| Some((measure, (measure.value)(&self.real_pictures)?));
+        let real = |measure: Measure| Some((measure, (measure.value)(&self.real_images)?));
         MEASURES.into_iter().filter_map(real)
     }
 
@@ -121,7 +122,7 @@ impl Report {
     fn summary(&self) -> String {
         format!(
             "Every run spent {} passes of the network: three a trained row, and one a row for what the objective asks \
-             its teacher. {} pictures for each step count from the same captions and noises, without guidance; \
+             its teacher. {} images for each step count from the same captions and noises, without guidance; \
              features of the {}. Where an objective has several seeds, the mean and the range.",
             self.passes, self.samples, self.features
         )

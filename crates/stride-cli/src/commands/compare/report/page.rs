@@ -14,11 +14,11 @@ use crate::page::{
 /// The page.
 pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> String {
     let mut body = facts(report, groups);
-    pictures(&mut body, gallery);
+    images(&mut body, gallery);
     for (measure, real) in report.measures() {
         let _ = write!(
             body,
-            "<h2>{}</h2>\n<p class=\"dim small\">Real pictures come to {}. The best objective of every column is \
+            "<h2>{}</h2>\n<p class=\"dim small\">Real images come to {}. The best objective of every column is \
              bold.</p>\n<div class=\"charts\">\n{}</div>\n",
             measure.heading,
             figure(real, DIGITS),
@@ -57,7 +57,7 @@ fn facts(report: &Report, groups: &[Group<'_>]) -> String {
     page::facts(&facts)
 }
 
-fn pictures(body: &mut String, gallery: &Gallery) {
+fn images(body: &mut String, gallery: &Gallery) {
     let names: Vec<String> =
         gallery.objectives.iter().map(|side| readable(&side.objective)).collect();
     body.push_str("<h2>The same noise, more and more steps</h2>\n");
@@ -86,7 +86,7 @@ fn chart(groups: &[Group<'_>], measure: Measure, real: f64) -> String {
         x_name: "steps",
         ticks: step_ticks(STEP_COUNTS),
         lines: groups.iter().map(line).collect(),
-        level: Some(("real pictures".to_owned(), real)),
+        level: Some(("real images".to_owned(), real)),
     }
     .html()
 }
@@ -129,7 +129,7 @@ fn table(body: &mut String, columns: &[&str], rows: impl Iterator<Item = String>
 fn strips(body: &mut String, gallery: &Gallery) {
     let _ = write!(
         body,
-        "<h2>From noise to picture</h2>\n<p class=\"dim small\">{}: the decoded state after steps of a way of 2, 4 and \
+        "<h2>From noise to image</h2>\n<p class=\"dim small\">{}: the decoded state after steps of a way of 2, 4 and \
          128.</p>\n",
         escape(PROMPTS[0])
     );

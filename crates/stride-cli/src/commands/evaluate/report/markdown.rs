@@ -17,8 +17,8 @@ pub(super) fn tables(report: &Report) -> String {
         let _ = write!(text, "\n## {}\n\nData: `{}`.", heading(study), study.folder);
         let _ = write!(
             text,
-            " The row *autoencoder* is real pictures after the autoencoder: no model of its latents comes nearer. Real \
-             pictures are {} from the nearest other one.\n\n",
+            " The row *autoencoder* is real images after the autoencoder: no model of its latents comes nearer. Real \
+             images are {} from the nearest other one.\n\n",
             figure(study.nearest_of_real, 4)
         );
         if let Some(frame) = clip_frame(report, study) {
@@ -74,7 +74,7 @@ fn attributes(text: &mut String, study: &Study) {
     let steps: Vec<String> = rows().map(|(steps, _)| steps.to_string()).collect();
     let _ = write!(
         text,
-        "\n## Attributes by number of steps ({})\n\nThe share, in percent, of what captions name that pictures show.\n\n\
+        "\n## Attributes by number of steps ({})\n\nThe share, in percent, of what captions name that images show.\n\n\
          | attribute | named | real | {} |\n|---|---|---{}|\n",
         study.label,
         steps.join(" | "),
@@ -102,8 +102,8 @@ fn attributes(text: &mut String, study: &Study) {
     }
 }
 
-/// The tables with the sheet of pictures.
-pub(super) fn with_pictures(report: &Report, gallery: &Gallery) -> String {
+/// The tables with the sheet of images.
+pub(super) fn with_images(report: &Report, gallery: &Gallery) -> String {
     let steps: Vec<String> = report.studies[0]
         .rows
         .iter()

@@ -50,7 +50,7 @@ impl Report {
     pub(super) fn write(&self, out: &Path, gallery: &Gallery) -> anyhow::Result<()> {
         for (name, bytes) in [
             ("report.html", page::html(self, gallery).into_bytes()),
-            ("report.md", markdown::with_pictures(self, gallery).into_bytes()),
+            ("report.md", markdown::with_images(self, gallery).into_bytes()),
             ("steps.jpg", gallery.sheet.clone()),
             ("report.json", serde_json::to_vec_pretty(self)?),
         ] {
@@ -69,7 +69,7 @@ impl Report {
     /// One sentence on what was done.
     fn summary(&self) -> String {
         format!(
-            "{} pictures for each step count, drawn from the same noises (seeds from {}) with guidance {}, by model {} \
+            "{} images for each step count, drawn from the same noises (seeds from {}) with guidance {}, by model {} \
              ({}), and compared with as many real ones; features: {}.",
             self.samples, self.seed, self.cfg_scale, self.model, self.model_hash, self.features
         )
@@ -84,7 +84,7 @@ fn clip_frame(report: &Report, study: &Study) -> Option<String> {
         format!(", and {:.1} % of them are nearest to their own of 100 captions", 1e2 * share)
     });
     Some(format!(
-        "CLIP (weights {digits}) scores real pictures {:.2} with their own captions and {:.2} with the next picture's{nearest}.",
+        "CLIP (weights {digits}) scores real images {:.2} with their own captions and {:.2} with the next image's{nearest}.",
         real.own, real.shuffled
     ))
 }

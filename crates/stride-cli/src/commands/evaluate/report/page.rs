@@ -49,15 +49,15 @@ fn facts(report: &Report) -> String {
             fact(format!("{:.1} %", 1e2 * share), &format!("{of} shown at {steps} steps"));
         }
     }
-    fact(report.samples.to_string(), "pictures a step count");
+    fact(report.samples.to_string(), "images a step count");
     page::facts(&facts)
 }
 
 fn study_section(page: &mut String, report: &Report, study: &Study) {
     let _ = write!(
         page,
-        "<h2>{}</h2>\n<p class=\"dim small\">Data <code>{}</code>. The row <i>autoencoder</i> is real pictures after the \
-         autoencoder: no model of its latents comes nearer. Real pictures are {} from the nearest other one. Best \
+        "<h2>{}</h2>\n<p class=\"dim small\">Data <code>{}</code>. The row <i>autoencoder</i> is real images after the \
+         autoencoder: no model of its latents comes nearer. Real images are {} from the nearest other one. Best \
          step counts in bold; a column's name tells what it says.</p>\n",
         heading(study),
         escape(&study.folder),
@@ -123,7 +123,7 @@ fn step_charts(study: &Study) -> String {
         title: "Frechet distance",
         x_name: "steps",
         ticks: ticks.clone(),
-        lines: vec![line("drawn pictures", &|scores| Some(scores.distance))],
+        lines: vec![line("drawn images", &|scores| Some(scores.distance))],
         level: Some(("autoencoder alone".to_owned(), study.floor.distance)),
     };
     let total = |accuracy: &AttributeAccuracy| Some(accuracy.total().share()?.0);
@@ -131,12 +131,12 @@ fn step_charts(study: &Study) -> String {
         title: "Attributes named and shown",
         x_name: "steps",
         ticks: ticks.clone(),
-        lines: vec![line("drawn pictures", &|scores| total(scores.attributes.as_ref()?))],
+        lines: vec![line("drawn images", &|scores| total(scores.attributes.as_ref()?))],
         level: study
             .real_attributes
             .as_ref()
             .and_then(total)
-            .map(|share| ("real pictures".to_owned(), share)),
+            .map(|share| ("real images".to_owned(), share)),
     };
     let overlap = Chart {
         title: "Precision and recall",
@@ -195,21 +195,21 @@ fn attribute_table(page: &mut String, study: &Study) {
     page.push_str("</tbody></table></div>\n");
 }
 
-/// The pictures that show least of what was asked for.
+/// The images that show least of what was asked for.
 fn failures(page: &mut String, report: &Report, gallery: &Gallery) {
     if report.studies.iter().all(|study| study.failures.is_empty()) {
         return;
     }
     page.push_str(
-        "<h2>Failures</h2>\n<p class=\"dim small\">The pictures that, to the classifier, show least of what their \
+        "<h2>Failures</h2>\n<p class=\"dim small\">The images that, to the classifier, show least of what their \
          captions name: what was asked for, and what it sees instead.</p>\n<div class=\"failures\">\n",
     );
-    for (study, pictures) in report.studies.iter().zip(&gallery.failures) {
-        for (failure, picture) in study.failures.iter().zip(pictures) {
+    for (study, images) in report.studies.iter().zip(&gallery.failures) {
+        for (failure, image) in study.failures.iter().zip(images) {
             let _ = write!(
                 page,
                 "<div class=\"failure\">{}<div>{} <span class=\"dim\">({} steps{})</span><ul>",
-                img(picture, &failure.caption),
+                img(image, &failure.caption),
                 escape(&failure.caption),
                 failure.steps,
                 if study.label == "heldout" { ", held out" } else { "" }
@@ -241,7 +241,7 @@ fn grid(page: &mut String, report: &Report, gallery: &Gallery) {
 fn strips(page: &mut String, gallery: &Gallery) {
     let _ = write!(
         page,
-        "<h2>From noise to picture</h2>\n<p class=\"dim small\">{} The decoded state after steps of a way of 2, 4 and \
+        "<h2>From noise to image</h2>\n<p class=\"dim small\">{} The decoded state after steps of a way of 2, 4 and \
          128.</p>\n",
         escape(&gallery.prompts[0])
     );
@@ -268,8 +268,7 @@ fn training(page: &mut String, report: &Report) {
         line.dots.clone_from(&line.points);
     }
     page.push_str(&training_chart("Distance of checkpoints", by_steps));
-    for (prefix, title) in
-        [("loss", "Loss by step size"), ("held_out", "Error on held-out pictures")]
+    for (prefix, title) in [("loss", "Loss by step size"), ("held_out", "Error on held-out images")]
     {
         let of_kind = report.losses.iter().filter(|(name, _)| name.starts_with(prefix));
         let lines = of_kind

@@ -25,13 +25,13 @@ const COLUMNS: [Column; 13] = [
     Column {
         name: "distance",
         arrow: "↓",
-        meaning: "Frechet distance between the features of drawn and real pictures",
+        meaning: "Frechet distance between the features of drawn and real images",
         value: |scores| Some(figure(scores.distance, 4)),
     },
     Column {
         name: "95% interval",
         arrow: "",
-        meaning: "of the distance, by bootstrap over the drawn pictures",
+        meaning: "of the distance, by bootstrap over the drawn images",
         value: |scores| {
             scores
                 .distance_interval_95
@@ -51,7 +51,7 @@ const COLUMNS: [Column; 13] = [
     Column {
         name: "attributes",
         arrow: "↑",
-        meaning: "share of what captions name that pictures show, by the classifier of attributes",
+        meaning: "share of what captions name that images show, by the classifier of attributes",
         value: |scores| {
             let (share, error) = scores.attributes.as_ref()?.total().share()?;
             Some(format!("{:.1} ± {:.1} %", 1e2 * share, 1e2 * error))
@@ -60,13 +60,13 @@ const COLUMNS: [Column; 13] = [
     Column {
         name: "CLIP score",
         arrow: "↑",
-        meaning: "100 times the cosine of CLIP's vectors of picture and caption",
+        meaning: "100 times the cosine of CLIP's vectors of image and caption",
         value: |scores| scores.clip.map(|clip| format!("{:.2}", clip.own)),
     },
     Column {
         name: "R-precision",
         arrow: "↑",
-        meaning: "share of drawn pictures whose own caption is the nearest of 100, by CLIP",
+        meaning: "share of drawn images whose own caption is the nearest of 100, by CLIP",
         value: |scores| scores.clip.and_then(|clip| share(clip.r_precision)),
     },
     Column {
@@ -78,37 +78,37 @@ const COLUMNS: [Column; 13] = [
     Column {
         name: "precision",
         arrow: "↑",
-        meaning: "share of drawn pictures that are among real ones",
+        meaning: "share of drawn images that are among real ones",
         value: |scores| share(scores.precision),
     },
     Column {
         name: "recall",
         arrow: "↑",
-        meaning: "share of real pictures that are among drawn ones",
+        meaning: "share of real images that are among drawn ones",
         value: |scores| share(scores.recall),
     },
     Column {
         name: "density",
         arrow: "↑",
-        meaning: "how many real pictures have a drawn one near, over what is expected",
+        meaning: "how many real images have a drawn one near, over what is expected",
         value: |scores| share(scores.density),
     },
     Column {
         name: "coverage",
         arrow: "↑",
-        meaning: "share of real pictures with a drawn one near",
+        meaning: "share of real images with a drawn one near",
         value: |scores| share(scores.coverage),
     },
     Column {
         name: "nearest",
         arrow: "",
-        meaning: "mean distance to the nearest real picture; copies of training pictures would come near 0",
+        meaning: "mean distance to the nearest real image; copies of training images would come near 0",
         value: |scores| scores.nearest.map(|value| figure(value, 4)),
     },
     Column {
         name: "one caption",
         arrow: "",
-        meaning: "mean distance between pictures of one caption",
+        meaning: "mean distance between images of one caption",
         value: |_| None,
     },
 ];

@@ -1,4 +1,4 @@
-//! From attributes to a picture: which drawings stand for which values.
+//! From attributes to an image: which drawings stand for which values.
 
 use std::sync::OnceLock;
 
@@ -8,18 +8,18 @@ use crate::attributes::{
     Attributes, Expression, Eyes, Eyewear, FacialHair, Garment, Hair, Headwear, Style,
 };
 use crate::palette::{Color, Rgb};
-use crate::raster::{Picture, rasterize};
+use crate::raster::{Image, rasterize};
 
 /// Largest width and height that is rendered, in pixels.
 pub const MAX_RESOLUTION: u32 = 4096;
 
-/// Draws `attributes` as a square picture with a side of `resolution` pixels.
+/// Draws `attributes` as a square image with a side of `resolution` pixels.
 ///
 /// # Errors
 /// [`Error::Resolution`] outside `1..=`[`MAX_RESOLUTION`]; [`Error::NotDrawn`] for a value
 /// that the style has no drawing of (sampled attributes never have one); [`Error::Style`]
 /// or [`Error::Svg`] when the embedded drawings are damaged.
-pub fn render(attributes: &Attributes, resolution: u32) -> Result<Picture, Error> {
+pub fn render(attributes: &Attributes, resolution: u32) -> Result<Image, Error> {
     if !(1..=MAX_RESOLUTION).contains(&resolution) {
         return Err(Error::Resolution { resolution });
     }

@@ -1,47 +1,45 @@
 //! What is named is painted.
 
 use stride_avatars::palette::Rgb;
-use stride_avatars::{
-    Attributes, Error, MAX_RESOLUTION, Picture, Split, Style, render, style_meta,
-};
+use stride_avatars::{Attributes, Error, Image, MAX_RESOLUTION, Split, Style, render, style_meta};
 
-fn share(picture: &Picture, test: impl Fn(Rgb) -> bool) -> f64 {
-    let pixels = picture.rgb.chunks_exact(3).map(|p| Rgb([p[0], p[1], p[2]]));
+fn share(image: &Image, test: impl Fn(Rgb) -> bool) -> f64 {
+    let pixels = image.rgb.chunks_exact(3).map(|p| Rgb([p[0], p[1], p[2]]));
     let count = pixels.filter(|pixel| test(*pixel)).count();
-    count as f64 / (picture.rgb.len() / 3) as f64
+    count as f64 / (image.rgb.len() / 3) as f64
 }
 
 fn check_colors(split: Split, index: u64) {
     let a = Attributes::sample(31, index, split);
-    let picture = render(&a, 128).expect("renders");
+    let image = render(&a, 128).expect("renders");
     let background = a.background.rgb();
     // The corners at the top are free; the hat with the wide brim comes close.
-    for corner in [picture.pixel(1, 1), picture.pixel(126, 1)] {
+    for corner in [image.pixel(1, 1), image.pixel(126, 1)] {
         assert_eq!(corner, Some(background), "{a:?}");
     }
-    let figure = 1.0 - share(&picture, |pixel| pixel == background);
-    assert!((0.2..0.9).contains(&figure), "{figure} of the picture is figure: {a:?}");
-    let skin = share(&picture, |pixel| pixel == a.skin.rgb());
+    let figure = 1.0 - share(&image, |pixel| pixel == background);
+    assert!((0.2..0.9).contains(&figure), "{figure} of the image is figure: {a:?}");
+    let skin = share(&image, |pixel| pixel == a.skin.rgb());
     assert!(skin > 0.01, "{skin} is skin: {a:?}");
     if a.garment_visible() {
-        let garment = share(&picture, |pixel| pixel == a.garment_color.rgb());
+        let garment = share(&image, |pixel| pixel == a.garment_color.rgb());
         assert!(garment > 0.01, "{garment} is garment: {a:?}");
     }
     if a.hair_visible() {
-        let hair = share(&picture, |pixel| pixel == a.hair_color.rgb());
+        let hair = share(&image, |pixel| pixel == a.hair_color.rgb());
         assert!(hair > 0.008, "{hair} is hair: {a:?}");
     } else if a.hair_color_visible() {
-        let beard = share(&picture, |pixel| pixel == a.hair_color.rgb());
+        let beard = share(&image, |pixel| pixel == a.hair_color.rgb());
         assert!(beard > 0.0008, "{beard} is beard: {a:?}");
     }
     if let Some(color) = a.headwear_color() {
-        let hat = share(&picture, |pixel| pixel == color.rgb());
+        let hat = share(&image, |pixel| pixel == color.rgb());
         assert!(hat > 0.01, "{hat} is headwear: {a:?}");
     }
 }
 
 #[test]
-fn named_colors_are_in_the_picture() {
+fn named_colors_are_in_the_image() {
     for index in 0..600 {
         check_colors(Split::Train, index);
         check_colors(Split::HeldOut, index);
@@ -49,7 +47,7 @@ fn named_colors_are_in_the_picture() {
 }
 
 #[test]
-fn every_attribute_changes_the_picture() {
+fn every_attribute_changes_the_image() {
     use stride_avatars::attributes::{Expression, Eyes, Eyewear, FacialHair, Garment};
     for style in Style::ALL {
         let base = (0..)
@@ -63,22 +61,22 @@ fn every_attribute_changes_the_picture() {
                     && a.gender.name() == "man"
             })
             .expect("there is one");
-        let picture = |change: &dyn Fn(&mut Attributes)| {
+        let image = |change: &dyn Fn(&mut Attributes)| {
             let mut changed = base.clone();
             change(&mut changed);
             render(&changed, 128).expect("renders")
         };
-        let plain = picture(&|_| ());
+        let plain = image(&|_| ());
         let others = [
-            picture(&|a| a.eyewear = Some(Eyewear::Glasses)),
-            picture(&|a| a.eyewear = Some(Eyewear::RoundGlasses)),
-            picture(&|a| a.eyewear = Some(Eyewear::Sunglasses)),
-            picture(&|a| a.facial_hair = Some(FacialHair::FullBeard)),
-            picture(&|a| a.facial_hair = Some(FacialHair::LongBeard)),
-            picture(&|a| a.facial_hair = Some(FacialHair::Moustache)),
-            picture(&|a| a.eyes = Eyes::Closed),
-            picture(&|a| a.eyes = Eyes::Winking),
-            picture(&|a| a.eyes = Eyes::Wide),
+            image(&|a| a.eyewear = Some(Eyewear::Glasses)),
+            image(&|a| a.eyewear = Some(Eyewear::RoundGlasses)),
+            image(&|a| a.eyewear = Some(Eyewear::Sunglasses)),
+            image(&|a| a.facial_hair = Some(FacialHair::FullBeard)),
+            image(&|a| a.facial_hair = Some(FacialHair::LongBeard)),
+            image(&|a| a.facial_hair = Some(FacialHair::Moustache)),
+            image(&|a| a.eyes = Eyes::Closed),
+            image(&|a| a.eyes = Eyes::Winking),
+            image(&|a| a.eyes = Eyes::Wide),
         ];
         for (at, other) in others.iter().enumerate() {
             assert_ne!(*other, plain, "{}: change {at}", style.name());
@@ -91,10 +89,10 @@ fn every_attribute_changes_the_picture() {
             Expression::Surprised,
             Expression::Angry,
         ]
-        .map(|expression| picture(&|a| a.expression = expression))
+        .map(|expression| image(&|a| a.expression = expression))
         .into();
         let garments: Vec<_> = [Garment::TShirt, Garment::Jacket, Garment::CollaredShirt]
-            .map(|garment| picture(&|a| a.garment = garment))
+            .map(|garment| image(&|a| a.garment = garment))
             .into();
         for group in [faces, garments] {
             for (at, one) in group.iter().enumerate() {
@@ -105,14 +103,14 @@ fn every_attribute_changes_the_picture() {
 }
 
 #[test]
-fn any_resolution_shows_the_same_picture() {
+fn any_resolution_shows_the_same_image() {
     let a = Attributes::sample(1, 1, Split::Train);
     for resolution in [1, 17, 64, 512] {
-        let picture = render(&a, resolution).expect("renders");
-        assert_eq!(picture.rgb.len() as u32, 3 * resolution * resolution);
+        let image = render(&a, resolution).expect("renders");
+        assert_eq!(image.rgb.len() as u32, 3 * resolution * resolution);
     }
-    let mean = |picture: &Picture| {
-        picture.rgb.iter().map(|v| f64::from(*v)).sum::<f64>() / picture.rgb.len() as f64
+    let mean = |image: &Image| {
+        image.rgb.iter().map(|v| f64::from(*v)).sum::<f64>() / image.rgb.len() as f64
     };
     let small = mean(&render(&a, 64).expect("renders"));
     let large = mean(&render(&a, 512).expect("renders"));

@@ -3,7 +3,7 @@
 use image::RgbImage;
 use stride_data::{Filter, Limits, decode, square};
 
-use crate::sets::{largest_difference, pictures, rgb, tensors};
+use crate::sets::{images, largest_difference, rgb, tensors};
 
 /// How far a decoder may be from Pillow's: nothing where the format is lossless, a few levels where
 /// the cosine transform and the colours of JPEG and WebP are rounded in another way.
@@ -17,10 +17,10 @@ fn tolerance(name: &str) -> u8 {
 }
 
 #[test]
-fn pictures_of_every_kind_are_pillows() {
-    let pictures = pictures();
-    assert_eq!(pictures.len(), 26);
-    for (name, bytes, expected) in pictures {
+fn images_of_every_kind_are_pillows() {
+    let images = images();
+    assert_eq!(images.len(), 26);
+    for (name, bytes, expected) in images {
         let found = decode(&bytes, &Limits::default());
         let found = found.unwrap_or_else(|kind| panic!("{name}: {kind}"));
         let error = largest_difference(&found, &expected);

@@ -1,4 +1,4 @@
-//! Which files of a folder or zip are its pictures, and what other files say of them.
+//! Which files of a folder or zip are its images, and what other files say of them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,11 +7,11 @@ use super::tree::Tree;
 use super::{Layout, Place, Record, celeba, listing, names};
 use crate::{CelebaAttributes, Limits, Problem};
 
-/// Folders that hold ten captions of each picture in MM-CelebA-HQ.
+/// Folders that hold ten captions of each image in MM-CelebA-HQ.
 const CAPTION_FOLDERS: [&str; 2] = ["text", "celeba-caption"];
 
-/// Folders of CelebA's pictures; where there is one, pictures elsewhere are something else.
-const PICTURE_FOLDERS: [&str; 2] = ["CelebA-HQ-img", "img_align_celeba"];
+/// Folders of CelebA's images; where there is one, images elsewhere are something else.
+const IMAGE_FOLDERS: [&str; 2] = ["CelebA-HQ-img", "img_align_celeba"];
 
 /// The folder of CelebAMask-HQ's masks.
 const MASK_FOLDER: &str = "CelebAMask-HQ-mask-anno";
@@ -27,11 +27,11 @@ pub(super) fn records(
         let read = |file: &String| listing::read(tree, file, limits, problems);
         return (Layout::Metadata, listings.iter().flat_map(read).collect());
     }
-    let pictures = pictures(tree);
+    let images = images(tree);
     let known = Known::read(tree, problems);
     let mut has_text_beside = false;
-    let mut records = Vec::with_capacity(pictures.len());
-    for name in pictures {
+    let mut records = Vec::with_capacity(images.len());
+    for name in images {
         let mut captions = Captions::new(limits);
         let stem = names::stem(name);
         let beside = format!("{}.txt", names::without_ending(name));
@@ -57,10 +57,10 @@ pub(super) fn records(
     (known.layout(tree, has_text_beside), records)
 }
 
-fn pictures(tree: &Tree) -> Vec<&str> {
+fn images(tree: &Tree) -> Vec<&str> {
     let lies_in = |name: &str, folder: &str| names::folder(name).split('/').any(|p| p == folder);
-    let all = || tree.names().filter(|name| names::is_picture(name));
-    for folder in PICTURE_FOLDERS {
+    let all = || tree.names().filter(|name| names::is_image(name));
+    for folder in IMAGE_FOLDERS {
         let found: Vec<&str> = all().filter(|name| lies_in(name, folder)).collect();
         if !found.is_empty() {
             return found;
@@ -69,7 +69,7 @@ fn pictures(tree: &Tree) -> Vec<&str> {
     all().filter(|name| !lies_in(name, MASK_FOLDER)).collect()
 }
 
-/// What tables and folders of texts say, by the stems of pictures.
+/// What tables and folders of texts say, by the stems of images.
 struct Known {
     attributes: HashMap<String, CelebaAttributes>,
     captions: HashMap<String, Vec<String>>,
@@ -106,7 +106,7 @@ impl Known {
         } else if !self.texts.is_empty() {
             Layout::MmCelebaHq
         } else {
-            Layout::Pictures
+            Layout::Images
         }
     }
 }

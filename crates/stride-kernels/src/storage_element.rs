@@ -1,4 +1,4 @@
-//! The types in which pictures lie in memory between two operations.
+//! The types in which images lie in memory between two operations.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -10,7 +10,7 @@ use crate::gemm::round_to_bf16;
 use crate::vectorized::vectorized;
 
 /// A type of numbers in memory. Whatever it is, sums, norms and activations are computed in f32.
-pub trait Stored: Copy + Default + Send + Sync + 'static {
+pub trait StorageElement: Copy + Default + Send + Sync + 'static {
     /// The numbers in f32.
     fn widened(numbers: &[Self]) -> Cow<'_, [f32]>;
 
@@ -31,7 +31,7 @@ pub trait Stored: Copy + Default + Send + Sync + 'static {
     );
 }
 
-impl Stored for f32 {
+impl StorageElement for f32 {
     fn widened(numbers: &[Self]) -> Cow<'_, [f32]> {
         Cow::Borrowed(numbers)
     }
@@ -57,7 +57,7 @@ thread_local! {
     static WIDE: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
-impl Stored for bf16 {
+impl StorageElement for bf16 {
     fn widened(numbers: &[Self]) -> Cow<'_, [f32]> {
         let mut wide = vec![0.0; numbers.len()];
         widen_bf16(numbers, &mut wide);

@@ -10,7 +10,7 @@ use super::*;
 use crate::gemm::Compute;
 use crate::pool::Pooling;
 
-/// A convolution of pictures `[B, H, W, C]`.
+/// A convolution of images `[B, H, W, C]`.
 #[derive(Clone, Debug)]
 struct Case {
     batch: usize,
@@ -68,8 +68,8 @@ impl Case {
         x.reshape([self.batch, self.size[0], self.size[1], self.channels[0]])
     }
 
-    fn around(&self) -> Around {
-        Around { upsample: self.upsample, ..Around::default() }
+    fn around(&self) -> Conv2dOptions {
+        Conv2dOptions { upsample: self.upsample, ..Conv2dOptions::default() }
     }
 }
 
@@ -90,7 +90,7 @@ fn what_follows_a_convolution_agrees_with_and_without_gradients() {
         let [input, weight, _] = case.lengths();
         let operation = |x: &[Tensor<1>]| {
             let residual = Some(x[2].clone().reshape([1, 6, 5, 20]));
-            let around = Around { residual, activation, ..case.around() };
+            let around = Conv2dOptions { residual, activation, ..case.around() };
             let layer = case.layer(x[1].clone(), None);
             conv2d(&layer, case.input(x[0].clone()), around).reshape([-1])
         };
@@ -143,7 +143,7 @@ fn packed_kernels_give_the_same_numbers() {
     }
 }
 
-/// Compares what a layer makes of pictures stored in bfloat16 with what it makes of the same numbers
+/// Compares what a layer makes of images stored in bfloat16 with what it makes of the same numbers
 /// in f32: they may differ by the rounding of the result.
 fn check_stored(what: &str, x: Tensor<4>, layer: impl Fn(Tensor<4>) -> Tensor<4>) {
     let stored = x.cast(DType::BF16);
@@ -159,7 +159,7 @@ fn check_stored(what: &str, x: Tensor<4>, layer: impl Fn(Tensor<4>) -> Tensor<4>
 }
 
 #[test]
-fn layers_answer_in_the_type_that_pictures_are_stored_in() {
+fn layers_answer_in_the_type_that_images_are_stored_in() {
     for (case, compute) in
         Case::all().iter().flat_map(|case| [Compute::F32, Compute::Bf16].map(|c| (case, c)))
     {
@@ -177,7 +177,8 @@ fn layers_answer_in_the_type_that_pictures_are_stored_in() {
         for activation in [Activation::Relu, Activation::Silu] {
             check_stored(&format!("{what} {activation:?}"), case.input(x[0].clone()), |x| {
                 let residual = Some(residual.clone().cast(x.dtype()));
-                let around = Around { residual, activation: Some(activation), ..case.around() };
+                let around =
+                    Conv2dOptions { residual, activation: Some(activation), ..case.around() };
                 precision.scope(|| conv2d(&layer, x, around))
             });
         }
@@ -186,13 +187,13 @@ fn layers_answer_in_the_type_that_pictures_are_stored_in() {
         let values = [numbers(40 * 20 * 64, 0), numbers(64, 1), numbers(64, 2)];
         let x = inputs(&values, DType::F32, &Device::flex());
         let layer = norm(8, 64, x[1].clone(), x[2].clone());
-        let pictures = x[0].clone().reshape([1, 40, 20, 64]);
-        check_stored("group norm", pictures, |x| group_norm(&layer, x, silu));
+        let images = x[0].clone().reshape([1, 40, 20, 64]);
+        check_stored("group norm", images, |x| group_norm(&layer, x, silu));
     }
 }
 
 #[test]
-fn pictures_are_stored_in_bf16_for_inference_alone() {
+fn images_are_stored_in_bf16_for_inference_alone() {
     let x = Tensor::<4>::ones([1, 2, 2, 2], &Device::flex());
     let dtype = |precision: Precision, x: &Tensor<4>| precision.scope(|| stored(x.clone()).dtype());
     let in_bf16 = match Isa::detect() {
@@ -233,8 +234,8 @@ fn a_large_mean_costs_a_group_norm_no_digits() {
     let values = [numbers(30 * 20 * 64, 0), numbers(64, 1), numbers(64, 2)];
     let run = |dtype| {
         let x = inputs(&values, dtype, &Device::flex());
-        let pictures = (x[0].clone() + 1000.0).reshape([1, 30, 20, 64]);
-        to_f64(group_norm(&norm(8, 64, x[1].clone(), x[2].clone()), pictures, false).reshape([-1]))
+        let images = (x[0].clone() + 1000.0).reshape([1, 30, 20, 64]);
+        to_f64(group_norm(&norm(8, 64, x[1].clone(), x[2].clone()), images, false).reshape([-1]))
     };
     // The sum with 1000 itself rounds by 3e-5.
     close("shifted", &run(DType::F32), &run(DType::F64), 1e-4);

@@ -1,4 +1,4 @@
-//! Pictures in the size of a page.
+//! Images in the size of a page.
 
 use std::io::Cursor;
 
@@ -12,49 +12,44 @@ use stride::image::RgbImage;
 
 use super::text::escape;
 
-/// Step counts whose way from noise to picture is shown.
+/// Step counts whose way from noise to image is shown.
 pub(crate) const STRIP_STEPS: [usize; 3] = [2, 4, 128];
-/// Pictures of such a strip, at most.
+/// Images of such a strip, at most.
 const STRIP_LENGTH: usize = 8;
-/// White pixels between the pictures of a sheet.
+/// White pixels between the images of a sheet.
 pub(crate) const GAP: usize = 4;
-/// Width of a picture on the page.
+/// Width of an image on the page.
 const TILE: u32 = 144;
 /// Quality of its JPEG file.
 const QUALITY: u8 = 84;
 
-/// Whether the state after step `step` of `num_steps` is in a strip: those in it are evenly spaced, and the last one is the picture.
+/// Whether the state after step `step` of `num_steps` is in a strip: those in it are evenly spaced, and the last one is the image.
 pub(crate) fn is_in_strip(step: usize, num_steps: usize) -> bool {
     let shown = num_steps.min(STRIP_LENGTH);
     step * shown % num_steps < shown
 }
 
-/// A picture in the size of the page; smaller ones stay as they are.
-pub(crate) fn tile(picture: &RgbImage) -> RgbImage {
-    let (width, height) = (picture.width as u32, picture.height as u32);
+/// An image in the size of the page; smaller ones stay as they are.
+pub(crate) fn tile(image: &RgbImage) -> RgbImage {
+    let (width, height) = (image.width as u32, image.height as u32);
     if width <= TILE {
-        return picture.clone();
+        return image.clone();
     }
-    let Some(buffer) = ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, picture.pixels.clone())
+    let Some(buffer) = ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, image.pixels.clone())
     else {
-        return picture.clone();
+        return image.clone();
     };
     let height = (height * TILE / width).max(1);
     let small = resize(&buffer, TILE, height, FilterType::CatmullRom);
     RgbImage { width: TILE as usize, height: height as usize, pixels: small.into_raw() }
 }
 
-/// A picture as a JPEG file.
-pub(crate) fn jpeg(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
+/// An image as a JPEG file.
+pub(crate) fn jpeg(image: &RgbImage) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     JpegEncoder::new_with_quality(&mut bytes, QUALITY)
-        .encode(
-            &picture.pixels,
-            picture.width as u32,
-            picture.height as u32,
-            ExtendedColorType::Rgb8,
-        )
-        .context("a picture of the report")?;
+        .encode(&image.pixels, image.width as u32, image.height as u32, ExtendedColorType::Rgb8)
+        .context("an image of the report")?;
     Ok(bytes.into_inner())
 }
 

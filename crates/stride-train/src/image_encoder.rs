@@ -13,13 +13,13 @@ use stride_kernels::workers::{Workers, split_evenly};
 use crate::TrainError;
 use crate::autoencoder_folder;
 
-/// Pictures of a worker's batch for the tiny autoencoder, and for the large one, whose activations take a hundred
+/// Images of a worker's batch for the tiny autoencoder, and for the large one, whose activations take a hundred
 /// times as much memory.
 const TINY_BATCH: usize = 8;
 const KL_BATCH: usize = 1;
 
-/// The encoder of an autoencoder that Stride or diffusers wrote, for pictures of one size, on every core.
-pub struct PictureEncoder {
+/// The encoder of an autoencoder that Stride or diffusers wrote, for images of one size, on every core.
+pub struct ImageEncoder {
     config: AutoencoderConfig,
     model: Autoencoder,
     identity: ContentHash,
@@ -29,11 +29,11 @@ pub struct PictureEncoder {
     device: Device,
 }
 
-impl PictureEncoder {
-    /// Reads the autoencoder in a folder for pictures of this height and width, with products in `compute`.
+impl ImageEncoder {
+    /// Reads the autoencoder in a folder for images of this height and width, with products in `compute`.
     ///
     /// # Errors
-    /// A file is missing, the files do not fit each other, or the autoencoder cannot take pictures of this size.
+    /// A file is missing, the files do not fit each other, or the autoencoder cannot take images of this size.
     pub fn open(
         dir: &Path,
         resolution: usize,
@@ -66,7 +66,7 @@ impl PictureEncoder {
     }
 }
 
-impl LatentEncoder for PictureEncoder {
+impl LatentEncoder for ImageEncoder {
     fn resolution(&self) -> usize {
         self.resolution
     }

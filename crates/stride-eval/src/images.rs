@@ -1,4 +1,4 @@
-//! Sets of pictures, as fid programs take them.
+//! Sets of images, as fid programs take them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use crate::EvalError;
 use crate::error::at_least;
 use crate::npz::SampleArchive;
 
-/// Endings that count as pictures.
+/// Endings that count as images.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// Pictures to judge: a folder's in the order of their names, or those of a sample archive.
+/// Images to judge: a folder's in the order of their names, or those of a sample archive.
 #[derive(Clone, Debug)]
-pub struct PictureSet {
+pub struct ImageSet {
     source: Source,
     len: usize,
 }
@@ -26,12 +26,12 @@ enum Source {
     Archive(SampleArchive),
 }
 
-impl PictureSet {
-    /// Lists the pictures (png, jpg) of a folder, not of the folders inside it; or opens an `.npz` archive with `arr_0`.
+impl ImageSet {
+    /// Lists the images (png, jpg) of a folder, not of the folders inside it; or opens an `.npz` archive with `arr_0`.
     ///
     /// # Errors
-    /// The folder or archive cannot be read, or has fewer than two pictures.
-    pub fn open(path: &Path, max_pictures: Option<usize>) -> Result<Self, EvalError> {
+    /// The folder or archive cannot be read, or has fewer than two images.
+    pub fn open(path: &Path, max_images: Option<usize>) -> Result<Self, EvalError> {
         let (source, found) = match is_archive(path) {
             true => {
                 let archive = SampleArchive::open(path)?;
@@ -44,37 +44,37 @@ impl PictureSet {
                 (Source::Folder(paths), count)
             }
         };
-        at_least(&format!("{}: pictures (png, jpg)", path.display()), 2, found)?;
-        Ok(Self { source, len: found.min(max_pictures.unwrap_or(found)) })
+        at_least(&format!("{}: images (png, jpg)", path.display()), 2, found)?;
+        Ok(Self { source, len: found.min(max_images.unwrap_or(found)) })
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no picture.
+    /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Decodes the pictures in batches and hands each on; at most `batch` are in memory.
+    /// Decodes the images in batches and hands each on; at most `batch` are in memory.
     ///
     /// # Errors
-    /// A picture cannot be decoded or has another size than the first; or `each` fails.
+    /// An image cannot be decoded or has another size than the first; or `each` fails.
     pub fn for_each_batch(
         &self,
         batch: usize,
         mut each: impl FnMut(&[RgbImage]) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
-        let mut pictures: Vec<RgbImage> = Vec::with_capacity(batch.max(1));
-        let mut add = |picture: RgbImage| {
-            pictures.push(picture);
-            if pictures.len() < batch.max(1) {
+        let mut images: Vec<RgbImage> = Vec::with_capacity(batch.max(1));
+        let mut add = |image: RgbImage| {
+            images.push(image);
+            if images.len() < batch.max(1) {
                 return Ok(());
             }
-            let result = each(&pictures);
-            pictures.clear();
+            let result = each(&images);
+            images.clear();
             result
         };
         match &self.source {
@@ -82,19 +82,15 @@ impl PictureSet {
             Source::Folder(paths) => {
                 let mut size = None;
                 for path in &paths[..self.len] {
-                    let picture = read(path)?;
-                    same_size(
-                        path,
-                        *size.get_or_insert((picture.width, picture.height)),
-                        &picture,
-                    )?;
-                    add(picture)?;
+                    let image = read(path)?;
+                    same_size(path, *size.get_or_insert((image.width, image.height)), &image)?;
+                    add(image)?;
                 }
             }
         }
-        match pictures.is_empty() {
+        match images.is_empty() {
             true => Ok(()),
-            false => each(&pictures),
+            false => each(&images),
         }
     }
 }
@@ -104,9 +100,9 @@ pub fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
 }
 
-/// SHA-256 of a picture's pixels.
-pub fn digest(picture: &RgbImage) -> [u8; 32] {
-    Sha256::digest(&picture.pixels).into()
+/// SHA-256 of an image's pixels.
+pub fn digest(image: &RgbImage) -> [u8; 32] {
+    Sha256::digest(&image.pixels).into()
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
@@ -148,7 +144,7 @@ pub fn hex(bytes: &[u8]) -> String {
 fn read(path: &Path) -> Result<RgbImage, EvalError> {
     let bytes = fs::read(path).map_err(EvalError::io(path))?;
     let decoded = image::load_from_memory(&bytes)
-        .map_err(|source| EvalError::Picture { path: path.display().to_string(), source })?
+        .map_err(|source| EvalError::Image { path: path.display().to_string(), source })?
         .into_rgb8();
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     Ok(RgbImage { width, height, pixels: decoded.into_raw() })

@@ -4,14 +4,14 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::stored::Stored;
+use crate::storage_element::StorageElement;
 
 /// A vector of pieces of these lengths; `fill` gets the number of each piece and the piece itself
 /// in f32, which holds zeros.
 ///
 /// Each thread zeroes a piece when it begins with it, in the cache, where a whole vector of zeros
 /// would be written to memory by one thread before the others begin.
-pub(crate) fn in_pieces<T: Stored>(
+pub(crate) fn in_pieces<T: StorageElement>(
     lengths: impl Iterator<Item = usize> + Clone,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<T> {
@@ -41,7 +41,7 @@ pub(crate) fn in_pieces<T: Stored>(
 }
 
 /// [`in_pieces`] of one length, except for the last.
-pub(crate) fn in_chunks<T: Stored>(
+pub(crate) fn in_chunks<T: StorageElement>(
     count: usize,
     length: usize,
     fill: impl Fn(usize, &mut [f32]) + Sync,
