@@ -59,7 +59,7 @@ const NAMES: [(&str, &str); 42] = [
 
 /// Words that say nothing by themselves; any other word is a claim that this reader must know.
 const SILENT: &str = "a an and are but cheeks clock complexion double eyebrows eyes face five \
-    hair hairline has heavy high in is light lips no nose not o of open or person photo image portrait \
+    hair hairline has heavy high in is light lips no nose not o of open or person photo picture portrait \
     skin slightly the their they this under wearing with without";
 
 /// Reads one caption.

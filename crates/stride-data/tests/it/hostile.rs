@@ -214,7 +214,7 @@ fn rows_of_parquet_may_lack_what_others_have() {
     let (first, third) = ("pyarrow_odd.parquet/0", "pyarrow_odd.parquet/2");
     assert_eq!(
         (names(&source), captions(&source)),
-        (vec![first, third], vec![vec!["fine"], vec!["no image"]])
+        (vec![first, third], vec![vec!["fine"], vec!["no picture"]])
     );
     assert!(source.read(0).is_ok());
     let problem = source.read(1).expect_err("no image");
