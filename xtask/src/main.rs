@@ -15,13 +15,15 @@ usage: cargo xtask <command>
 
 commands:
   check   everything CI runs, cheapest first: fmt, tidy, clippy, test, doc
-  tidy    the rules of the tree that the compiler does not know (STYLE.md)";
+  tidy    the rules of the tree that the compiler does not know (STYLE.md)
+  circles lists files of a crate that use each other";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => check::run(&repository()),
         ["tidy"] => run_tidy(&repository()),
+        ["circles"] => list_circles(&repository()),
         ["help" | "--help" | "-h"] => print(USAGE),
         _ => {
             let _ = writeln!(stderr(), "{USAGE}");
@@ -51,6 +53,10 @@ fn run_tidy(root: &Path) -> Result<()> {
         bail!("tidy found {} problems; STYLE.md gives the rules", problems.len());
     }
     Ok(())
+}
+
+fn list_circles(root: &Path) -> Result<()> {
+    tidy::circles(root)?.iter().try_for_each(|circle| print(circle))
 }
 
 fn print(line: &str) -> Result<()> {

@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 
 mod arrows;
+mod circles;
 mod code;
+mod modules;
 mod rooms;
 mod sources;
 mod tree;
@@ -19,6 +21,13 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<String>> {
     sources::check(&tree, &mut problems)?;
     arrows::check(&tree, &mut problems)?;
     rooms::check(&tree, &mut problems)?;
+    Ok(problems)
+}
+
+/// Every circle between files of a crate.
+pub(crate) fn circles(root: &Path) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    circles::check(&Tree::walk(root)?, &mut problems)?;
     Ok(problems)
 }
 
