@@ -337,7 +337,8 @@ fn without_tests<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
     while let Some(first) = rest.first() {
         if let ["#", "[", "cfg", ..] = rest {
             let attribute = &rest[..1 + group(&rest[1..])];
-            if attribute.contains(&"test") && !attribute.contains(&"not") {
+            let is_other = attribute.iter().any(|token| ["any", "not"].contains(token));
+            if attribute.contains(&"test") && !is_other {
                 rest = &rest[attribute.len()..];
                 rest = &rest[item(rest)..];
                 continue;
@@ -420,6 +421,7 @@ mod tests {
             "use crate::{b::*, c}; fn g() { f() }",
             "mod inner { use super::super::b::f; }",
             "macro_rules! g { () => { $crate::b::f() } }",
+            "#[cfg(any(feature = \"x\", test))] use crate::b::f;",
         ] {
             assert_eq!(uses_in_a(code), ["a.rs b.rs f"], "{code}");
         }
