@@ -161,3 +161,8 @@ impl TrainError {
         move |problem| Self::Weights { path: path.to_owned(), problem: problem.to_string() }
     }
 }
+
+/// Refuses a setting that does not hold, by its name and what is expected of it.
+pub(crate) fn check(holds: bool, field: &str, expected: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("{field}: expected {expected}")) }
+}

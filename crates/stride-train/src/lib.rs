@@ -8,54 +8,29 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-mod autoencoder_folder;
-mod checkpoint;
-mod classifier_trainer;
-mod config;
-mod disturb;
-mod dit_data;
-mod dit_init;
-mod dit_model;
-mod dit_samples;
-mod dit_trainer;
-mod dry_run;
-mod ema;
+mod classifier;
+mod dit;
 mod error;
-mod gradients;
-mod image_encoder;
-mod lr_schedule;
-mod metrics;
-pub mod muon;
-mod named_tensors;
-mod optimizer;
-mod progress;
-mod sheet;
-mod train_loop;
-mod vae_loss;
-mod vae_trainer;
+mod optim;
+mod run;
+mod vae;
 
-pub use checkpoint::{Checkpoint, Resume, TrainerState};
-pub use classifier_trainer::{ClassifierTrainConfig, ClassifierTrainer};
-pub use config::{DataConfig, RunConfig, RunKind};
-pub use dit_init::DitInitConfig;
-pub use dit_model::TextToLatent;
-pub use dit_trainer::{DitTrainConfig, DitTrainer};
-pub use dry_run::{DryRun, dry_run};
-pub use ema::{Ema, EmaConfig, EmaDecay};
+pub use classifier::{ClassifierTrainConfig, ClassifierTrainer};
+pub use dit::{DitInitConfig, DitTrainConfig, DitTrainer, TextToLatent};
 pub use error::TrainError;
-pub use gradients::{NamedGradients, with_own_leaves};
-pub use image_encoder::ImageEncoder;
-pub use lr_schedule::{Budget, LrSchedule};
-pub use metrics::Metrics;
-pub use named_tensors::NamedTensors;
-pub use optimizer::{Optimizer, OptimizerConfig, OptimizerKind};
-pub use progress::{LogProgress, Progress, ProgressUpdate};
-pub use train_loop::{
-    LoopConfig, LossPart, OutputConfig, RunContext, RunSummary, StepInfo, StepLoss, TrainState,
-    TrainingTask, load_module, train_loop,
+pub use optim::{
+    Budget, Ema, EmaConfig, EmaDecay, LrSchedule, NamedGradients, NamedTensors, Optimizer,
+    OptimizerConfig, OptimizerKind, with_own_leaves,
 };
-pub use vae_loss::{VaeLossConfig, contrast_error, moment_kl, reconstruction_loss};
-pub use vae_trainer::{VaeTrainConfig, VaeTrainer};
+pub use run::{
+    Checkpoint, DataConfig, DryRun, LogProgress, LoopConfig, LossPart, Metrics, OutputConfig,
+    Progress, ProgressUpdate, Resume, RunConfig, RunContext, RunKind, RunSummary, StepInfo,
+    StepLoss, TrainState, TrainerState, TrainingTask, dry_run, load_module, train_loop,
+};
+pub use vae::{
+    ImageEncoder, VaeLossConfig, VaeTrainConfig, VaeTrainer, contrast_error, moment_kl,
+    reconstruction_loss,
+};
 
 /// Trains as a configuration file says.
 ///

@@ -10,7 +10,7 @@ use stride::tokenizer::{MAX_LENGTH, Vocabulary};
 use stride_models::{Component, Role};
 
 use crate::TrainError;
-use crate::progress::Progress;
+use crate::run::Progress;
 
 /// Names of parameters that a message lists.
 const SHOWN: usize = 6;

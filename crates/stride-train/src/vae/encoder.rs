@@ -9,9 +9,9 @@ use stride_data::{ContentHash, LatentEncoder, LatentShape};
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 use stride_kernels::workers::{Workers, split_evenly};
+use stride_models::{Component, Role};
 
 use crate::TrainError;
-use crate::autoencoder_folder;
 
 /// Images of a worker's batch for the tiny autoencoder, and for the large one, whose activations take a hundred
 /// times as much memory.
@@ -40,12 +40,12 @@ impl ImageEncoder {
         compute: Compute,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let (config, model) = autoencoder_folder::read(dir, device)?;
+        let (config, model) = read(dir, device)?;
         let factor = config.downsampling_factor();
         if resolution == 0 || !resolution.is_multiple_of(factor) {
             return Err(TrainError::Resolution { path: dir.to_owned(), factor, resolution });
         }
-        let files = autoencoder_folder::files(dir)?;
+        let files = files(dir)?;
         let read = |path: &PathBuf| fs::read(path).map_err(TrainError::io(path));
         let files = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let identity = ContentHash::of_parts(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -111,4 +111,28 @@ impl LatentEncoder for ImageEncoder {
         });
         encoded.concat()
     }
+}
+
+/// The file of the configuration.
+pub(crate) const CONFIG: &str = "config.json";
+/// The file of the weights that training writes, as diffusers names it.
+pub(crate) const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+/// Reads an autoencoder that Stride or diffusers wrote: its own folder, or a pipeline with `vae/`.
+///
+/// # Errors
+/// A file is missing, or the two do not fit each other.
+pub(crate) fn read(
+    dir: &Path,
+    device: &Device,
+) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
+    Ok(stride_models::vae(dir, device)?)
+}
+
+/// The files that decide what it computes: configuration first, then weights.
+///
+/// # Errors
+/// A file is missing.
+pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    Ok(Component::open(dir, Role::Vae)?.files()?)
 }

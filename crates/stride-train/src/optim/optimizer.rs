@@ -1,4 +1,4 @@
-//! AdamW over the parameters of a module, with global-norm clipping and a state that can be saved.
+//! AdamW and Muon over the parameters of a module, with global-norm clipping and a state that can be saved.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,7 @@ use stride_kernels::fused;
 use stride_kernels::gemm::Compute;
 use stride_kernels::muon::MuonStep;
 
-use crate::gradients::NamedGradients;
-use crate::muon;
-use crate::named_tensors::{NamedTensors, map_flat};
+use super::named_tensors::{NamedGradients, NamedTensors, map_flat};
 
 /// Settings of the optimizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,7 +170,7 @@ impl Optimizer {
         let lr_factor = lr_factor * self.lr_factor_of(name);
         let moments = self.moments.remove(name);
         let (value, moments) = match (self.config.kind, dims) {
-            (OptimizerKind::Muon, &[d_in, d_out]) if muon::applies_to(name) => {
+            (OptimizerKind::Muon, &[d_in, d_out]) if is_hidden_matrix(name) => {
                 let buffer = moments.map_or_else(|| gradient.zeros_like(), |m| m.first);
                 let step = self.muon_step(lr_factor, gradient_scale, [d_in, d_out]);
                 let (value, first) = fused::muon(value, gradient, buffer, [d_in, d_out], step);
@@ -198,8 +196,8 @@ impl Optimizer {
         let lr = self.config.muon_learning_rate * lr_factor;
         MuonStep {
             gradient_scale: gradient_scale as f32,
-            learning_rate: (lr * muon::scale_of(dims)) as f32,
-            momentum: muon::MOMENTUM,
+            learning_rate: (lr * muon_scale(dims)) as f32,
+            momentum: MUON_MOMENTUM,
             decay: (lr * self.config.weight_decay) as f32,
             compute: self.config.muon_compute,
         }
@@ -221,5 +219,41 @@ impl Optimizer {
         let longest =
             self.config.lr_factors.iter().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
         longest.max_by_key(|(prefix, _)| prefix.len()).map_or(1.0, |(_, &factor)| factor)
+    }
+}
+
+/// Decay rate of Muon's momentum.
+const MUON_MOMENTUM: f32 = 0.95;
+
+/// Whether a parameter is one of the hidden matrices that Muon updates, by its name: one inside a block of the diffusion
+/// transformer that maps tokens to tokens.
+///
+/// Embeddings, input and output layers stay with AdamW. So do the modulations, which read one
+/// vector an image, start at zero and are the largest matrices of a block, and the text encoder, whose
+/// steps must be small while its captions mean nothing to the transformer (docs/log.md, 2026-11-23).
+fn is_hidden_matrix(name: &str) -> bool {
+    let mut parts = name.split('.');
+    parts.any(|part| part == "blocks") && parts.all(|part| part != "modulation")
+}
+
+/// Factor on Muon's learning rate of a matrix in Burn's layout `[in, out]`: `sqrt(max(1, out / in))`.
+///
+/// Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024);
+/// `adjust_lr_fn="original"` of `torch.optim.Muon`. The step itself is [`stride_kernels::muon`].
+fn muon_scale([d_in, d_out]: [usize; 2]) -> f64 {
+    (d_out as f64 / d_in as f64).max(1.0).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn block_matrices_only() {
+        assert!(is_hidden_matrix("dit.blocks.3.attn.qkv.weight"));
+        assert!(!is_hidden_matrix("text_encoder.text_model.encoder.layers.0.mlp.fc1.weight"));
+        assert!(!is_hidden_matrix("text_encoder.text_model.embeddings.token_embedding.weight"));
+        assert!(!is_hidden_matrix("dit.blocks.3.modulation.weight"));
+        assert!(!is_hidden_matrix("dit.final_layer.linear.weight"));
     }
 }

@@ -1,10 +1,20 @@
-//! Transformer and text encoder, trained together.
+//! Training of the transformer and its text encoder on latents.
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use stride::clip::ClipTextModel;
 use stride::dit::Dit;
 use stride::objective::NetworkInput;
+
+mod config;
+mod data;
+mod init;
+mod samples;
+mod trainer;
+
+pub use config::DitTrainConfig;
+pub use init::DitInitConfig;
+pub use trainer::DitTrainer;
 
 /// The two networks that make velocities from captions, as one module.
 #[derive(Module, Debug)]

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stride_data::ImageFolder;
+use stride_kernels::gemm::Compute;
 use toml::{Table, Value};
 
+use super::layers::{BASE, apply_override, with_base};
 use crate::TrainError;
-use crate::classifier_trainer::ClassifierTrainConfig;
-use crate::dit_trainer::DitTrainConfig;
-use crate::ema::EmaConfig;
-use crate::optimizer::OptimizerConfig;
-use crate::train_loop::LoopConfig;
-use crate::vae_trainer::VaeTrainConfig;
+use crate::classifier::ClassifierTrainConfig;
+use crate::dit::DitTrainConfig;
+use crate::error::check;
+use crate::optim::{Budget, EmaConfig, LrSchedule, OptimizerConfig};
+use crate::vae::VaeTrainConfig;
 
 /// Everything that decides a run.
 ///
@@ -69,6 +70,46 @@ pub enum RunKind {
     Dit,
     /// A classifier of attributes.
     Classifier,
+}
+
+/// Settings of the loop.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoopConfig {
+    /// What products of the training steps round their factors to, `"f32"` or `"bf16"`; weights,
+    /// gradients and moments are f32 either way, and reports are computed in f32.
+    pub compute_dtype: Compute,
+    /// Length of the run.
+    pub budget: Budget,
+    /// Learning rate over the run.
+    pub schedule: LrSchedule,
+    /// When to write what.
+    pub output: OutputConfig,
+}
+
+/// When a run writes what.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputConfig {
+    /// Steps between lines of `metrics.jsonl`, which hold averages over these steps.
+    pub metrics_every_steps: u64,
+    /// Seconds between checkpoints.
+    pub checkpoint_every_seconds: f64,
+    /// Seconds between reports: evaluation and images.
+    pub report_every_seconds: f64,
+    /// Checkpoints kept.
+    pub keep_checkpoints: usize,
+}
+
+impl Default for OutputConfig {
+    fn default() -> Self {
+        Self {
+            metrics_every_steps: 10,
+            checkpoint_every_seconds: 300.0,
+            report_every_seconds: 300.0,
+            keep_checkpoints: 3,
+        }
+    }
 }
 
 /// The training images.
@@ -243,106 +284,10 @@ impl RunConfig {
     }
 }
 
-pub(crate) fn check(holds: bool, field: &str, expected: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("{field}: expected {expected}")) }
-}
-
-/// The key of the file whose settings are changed.
-const BASE: &str = "base";
-/// Files that may build on each other; more is a circle.
-const MAX_BASES: usize = 8;
-
-/// Fills in what a configuration leaves to its base.
-fn with_base(path: &Path, mut table: Table) -> Result<Table, TrainError> {
-    let mut folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    for _ in 0..MAX_BASES {
-        let Some(base) = table.remove(BASE) else { return Ok(table) };
-        let problem = |problem| TrainError::Config { path: path.to_owned(), problem };
-        let name = base.as_str().ok_or_else(|| problem(format!("{BASE}: expected a file name")))?;
-        let file = folder.join(name);
-        let text = fs::read_to_string(&file).map_err(TrainError::io(&file))?;
-        let base: Table = text.parse().map_err(|error: toml::de::Error| TrainError::Config {
-            path: file.clone(),
-            problem: error.to_string(),
-        })?;
-        table = merge(base, table);
-        folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    }
-    let problem = format!("{BASE}: more than {MAX_BASES} files build on each other");
-    Err(TrainError::Config { path: path.to_owned(), problem })
-}
-
-/// Puts the settings of `changes` over those of `base`, section by section.
-fn merge(mut base: Table, changes: Table) -> Table {
-    let is_other_kind =
-        changes.get("kind").zip(base.get("kind")).is_some_and(|(change, base)| change != base);
-    if is_other_kind {
-        return changes;
-    }
-    for (key, change) in changes {
-        let merged = match (base.remove(&key), change) {
-            (Some(Value::Table(base)), Value::Table(change)) => Value::Table(merge(base, change)),
-            (_, change) => change,
-        };
-        base.insert(key, merged);
-    }
-    base
-}
-
-fn apply_override(table: &mut Table, setting: &str) -> Result<(), String> {
-    let (key, text) =
-        setting.split_once('=').ok_or("expected key=value, e.g. optimizer.learning_rate=0.001")?;
-    let value = match format!("value = {text}").parse::<Table>() {
-        Ok(mut parsed) if parsed.len() == 1 => {
-            parsed.remove("value").unwrap_or_else(|| Value::from(text))
-        }
-        _ => Value::from(text),
-    };
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().filter(|last| !last.is_empty()).ok_or("the key is empty")?;
-    let mut section = table;
-    for part in parts {
-        let entry = section.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        section =
-            entry.as_table_mut().ok_or_else(|| format!("{part} is a value, not a section"))?;
-    }
-    section.insert(last.to_owned(), value);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use stride::objective::{FlowTime, LevelAllocation, ObjectiveConfig, ShortcutConfig};
-
-    #[test]
-    fn a_base_fills_in_what_is_left_out() {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        let write = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().expect("inside")).expect("writable");
-            fs::write(&path, text).expect("writable");
-            path
-        };
-        write("base.toml", "a = 1\n[s]\nb = 2\nc = 3\n[o]\nkind = \"x\"\nonly_x = 4\n");
-        let changed = write("more/d.toml", "base = \"../base.toml\"\n[s]\nc = 5\n");
-        let read = |path: &Path| {
-            with_base(path, fs::read_to_string(path).expect("there").parse().expect("TOML"))
-        };
-        let table = read(&changed).expect("fits");
-        let expected = "a = 1\n[s]\nb = 2\nc = 5\n[o]\nkind = \"x\"\nonly_x = 4\n";
-        assert_eq!(table, expected.parse::<Table>().expect("TOML"));
-        let other = write("more/e.toml", "base = \"d.toml\"\n[o]\nkind = \"y\"\n");
-        let table = read(&other).expect("fits");
-        assert_eq!(table["o"].as_table().map(Table::len), Some(1), "nothing of kind x is left");
-        assert_eq!(table["s"]["c"].as_integer(), Some(5));
-        let circle = write("circle.toml", "base = \"circle.toml\"\n");
-        assert!(
-            read(&circle).is_err_and(|error| error.to_string().contains("build on each other"))
-        );
-        let lost = write("lost.toml", "base = \"nowhere.toml\"\n");
-        assert!(read(&lost).is_err_and(|error| error.to_string().contains("nowhere.toml")));
-    }
 
     /// Every preset of the repository is valid, and says what it said before objectives had a trait.
     #[test]
@@ -378,20 +323,5 @@ mod tests {
         // New runs get what did best.
         let small = RunConfig::load(&configs.join("celeba-hq-small.toml"), &[]).expect("valid");
         assert_eq!(small.dit.expect("a transformer").objective, ObjectiveConfig::default());
-    }
-
-    #[test]
-    fn overrides_reach_into_sections() {
-        let mut table: Table = "a = 1\n[b]\nc = 2\n".parse().expect("TOML");
-        for setting in ["b.c=0.5", "b.list=[1, 2]", "d.e=some/path", "a=true"] {
-            apply_override(&mut table, setting).expect("fits");
-        }
-        assert_eq!(table["b"]["c"].as_float(), Some(0.5));
-        assert_eq!(table["b"]["list"].as_array().map(Vec::len), Some(2));
-        assert_eq!(table["d"]["e"].as_str(), Some("some/path"));
-        assert_eq!(table["a"].as_bool(), Some(true));
-        for setting in ["novalue", "=1", "a.b=1"] {
-            assert!(apply_override(&mut table, setting).is_err(), "{setting}");
-        }
     }
 }

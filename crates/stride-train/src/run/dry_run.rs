@@ -4,13 +4,15 @@ use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
 
+use super::config::{RunConfig, RunKind};
+use super::progress::Progress;
+use super::state::TrainState;
+use super::task::TrainingTask;
+use super::train_loop::time_steps;
 use crate::TrainError;
-use crate::classifier_trainer::ClassifierTrainer;
-use crate::config::{RunConfig, RunKind};
-use crate::dit_trainer::DitTrainer;
-use crate::progress::Progress;
-use crate::train_loop::{TrainState, TrainingTask, time_steps};
-use crate::vae_trainer::VaeTrainer;
+use crate::classifier::ClassifierTrainer;
+use crate::dit::DitTrainer;
+use crate::vae::VaeTrainer;
 
 /// Steps that are made: the first one is slower, since memory is touched for the first time.
 const STEPS: u64 = 4;

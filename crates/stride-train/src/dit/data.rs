@@ -12,9 +12,8 @@ use stride_data::{
 };
 
 use crate::TrainError;
-use crate::config::DataConfig;
-use crate::image_encoder::ImageEncoder;
-use crate::progress::Progress;
+use crate::run::{DataConfig, Progress};
+use crate::vae::ImageEncoder;
 
 /// Time between two reports of how far the latents are.
 const REPORT_EVERY: Duration = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! Tensors by name: the state of the optimizer in a checkpoint, and the parameters of a module.
+//! Tensors by name: the state of the optimizer in a checkpoint, and the parameters of a module with their gradients.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use stride_kernels::fused;
 
 use crate::TrainError;
 
@@ -67,7 +68,7 @@ impl NamedTensors {
     }
 
     /// Removes the tensor of this name and puts it on a device, flattened.
-    pub(crate) fn take_flat(&mut self, name: &str, device: &Device) -> Option<Tensor<1>> {
+    pub(super) fn take_flat(&mut self, name: &str, device: &Device) -> Option<Tensor<1>> {
         let data = self.0.remove(name)?;
         let length = data.num_elements();
         let (bytes, _, dtype) = data.into_parts();
@@ -78,7 +79,7 @@ impl NamedTensors {
 /// Replaces the value of a parameter, which stays trained or frozen as it was.
 ///
 /// `new` gets the old value without its gradient graph and returns the new one.
-pub(crate) fn replace<const D: usize>(
+fn replace<const D: usize>(
     param: Param<Tensor<D>>,
     new: impl FnOnce(Tensor<D>) -> Tensor<D>,
 ) -> Param<Tensor<D>> {
@@ -92,15 +93,12 @@ pub(crate) fn replace<const D: usize>(
 }
 
 /// The value of every parameter without its gradient graph, flattened, by path in the module.
-pub(crate) fn flat_values<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
+pub(super) fn flat_values<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
     collect(module, None)
 }
 
 /// The gradient of every parameter that has one, flattened, by path in the module.
-pub(crate) fn flat_gradients<M: Module>(
-    module: &M,
-    from: Gradients,
-) -> BTreeMap<String, Tensor<1>> {
+fn flat_gradients<M: Module>(module: &M, from: Gradients) -> BTreeMap<String, Tensor<1>> {
     collect(module, Some(from))
 }
 
@@ -141,7 +139,7 @@ impl ModuleVisitor for Collector {
 ///
 /// `new` gets a parameter's path, its lengths along the axes, its value and its partner. The module is passed by
 /// value, so that a value which nobody else holds may be changed in place.
-pub(crate) fn map_flat<M: Module>(
+pub(super) fn map_flat<M: Module>(
     module: M,
     partners: BTreeMap<String, Tensor<1>>,
     new: impl FnMut(&str, &[usize], Tensor<1>, Tensor<1>) -> Tensor<1>,
@@ -173,5 +171,54 @@ impl<F: FnMut(&str, &[usize], Tensor<1>, Tensor<1>) -> Tensor<1>> ModuleMapper f
             let dims = value.dims();
             (self.new)(&name, &dims, value.reshape([-1]), partner).reshape(dims)
         })
+    }
+}
+
+/// The gradient of a loss with respect to every trained parameter, flattened, by path in the module; one tensor
+/// a share of the batch, whose sum is the gradient.
+#[derive(Clone, Debug, Default)]
+pub struct NamedGradients(BTreeMap<String, Vec<Tensor<1>>>);
+
+impl NamedGradients {
+    /// Differentiates a loss; parameters it does not depend on have no gradient.
+    pub fn of<M: Module>(loss: &Tensor<1>, module: &M) -> Self {
+        let gradients = flat_gradients(module, loss.backward());
+        Self(gradients.into_iter().map(|(name, gradient)| (name, vec![gradient])).collect())
+    }
+
+    /// Joins the gradient of another share of the batch; they are added when they are used.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        for (name, gradients) in other.0 {
+            self.0.entry(name).or_default().extend(gradients);
+        }
+        self
+    }
+
+    /// The sums over the shares, and the norm over all parameters: sqrt of the sum of squares, in f64.
+    pub(super) fn into_sums(self) -> (BTreeMap<String, Tensor<1>>, f64) {
+        let mut squares = 0.0;
+        let sums = self.0.into_iter().map(|(name, shares)| {
+            let (sum, of_this) = fused::join_gradients(shares);
+            squares += of_this;
+            (name, sum)
+        });
+        let sums = sums.collect();
+        (sums, squares.sqrt())
+    }
+}
+
+/// The same module with leaves of its own in the gradient graph and shared values.
+///
+/// Graphs that share a leaf share a lock; a module per worker lets workers differentiate at once.
+pub fn with_own_leaves<M: Module>(module: &M) -> M {
+    module.clone().map(&mut OwnLeaves)
+}
+
+struct OwnLeaves;
+
+impl ModuleMapper for OwnLeaves {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        replace(param, |value| value)
     }
 }

@@ -2,78 +2,22 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use stride::image::RgbImage;
 use stride::noise::{ChaCha8Rng, below, fill_normal, keyed_rng, purpose, uniform};
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::{self, StoredDtype};
 use stride_data::ImageSet;
 
+use super::config::VaeTrainConfig;
+use super::encoder;
+use super::loss::{moment_kl, reconstruction_loss};
 use crate::TrainError;
-use crate::autoencoder_folder;
-use crate::config::{RunConfig, check};
-use crate::sheet::write_sheet;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, TrainingTask};
-use crate::vae_loss::{VaeLossConfig, moment_kl, reconstruction_loss};
-
-/// Settings of autoencoder training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VaeTrainConfig {
-    /// Crops in a batch.
-    #[serde(default = "default_batch_size")]
-    pub batch_size: usize,
-    /// Height and width of a crop.
-    #[serde(default = "default_crop_size")]
-    pub crop_size: usize,
-    /// Noise on the latents in front of the decoder: its standard deviation is drawn from
-    /// [0, `latent_noise`] per crop, in units of the latents'. It makes the decoder forgive a transformer's errors.
-    #[serde(default)]
-    pub latent_noise: f64,
-    /// Trains the decoder alone, on the encoder of `init_from`.
-    #[serde(default)]
-    pub decoder_only: bool,
-    /// A model folder to start from instead of random weights; its `config.json` replaces `model`.
-    pub init_from: Option<PathBuf>,
-    /// Weights of the loss terms.
-    #[serde(default)]
-    pub loss: VaeLossConfig,
-    /// The autoencoder.
-    pub model: Option<AutoencoderConfig>,
-}
-
-fn default_batch_size() -> usize {
-    8
-}
-
-fn default_crop_size() -> usize {
-    128
-}
-
-impl VaeTrainConfig {
-    pub(crate) fn validate(&self, resolution: usize) -> Result<(), String> {
-        check(self.batch_size > 0, "vae.batch_size", "at least 1")?;
-        let fits =
-            self.crop_size > 0 && self.crop_size <= resolution && self.crop_size.is_multiple_of(8);
-        check(fits, "vae.crop_size", "a multiple of 8, at most data.resolution")?;
-        check(self.latent_noise >= 0.0, "vae.latent_noise", "at least 0")?;
-        check(
-            !self.decoder_only || self.init_from.is_some(),
-            "vae.decoder_only",
-            "vae.init_from to be set too",
-        )?;
-        check(
-            self.model.is_some() != self.init_from.is_some(),
-            "vae",
-            "either a section [vae.model] or init_from, a model folder",
-        )
-    }
-}
+use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, write_sheet};
 
 /// The autoencoder's [`TrainingTask`].
 pub struct VaeTrainer {
@@ -306,10 +250,10 @@ impl TrainingTask for VaeTrainer {
                 }
             }
         }
-        let path = dir.join(autoencoder_folder::CONFIG);
+        let path = dir.join(encoder::CONFIG);
         let json = serde_json::to_vec_pretty(&config).map_err(TrainError::weights(&path))?;
         fs::write(&path, json).map_err(TrainError::io(&path))?;
-        let path = dir.join(autoencoder_folder::WEIGHTS);
+        let path = dir.join(encoder::WEIGHTS);
         let bytes = weights::save(&model, "", StoredDtype::F32, &[])?;
         fs::write(&path, bytes).map_err(TrainError::io(&path))
     }
@@ -324,7 +268,7 @@ fn make_model(
     let device = device.clone().autodiff();
     device.seed(seed);
     let (model_config, model) = match (&config.init_from, &config.model) {
-        (Some(dir), _) => autoencoder_folder::read(dir, &device)?,
+        (Some(dir), _) => encoder::read(dir, &device)?,
         (None, Some(model_config)) => {
             let model = model_config.init(&device).map_err(|error| TrainError::Config {
                 path: "[vae.model]".into(),

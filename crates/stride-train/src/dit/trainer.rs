@@ -3,127 +3,27 @@
 use std::cell::OnceCell;
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 use stride::clip::ClipTextConfig;
-use stride::dit::DitConfig;
 use stride::noise::{fill_normal, keyed_rng, purpose};
-use stride::objective::{Batch, Conditioning, NetworkInput, ObjectiveConfig, Row, Teacher};
+use stride::objective::{Batch, Conditioning, NetworkInput, Row, Teacher};
 use stride::pipeline::{ModelIndex, Pipeline, PipelineParts};
 use stride::tokenizer::pad_token_ids;
 use stride::weights::StoredDtype;
 use stride_data::LatentEncoder as _;
 use stride_kernels::gemm::Compute;
 
+use super::config::DitTrainConfig;
+use super::data::DitData;
+use super::samples::SampleSheet;
+use super::{TextToLatent, init};
 use crate::TrainError;
-use crate::config::{RunConfig, check};
-use crate::dit_data::DitData;
-use crate::dit_init::{self, DitInitConfig};
-use crate::dit_model::TextToLatent;
-use crate::dit_samples::SampleSheet;
-use crate::image_encoder::ImageEncoder;
-use crate::progress::Progress;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, TrainingTask};
-
-/// Settings of transformer training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DitTrainConfig {
-    /// Rows of a batch.
-    pub batch_size: usize,
-    /// Folder of the autoencoder: `config.json` and its weights.
-    pub autoencoder: PathBuf,
-    /// Folder for the latents of `data.dir`, brought up to date at the beginning; none with `data.prepared`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latent_cache: Option<PathBuf>,
-    /// What is learned.
-    #[serde(default)]
-    pub objective: ObjectiveConfig,
-    /// The transformer; `input_size`, `in_channels` and `context_dim` must fit its neighbours.
-    pub model: DitConfig,
-    /// The text encoder; `vocab_size` and `eos_token_id` are set from the captions. Absent where `init` names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text_encoder: Option<ClipTextConfig>,
-    /// Trained networks to start from.
-    #[serde(default, skip_serializing_if = "DitInitConfig::is_empty")]
-    pub init: DitInitConfig,
-    /// Name of the average that gives self-consistency targets.
-    #[serde(default = "default_teacher")]
-    pub teacher: String,
-    /// Name of the average that is evaluated and exported; the plain weights if absent.
-    pub export: Option<String>,
-    /// Name of the exported model.
-    #[serde(default = "default_name")]
-    pub name: String,
-    /// Steps of the exported model when none are asked for.
-    #[serde(default = "default_steps")]
-    pub default_steps: usize,
-    /// Guidance scale of the exported model when none is asked for.
-    #[serde(default = "default_cfg_scale")]
-    pub default_cfg_scale: f64,
-}
-
-fn default_name() -> String {
-    "stride".to_owned()
-}
-
-fn default_steps() -> usize {
-    4
-}
-
-fn default_cfg_scale() -> f64 {
-    1.0
-}
-
-fn default_teacher() -> String {
-    "teacher".to_owned()
-}
-
-impl DitTrainConfig {
-    pub(crate) fn validate(&self, compute: Compute, ema_names: &[&str]) -> Result<(), String> {
-        check(self.batch_size > 0, "dit.batch_size", "at least 1")?;
-        self.objective
-            .validate(self.batch_size)
-            .and_then(|()| self.objective.validate_compute(compute))
-            .map_err(|e| format!("dit.objective: {e}"))?;
-        self.model.validate().map_err(|e| format!("dit.model: {e}"))?;
-        if self.objective.teacher() == Teacher::Average {
-            let known = ema_names.contains(&self.teacher.as_str());
-            check(known, "dit.teacher", "the name of an entry of [[ema]]")?;
-        }
-        let guidance = self.objective.guidance();
-        check(
-            self.default_cfg_scale == 1.0 || guidance.is_sound_at_any_step_count(),
-            "dit.default_cfg_scale",
-            "1, unless dit.objective teaches the empty caption at every step size \
-             (for shortcut: bootstrap_cond_dropout)",
-        )?;
-        check(
-            self.model.guidance_input == guidance.needs_scale_input(),
-            "dit.model.guidance_input",
-            "true where dit.objective makes the guidance scale an input, and false elsewhere",
-        )?;
-        let known = self.export.as_deref().is_none_or(|name| ema_names.contains(&name));
-        check(known, "dit.export", "the name of an entry of [[ema]]")?;
-        check(
-            self.text_encoder.is_some() != self.init.text_encoder.is_some(),
-            "dit",
-            "either a section [dit.text_encoder] or init.text_encoder, a folder",
-        )?;
-        // Of a folder, the width is known when it is read.
-        let Some(text_encoder) = &self.text_encoder else { return Ok(()) };
-        let width = text_encoder.pooled_size();
-        check(
-            self.model.context_dim == width,
-            "dit.model.context_dim",
-            &format!("{width}, the width of the text encoder's output"),
-        )
-    }
-}
+use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
+use crate::vae::ImageEncoder;
 
 /// The transformer's [`TrainingTask`].
 pub struct DitTrainer {
@@ -172,7 +72,7 @@ impl DitTrainer {
         let autodiff = device.clone().autodiff();
         let start = config.init.text_encoder.as_deref();
         let start =
-            start.map(|dir| dit_init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
+            start.map(|dir| init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
         let cache = config.latent_cache.as_deref();
         let vocabulary = start.as_ref().map(|start| start.vocabulary.clone());
         let data = DitData::load(&run.data, cache, &encoder, vocabulary, progress, stop)?;
@@ -181,7 +81,7 @@ impl DitTrainer {
         autodiff.seed(run.seed);
         let mut dit = config.model.init(&autodiff).map_err(|e| problem(e.to_string()))?;
         if let Some(dir) = &config.init.transformer {
-            dit = dit_init::transformer(dir, dit, progress)?;
+            dit = init::transformer(dir, dit, progress)?;
         }
         let (text_config, text_encoder) = match (start, &config.text_encoder) {
             (Some(start), _) => (start.config, start.model),

@@ -11,9 +11,9 @@ use stride::sampler::{NetworkTime, Sampler, StepPlan};
 use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
 use stride::vae::Autoencoder;
 
+use super::TextToLatent;
 use crate::TrainError;
-use crate::dit_model::TextToLatent;
-use crate::sheet::write_sheet;
+use crate::run::write_sheet;
 
 /// Step counts of a sheet, from top to bottom.
 const STEP_COUNTS: [usize; 5] = [1, 2, 4, 8, 32];

@@ -4,7 +4,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use stride_kernels::fused;
 
-use crate::named_tensors::{flat_values, map_flat};
+use super::named_tensors::{flat_values, map_flat};
 
 /// One average of the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

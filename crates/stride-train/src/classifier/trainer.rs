@@ -9,35 +9,14 @@ use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use stride::classifier::{Attribute, AttributeClassifier, AttributeClassifierConfig};
 use stride::noise::{below, keyed_rng, purpose};
 use stride::weights::{self, StoredDtype};
 use stride_data::{CaptionedImage, ImageSet};
 
+use super::augment::disturb;
 use crate::TrainError;
-use crate::config::{RunConfig, check};
-use crate::disturb::disturb;
-use crate::train_loop::{LossPart, StepInfo, StepLoss, TrainState, TrainingTask};
-
-/// Settings of classifier training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClassifierTrainConfig {
-    /// Images in a batch.
-    #[serde(default = "default_batch_size")]
-    pub batch_size: usize,
-}
-
-fn default_batch_size() -> usize {
-    32
-}
-
-impl ClassifierTrainConfig {
-    pub(crate) fn validate(&self) -> Result<(), String> {
-        check(self.batch_size > 0, "classifier.batch_size", "at least 1")
-    }
-}
+use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// The classifier's [`TrainingTask`].
 pub struct ClassifierTrainer {

@@ -1,0 +1,29 @@
+//! Training of attribute classifiers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::check;
+
+mod augment;
+mod trainer;
+
+pub use trainer::ClassifierTrainer;
+
+/// Settings of classifier training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierTrainConfig {
+    /// Images in a batch.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
+}
+
+fn default_batch_size() -> usize {
+    32
+}
+
+impl ClassifierTrainConfig {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        check(self.batch_size > 0, "classifier.batch_size", "at least 1")
+    }
+}

@@ -1,0 +1,185 @@
+//! The record of a run: averages over some steps, one JSON object per line in `metrics.jsonl`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use super::checkpoint::TrainerState;
+use super::progress::ProgressUpdate;
+use crate::TrainError;
+use crate::optim::Budget;
+
+/// An open `metrics.jsonl`.
+#[derive(Debug)]
+pub struct Metrics {
+    path: PathBuf,
+    file: File,
+}
+
+impl Metrics {
+    /// Opens the record of a run folder for appending.
+    ///
+    /// Lines of steps after `step` are dropped first: a run that resumes at `step` makes them again.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn open(run_dir: &Path, step: u64) -> Result<Self, TrainError> {
+        let path = run_dir.join("metrics.jsonl");
+        if let Ok(text) = fs::read_to_string(&path) {
+            let is_before = |line: &&str| {
+                let line: Option<Value> = serde_json::from_str(line).ok();
+                line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
+            };
+            let kept: String =
+                text.lines().filter(is_before).flat_map(|line| [line, "\n"]).collect();
+            if kept != text {
+                let temporary = run_dir.join(".tmp-metrics.jsonl");
+                fs::write(&temporary, kept).map_err(TrainError::io(&temporary))?;
+                fs::rename(&temporary, &path).map_err(TrainError::io(&path))?;
+            }
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(TrainError::io(&path))?;
+        Ok(Self { path, file })
+    }
+
+    /// Appends one line: `step`, `seconds` and the named values.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(
+        &mut self,
+        step: u64,
+        seconds: f64,
+        values: impl IntoIterator<Item = (String, f64)>,
+    ) -> Result<(), TrainError> {
+        let mut line = Map::from_iter([
+            ("step".to_owned(), json!(step)),
+            ("seconds".to_owned(), json!(seconds)),
+        ]);
+        line.extend(values.into_iter().map(|(name, value)| (name, json!(value))));
+        writeln!(self.file, "{}", Value::Object(line)).map_err(TrainError::io(&self.path))
+    }
+}
+
+/// The numbers of one step: loss first, then its parts and the gradient norm.
+pub(super) struct StepValues {
+    pub(super) losses: Vec<(&'static str, f64)>,
+    pub(super) rows: usize,
+}
+
+/// Seconds of the run, over resumes.
+pub(super) struct Clock {
+    pub(super) start: Instant,
+    pub(super) before: f64,
+    pub(super) first_step: u64,
+}
+
+impl Clock {
+    pub(super) fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+}
+
+/// Averages between two lines of the record, and the speed.
+#[derive(Default)]
+pub(super) struct Averages {
+    latest: Vec<(&'static str, f64)>,
+    sums: Vec<(&'static str, f64, u32)>,
+    rows: usize,
+    since: Option<Instant>,
+    last_speed: f64,
+}
+
+impl Averages {
+    pub(super) fn add(&mut self, values: StepValues) {
+        for &(name, value) in &values.losses {
+            match self.sums.iter_mut().find(|(other, ..)| *other == name) {
+                Some((_, sum, count)) => {
+                    *sum += value;
+                    *count += 1;
+                }
+                None => self.sums.push((name, value, 1)),
+            }
+        }
+        if self.since.is_some() {
+            self.rows += values.rows;
+        } else {
+            // The first step warms up; the speed is measured from its end.
+            self.since = Some(Instant::now());
+        }
+        self.latest = values.losses;
+    }
+
+    fn speed(&self) -> f64 {
+        let seconds = self.since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        if self.rows > 0 && seconds > 0.0 { self.rows as f64 / seconds } else { self.last_speed }
+    }
+
+    pub(super) fn progress<'a>(
+        &'a self,
+        at: &TrainerState,
+        budget: Budget,
+        clock: &Clock,
+    ) -> ProgressUpdate<'a> {
+        let fraction = budget.fraction(at.step, at.elapsed_seconds);
+        let by_time = budget.max_seconds.map(|max| max - at.elapsed_seconds);
+        let per_step =
+            (at.elapsed_seconds - clock.before) / (at.step - clock.first_step).max(1) as f64;
+        let by_steps = budget.max_steps.map(|max| per_step * max.saturating_sub(at.step) as f64);
+        ProgressUpdate {
+            step: at.step,
+            max_steps: budget.max_steps,
+            fraction,
+            losses: &self.latest,
+            rows_per_second: self.speed(),
+            seconds_left: by_time
+                .into_iter()
+                .chain(by_steps)
+                .fold(f64::INFINITY, f64::min)
+                .max(0.0),
+        }
+    }
+
+    pub(super) fn take(&mut self, lr_factor: f64) -> Vec<(String, f64)> {
+        self.last_speed = self.speed();
+        let mut values: Vec<(String, f64)> = self
+            .sums
+            .drain(..)
+            .map(|(name, sum, count)| (name.to_owned(), sum / f64::from(count)))
+            .collect();
+        values.push(("lr_factor".to_owned(), lr_factor));
+        values.push(("rows_per_second".to_owned(), self.last_speed));
+        (self.rows, self.since) = (0, Some(Instant::now()));
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_past_the_resumed_step_are_dropped() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let mut metrics = Metrics::open(dir.path(), 0).expect("writable");
+        for step in [10, 20, 30] {
+            metrics.write(step, 1.5, [("loss".to_owned(), 0.25)]).expect("writable");
+        }
+        let mut metrics = Metrics::open(dir.path(), 20).expect("writable");
+        metrics.write(25, 2.0, []).expect("writable");
+        let text = fs::read_to_string(dir.path().join("metrics.jsonl")).expect("readable");
+        let steps: Vec<_> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["step"].as_u64())
+            .collect();
+        assert_eq!(steps, [Some(10), Some(20), Some(25)]);
+        assert!(text.contains("\"loss\":0.25"));
+    }
+}

@@ -1,0 +1,102 @@
+//! What training changes and checkpoints keep: weights, moments of the optimizer, averages.
+
+use std::path::Path;
+
+use burn::module::Module;
+use stride::weights::{self, StoredDtype};
+
+use super::checkpoint::{Checkpoint, TrainerState};
+use crate::TrainError;
+use crate::optim::{Ema, EmaConfig, NamedGradients, NamedTensors, Optimizer, OptimizerConfig};
+
+/// What changes during training and is saved in a checkpoint.
+#[derive(Debug)]
+pub struct TrainState<M: Module> {
+    model: Option<M>,
+    pub(super) optimizer: Optimizer,
+    emas: Vec<Ema<M>>,
+}
+
+impl<M: Module> TrainState<M> {
+    /// The state before the first step; averages start at the present weights.
+    pub fn new(model: M, optimizer: OptimizerConfig, emas: &[EmaConfig]) -> Self {
+        let emas = emas.iter().map(|config| Ema::new(config.clone(), &model)).collect();
+        Self { model: Some(model), optimizer: Optimizer::new(optimizer), emas }
+    }
+
+    /// The model, with gradients.
+    pub fn model(&self) -> &M {
+        self.model.as_ref().expect("the model is away only during an update")
+    }
+
+    /// The average of this name, if one was configured.
+    pub fn ema(&self, name: &str) -> Option<&M> {
+        self.emas.iter().find(|ema| ema.name() == name).map(Ema::module)
+    }
+
+    /// Updates weights and averages, and returns the gradient norm before clipping.
+    ///
+    /// Nothing changes when the norm is not finite.
+    pub fn update(&mut self, gradients: NamedGradients, lr_factor: f64) -> f64 {
+        let Some(model) = self.model.take() else {
+            return f64::NAN;
+        };
+        let (model, norm) = self.optimizer.step(model, gradients, lr_factor);
+        if norm.is_finite() {
+            for ema in &mut self.emas {
+                ema.update(&model, self.optimizer.steps());
+            }
+        }
+        self.model = Some(model);
+        norm
+    }
+
+    pub(super) fn files(
+        &self,
+        state: &TrainerState,
+        config: &str,
+    ) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
+        let path = Path::new("checkpoint");
+        let state = serde_json::to_vec_pretty(state).map_err(TrainError::weights(path))?;
+        let moments = self.optimizer.state().to_safetensors().map_err(TrainError::weights(path))?;
+        let mut files = vec![
+            (
+                "model.safetensors".to_owned(),
+                weights::save(self.model(), "", StoredDtype::F32, &[])?,
+            ),
+            ("optimizer.safetensors".to_owned(), moments),
+            ("trainer_state.json".to_owned(), state),
+            ("config.toml".to_owned(), config.as_bytes().to_vec()),
+        ];
+        for ema in &self.emas {
+            files.push((ema.file_name(), weights::save(ema.module(), "", StoredDtype::F32, &[])?));
+        }
+        Ok(files)
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        checkpoint: &Checkpoint,
+        state: &TrainerState,
+    ) -> Result<(), TrainError> {
+        let model = load_module(self.model().clone(), &checkpoint.dir().join("model.safetensors"))?;
+        let device = model.devices().into_iter().next().unwrap_or_default().inner();
+        self.model = Some(model);
+        let moments = NamedTensors::read(&checkpoint.dir().join("optimizer.safetensors"))?;
+        self.optimizer.restore(state.optimizer_steps, moments, &device);
+        for ema in &mut self.emas {
+            let path = checkpoint.dir().join(ema.file_name());
+            ema.set_module(load_module(ema.module().clone(), &path)?);
+        }
+        Ok(())
+    }
+}
+
+/// Fills a module with the weights of a file.
+///
+/// # Errors
+/// When the file is missing or does not fit.
+pub fn load_module<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
+    let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+    Ok(weights::load(module, &path.display().to_string(), &bytes, "")?)
+}

@@ -1,0 +1,212 @@
+//! The one training loop: steps, schedule, averages, metrics, checkpoints, stopping.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use stride_kernels::fused::Precision;
+use stride_kernels::workers::{Workers, split_evenly};
+
+use super::checkpoint::{Checkpoint, Resume, TrainerState};
+use super::config::LoopConfig;
+use super::metrics::{Averages, Clock, Metrics, StepValues};
+use super::progress::Progress;
+use super::state::TrainState;
+use super::task::{LossPart, StepInfo, StepLoss, TrainingTask};
+use crate::TrainError;
+use crate::optim::{NamedGradients, with_own_leaves};
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// Steps made in all.
+    pub steps: u64,
+    /// Seconds in all.
+    pub elapsed_seconds: f64,
+    /// Whether the stop flag ended it before its budget did.
+    pub was_stopped: bool,
+    /// Values of the last report, if one was made.
+    pub report: Vec<(String, f64)>,
+}
+
+/// Everything around a run that is not the trainee.
+pub struct RunContext<'a> {
+    /// Settings of the loop.
+    pub config: &'a LoopConfig,
+    /// The whole resolved configuration as TOML, saved with every checkpoint.
+    pub config_text: &'a str,
+    /// Where metrics, checkpoints, images and the model go.
+    pub run_dir: &'a Path,
+    /// The checkpoint to go on from.
+    pub resume: Option<&'a Resume>,
+    /// Who watches.
+    pub progress: &'a mut dyn Progress,
+    /// Set to end the run after the present step, with a checkpoint.
+    pub stop: &'a AtomicBool,
+}
+
+/// Trains until the budget is used or the stop flag is set, and leaves a checkpoint either way.
+///
+/// # Errors
+/// When a loss is not finite, a checkpoint does not fit, or the disk refuses.
+pub fn train_loop<T: TrainingTask>(
+    trainee: &mut T,
+    mut state: TrainState<T::Model>,
+    around: RunContext<'_>,
+) -> Result<RunSummary, TrainError> {
+    let RunContext { config, config_text, run_dir, resume, progress, stop } = around;
+    let mut at = TrainerState::default();
+    if let Some(resume) = resume {
+        let checkpoint = Checkpoint::open(run_dir, resume)?;
+        at = checkpoint.trainer_state()?;
+        state.restore(&checkpoint, &at)?;
+        progress.message(&format!(
+            "resumed from {} at step {}",
+            checkpoint.dir().display(),
+            at.step
+        ));
+    }
+    let precision = Precision::training(config.compute_dtype);
+    let workers = Workers::per_core()
+        .map_err(|source| TrainError::Threads { problem: source.to_string() })?;
+    let mut metrics = Metrics::open(run_dir, at.step)?;
+    let clock = Clock { start: Instant::now(), before: at.elapsed_seconds, first_step: at.step };
+    let mut averages = Averages::default();
+    let (mut last_checkpoint, mut last_report) = (at.elapsed_seconds, at.elapsed_seconds);
+    let mut report = Vec::new();
+    let was_stopped = loop {
+        let fraction = config.budget.fraction(at.step, clock.seconds());
+        let info = StepInfo { step: at.step, fraction };
+        if fraction >= 1.0 {
+            break false;
+        }
+        if stop.load(Ordering::Relaxed) {
+            break true;
+        }
+        let lr_factor = config.schedule.factor(at.step, fraction);
+        averages.add(step(trainee, &mut state, &info, lr_factor, &precision, &workers)?);
+        at.step += 1;
+        at.optimizer_steps = state.optimizer.steps();
+        at.elapsed_seconds = clock.seconds();
+        progress.step(&averages.progress(&at, config.budget, &clock));
+        if at.step.is_multiple_of(config.output.metrics_every_steps.max(1)) {
+            metrics.write(at.step, at.elapsed_seconds, averages.take(lr_factor))?;
+        }
+        if at.elapsed_seconds - last_report >= config.output.report_every_seconds {
+            let info = StepInfo { step: at.step, fraction };
+            report = make_report(trainee, &state, &info, run_dir, &mut metrics, progress, &clock)?;
+            last_report = clock.seconds();
+        }
+        if at.elapsed_seconds - last_checkpoint >= config.output.checkpoint_every_seconds {
+            at.elapsed_seconds = clock.seconds();
+            save(&state, &at, config_text, run_dir, config.output.keep_checkpoints, progress)?;
+            last_checkpoint = at.elapsed_seconds;
+        }
+    };
+    at.elapsed_seconds = clock.seconds();
+    save(&state, &at, config_text, run_dir, config.output.keep_checkpoints, progress)?;
+    if !was_stopped {
+        let info = StepInfo { step: at.step, fraction: 1.0 };
+        report = make_report(trainee, &state, &info, run_dir, &mut metrics, progress, &clock)?;
+        trainee.export(&state, run_dir)?;
+    }
+    Ok(RunSummary { steps: at.step, elapsed_seconds: at.elapsed_seconds, was_stopped, report })
+}
+
+/// Makes steps whose results nobody keeps, as they are at the end of a run; returns the seconds of the fastest
+/// and the loss of the last.
+///
+/// # Errors
+/// When a loss is not finite.
+pub(crate) fn time_steps<T: TrainingTask>(
+    trainee: &T,
+    mut state: TrainState<T::Model>,
+    config: &LoopConfig,
+    count: u64,
+) -> Result<(f64, f64), TrainError> {
+    let precision = Precision::training(config.compute_dtype);
+    let workers = Workers::per_core()
+        .map_err(|source| TrainError::Threads { problem: source.to_string() })?;
+    let (mut fastest, mut loss) = (f64::INFINITY, f64::NAN);
+    for number in 0..count {
+        let start = Instant::now();
+        let at = StepInfo { step: number, fraction: 1.0 };
+        let values = step(trainee, &mut state, &at, 1.0, &precision, &workers)?;
+        fastest = fastest.min(start.elapsed().as_secs_f64());
+        loss = values.losses[0].1;
+    }
+    Ok((fastest, loss))
+}
+
+fn step<T: TrainingTask>(
+    trainee: &T,
+    state: &mut TrainState<T::Model>,
+    at: &StepInfo,
+    lr_factor: f64,
+    precision: &Precision,
+    workers: &Workers,
+) -> Result<StepValues, TrainError> {
+    let rows = trainee.batch_size();
+    let shares = workers.run(split_evenly(rows, workers.count()), |range| {
+        let share = range.len();
+        let model = with_own_leaves(state.model());
+        let StepLoss { loss, parts } =
+            precision.scope(|| trainee.loss(&model, state, at, range))?;
+        let weighted = loss.clone().mul_scalar(share as f64 / rows as f64);
+        let gradients = NamedGradients::of(&weighted, &model);
+        let mean = loss.inner().into_data().iter::<f64>().sum();
+        Ok::<_, TrainError>((gradients, LossPart { name: "loss", mean, rows: share }, parts))
+    });
+    let mut gradients = NamedGradients::default();
+    let mut parts: Vec<LossPart> = Vec::new();
+    for share in shares {
+        let (share_gradients, loss, share_parts) = share?;
+        gradients = gradients.plus(share_gradients);
+        for part in std::iter::once(loss).chain(share_parts) {
+            match parts.iter_mut().find(|other| other.name == part.name) {
+                Some(other) => other.add(part),
+                None => parts.push(part),
+            }
+        }
+    }
+    // In the order of their names, whichever rows the first share had.
+    parts[1..].sort_unstable_by_key(|part| part.name);
+    let mut losses: Vec<_> = parts.iter().map(|part| (part.name, part.mean)).collect();
+    losses.push(("grad_norm", state.update(gradients, lr_factor)));
+    match losses.iter().find(|(_, value)| !value.is_finite()) {
+        Some(&(what, value)) => Err(TrainError::NotFinite { step: at.step, what, value }),
+        None => Ok(StepValues { losses, rows }),
+    }
+}
+
+fn make_report<T: TrainingTask>(
+    trainee: &mut T,
+    state: &TrainState<T::Model>,
+    at: &StepInfo,
+    run_dir: &Path,
+    metrics: &mut Metrics,
+    progress: &mut dyn Progress,
+    clock: &Clock,
+) -> Result<Vec<(String, f64)>, TrainError> {
+    let report = trainee.report(state, at, run_dir)?;
+    metrics.write(at.step, clock.seconds(), report.clone())?;
+    let values: Vec<String> =
+        report.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+    progress.message(&format!("report at step {}: {}", at.step, values.join(", ")));
+    Ok(report)
+}
+
+fn save<M: Module>(
+    state: &TrainState<M>,
+    at: &TrainerState,
+    config_text: &str,
+    run_dir: &Path,
+    keep: usize,
+    progress: &mut dyn Progress,
+) -> Result<(), TrainError> {
+    let files = state.files(at, config_text)?;
+    let checkpoint = Checkpoint::write(run_dir, at.step, &files, keep)?;
+    progress.message(&format!("saved {}", checkpoint.dir().display()));
+    Ok(())
+}
