@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod commands;
+mod compute;
 mod embedded;
 mod interrupt;
 mod judge_folder;

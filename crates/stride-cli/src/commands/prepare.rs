@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use burn::tensor::Device;
 use clap::{Args, Subcommand, ValueEnum};
 use image::ImageFormat;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,7 +15,7 @@ use stride_data::{
 };
 use stride_train::ImageEncoder;
 
-use crate::commands::generate::DtypeName;
+use crate::compute::ComputeOptions;
 use crate::interrupt;
 use crate::output::write_whole;
 use crate::shard::Shard;
@@ -49,9 +48,8 @@ pub(crate) struct Prepare {
     /// How images are resized
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
     filter: FilterName,
-    /// What the autoencoder multiplies in
-    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
-    dtype: DtypeName,
+    #[command(flatten)]
+    compute: ComputeOptions,
     /// Do only part I of N (from 0); `stride prepare merge` joins the parts
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -113,7 +111,7 @@ impl Prepare {
         let stop = interrupt::stop_flag()?;
         let source = Source::open(source, Limits::default())?;
         let encoder =
-            ImageEncoder::open(vae, self.resolution, self.dtype.compute(), &Device::flex())?;
+            ImageEncoder::open(vae, self.resolution, self.compute.dtype(), &self.compute.device())?;
         let writer = CaptionWriter::new(0);
         let captions = |record: &Record| self.captions.of(record, &writer);
         let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);

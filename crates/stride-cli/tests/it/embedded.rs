@@ -60,7 +60,8 @@ fn images_have_the_background_that_the_prompt_asks_for() {
 fn an_empty_prompt_draws_a_face_and_unknown_words_are_named_once() {
     let folder = tempfile::tempdir().expect("a folder");
     run(folder.path(), &["generate", "", "--steps", "1", "-o", "face.png"]).expect(0);
-    let unknown = ["generate", "a pirate on a bicycle", "--steps", "1", "-o", "pirate.png"];
+    let unknown = ["generate", "a pirate on a bicycle!!!", "--steps", "1", "-o", "pirate.png"];
     let said = run(folder.path(), &unknown).expect(0).says(&["pirate", "bicycle"]).stderr;
     assert_eq!(said.matches("bicycle").count(), 1, "{said}");
+    assert!(!said.contains('!'), "punctuation is no word: {said}");
 }

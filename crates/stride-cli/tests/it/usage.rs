@@ -23,7 +23,7 @@ fn other_arguments_out_of_range_are_wrong_usage() {
         (&["x", "--cfg-scale", "inf"], "at least 0"),
         (&["x", "--seed=-5"], "--seed"),
         (&["x", "--seed", &last_seed, "--count", "2"], "too large"),
-        (&["x", "--device", "abacus"], "flex"),
+        (&["x", "--device", "abacus"], "[possible values: cpu]"),
         (&["x", "--dtype", "f8"], "f32"),
         (&["x", "-o", "x.jpg"], ".png"),
         (&["x", "-o", "x.png", "--strip", "x.png"], "one file"),
@@ -35,6 +35,15 @@ fn other_arguments_out_of_range_are_wrong_usage() {
         run(folder.path(), &arguments).expect(2).says(&[expected]);
     }
     assert!(names_in(folder.path()).is_empty());
+}
+
+#[test]
+fn the_cpu_answers_to_its_old_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for device in ["cpu", "flex"] {
+        let arguments = ["generate", "a man", "--device", device, "--model", "nowhere"];
+        run(folder.path(), &arguments).expect(1).says(&["nowhere"]);
+    }
 }
 
 #[test]

@@ -32,7 +32,8 @@ enum Rows {
 pub struct MappedTokens {
     /// Rows from the start to the end token, without padding.
     pub rows: Vec<u32>,
-    /// The words, as typed, that have at least one token the model never saw; each is named once.
+    /// The words, as typed, that have at least one token the model never saw; each is named once, and punctuation is
+    /// not named.
     pub unknown_words: Vec<String>,
 }
 
@@ -131,7 +132,8 @@ impl Vocabulary {
         for (index, word) in tokens.words.iter().enumerate() {
             let text = tokens.word_text(index);
             let lacks = rows.get(word.tokens.clone()).is_some_and(|rows| rows.contains(unknown));
-            if lacks && !unknown_words.iter().any(|known| known == text) {
+            let is_word = text.contains(char::is_alphanumeric);
+            if lacks && is_word && !unknown_words.iter().any(|known| known == text) {
                 unknown_words.push(text.to_owned());
             }
         }
@@ -220,8 +222,9 @@ mod tests {
         let back: Vec<_> = mapped.rows.iter().filter_map(|row| vocabulary.token_id(*row)).collect();
         assert_eq!(back, seen.ids);
 
-        let other = vocabulary.map(&tokenizer.encode("a Zyzzyvas with a zebra, a zebra").unwrap());
-        assert_eq!(other.unknown_words, ["Zyzzyvas", "zebra", ","]);
+        let other =
+            vocabulary.map(&tokenizer.encode("a Zyzzyvas with a zebra, a zebra!!!").unwrap());
+        assert_eq!(other.unknown_words, ["Zyzzyvas", "zebra"]);
         assert!(other.rows.contains(&vocabulary.unknown_row().unwrap()));
         assert_eq!(other.rows.last(), Some(&vocabulary.end_row()));
     }

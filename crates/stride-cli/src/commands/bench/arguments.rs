@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::presets::Preset;
-use crate::commands::generate::{DeviceName, DtypeName};
+use crate::compute::ComputeOptions;
 
 /// Measure how fast this machine runs each part of a model
 ///
@@ -29,12 +29,8 @@ pub(crate) struct Bench {
     /// No further repetition of a row begins after this time
     #[arg(long, value_name = "S", default_value = "20", value_parser = parse_seconds)]
     pub(super) seconds: f64,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
-    pub(super) device: DeviceName,
-    /// What products round their factors to
-    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
-    pub(super) dtype: DtypeName,
+    #[command(flatten)]
+    pub(super) compute: ComputeOptions,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,

@@ -13,6 +13,7 @@ use super::report::{Recorder, Report};
 use super::stopwatch::Limits;
 use super::subject::Subject;
 use super::{generation, machine, training};
+use crate::compute::typed;
 
 /// Seconds of each of the trials that measure the peak: long enough for a clock rate to settle.
 const PEAK_SECONDS: f64 = 0.2;
@@ -44,14 +45,12 @@ impl Bench {
             among_threads(|| generation(&subject, &mut recorder))?;
         }
 
-        let device = self.device.to_possible_value();
-        let dtype = self.dtype.to_possible_value();
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
             model: subject.name.clone(),
             cpu: machine::cpu_name(),
-            device: device.map_or_else(String::new, |value| value.get_name().to_owned()),
-            dtype: dtype.map_or_else(String::new, |value| value.get_name().to_owned()),
+            device: typed(self.compute.device),
+            dtype: typed(self.compute.dtype),
             threads,
             caption_length: subject.caption_length(),
             peak_gflop_per_s: peak.flops_per_second / 1e9,

@@ -30,7 +30,7 @@ pub(super) struct Subject {
 impl Subject {
     /// What the arguments name.
     pub(super) fn load(arguments: &Bench) -> Result<Self> {
-        let (device, compute) = (arguments.device.device(), arguments.dtype.compute());
+        let (device, compute) = (arguments.compute.device(), arguments.compute.dtype());
         match arguments.preset {
             Some(preset) => Self::of_preset(preset, device, compute),
             None => {

@@ -10,7 +10,7 @@ use stride_eval::protocol::Protocol;
 
 use super::import::ConvertInception;
 use super::merge::Merge;
-use crate::commands::generate::{DeviceName, DtypeName};
+use crate::compute::ComputeOptions;
 use crate::shard::Shard;
 use crate::usage::usage;
 
@@ -76,9 +76,6 @@ pub(super) struct Job {
     /// Strength of classifier-free guidance [default: the model's]
     #[arg(long, value_name = "W")]
     pub(super) cfg_scale: Option<f64>,
-    /// What the model multiplies in
-    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
-    pub(super) dtype: DtypeName,
     /// Folder of a classifier of attributes [default: the classifier inside this program]
     #[arg(long, value_name = "DIR")]
     pub(super) classifier: Option<PathBuf>,
@@ -97,9 +94,9 @@ pub(super) struct Job {
     /// Draws for the 95% interval of the distance; one takes as long as a distance
     #[arg(long, value_name = "N", default_value = "0")]
     pub(super) bootstrap: usize,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
-    pub(super) device: DeviceName,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(super) compute: ComputeOptions,
 }
 
 /// Tools around evaluation.

@@ -197,7 +197,7 @@ impl Studio<'_> {
             })
         });
         let data = TensorData::new(values.collect::<Vec<f32>>(), [images.len(), 3, side, side]);
-        let pixels = Tensor::<4>::from_data(data, &self.job.device.device());
+        let pixels = Tensor::<4>::from_data(data, &self.job.compute.device());
         let vae = &pipeline.parts().vae;
         pipeline.precision().scope(|| RgbImage::from_tensor(vae.decode(vae.encode(pixels))))
     }

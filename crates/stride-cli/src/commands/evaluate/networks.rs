@@ -33,7 +33,7 @@ enum Judges {
 impl Networks {
     /// The networks of a job.
     pub(super) fn load(job: &Job) -> anyhow::Result<Self> {
-        let device = job.device.device();
+        let device = job.compute.device();
         let clip = job.clip.as_deref().map(|dir| ClipScorer::load(dir, &device)).transpose()?;
         Ok(Self { judges: Judges::load(job, &device)?, clip })
     }

@@ -148,7 +148,7 @@ fn identity(studio: &Studio<'_>) -> Identity {
         ("steps".to_owned(), format!("{:?}", job.steps)),
         ("seed".to_owned(), job.seed.to_string()),
         ("guidance".to_owned(), cfg_scale(job, &studio.subjects[0].pipeline).to_string()),
-        ("dtype".to_owned(), format!("{:?}", job.dtype)),
+        ("dtype".to_owned(), format!("{:?}", job.compute.dtype)),
         ("protocol".to_owned(), job.protocol.protocol().name().to_owned()),
         ("features".to_owned(), studio.networks.of_features().name()),
         (

@@ -27,7 +27,7 @@ pub(super) struct Subject {
 impl Subject {
     /// The model of a job first, then the checkpoints of its run in their order.
     pub(super) fn load(job: &Job) -> anyhow::Result<Vec<Self>> {
-        let device = job.device.device();
+        let device = job.compute.device();
         let folder = match &job.run {
             Some(run) => Some(run.join("model")),
             None => job.model.clone(),
@@ -39,7 +39,7 @@ impl Subject {
                 checkpoints.push(Self::of_checkpoint(model.pipeline.parts(), step, &dir, job)?);
             }
         }
-        let pipeline = model.pipeline.with_compute(job.dtype.compute());
+        let pipeline = model.pipeline.with_compute(job.compute.dtype());
         let model = Self { pipeline, hash: model.hash, training_step: None };
         Ok(std::iter::once(model).chain(checkpoints).collect())
     }
@@ -63,7 +63,7 @@ impl Subject {
         parts.dit = weights::load(parts.dit, &file, &bytes, "dit.")?;
         parts.text_encoder = weights::load(parts.text_encoder, &file, &bytes, "text_encoder.")?;
         let pipeline =
-            Pipeline::from_parts(parts, &job.device.device())?.with_compute(job.dtype.compute());
+            Pipeline::from_parts(parts, &job.compute.device())?.with_compute(job.compute.dtype());
         let hash = hex(&Sha256::digest(&bytes)).chars().take(HASH_DIGITS).collect();
         Ok(Self { pipeline, hash, training_step: Some(step) })
     }

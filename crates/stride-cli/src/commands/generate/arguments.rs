@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
-use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
+use clap::Args;
 use stride::objective::BASE_STEPS;
-use stride_kernels::gemm::Compute;
+
+use crate::compute::ComputeOptions;
 
 /// The most images of one call; more are a loop in the shell.
 const MAX_COUNT: usize = 1000;
@@ -46,55 +45,14 @@ pub(crate) struct Generate {
     /// Only show these steps in the strip, e.g. 1,2,4
     #[arg(long, value_name = "STEPS", requires = "strip", value_delimiter = ',', value_parser = parse_steps)]
     pub(super) strip_steps: Vec<usize>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
-    pub(super) device: DeviceName,
-    /// What products round their factors to; sums, weights and images stay f32
-    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
-    pub(super) dtype: DtypeName,
+    #[command(flatten)]
+    pub(super) compute: ComputeOptions,
     /// Print one JSON object instead of file names
     #[arg(long)]
     pub(super) json: bool,
     /// Do not write into the images how they were made
     #[arg(long)]
     pub(super) disable_image_metadata: bool,
-}
-
-/// Where to compute.
-#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum DeviceName {
-    /// The processor.
-    Flex,
-}
-
-impl DeviceName {
-    /// The device of this name.
-    pub(crate) fn device(self) -> Device {
-        match self {
-            Self::Flex => Device::flex(),
-        }
-    }
-}
-
-/// What products round their factors to.
-#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum DtypeName {
-    /// Nothing: 32-bit floating point.
-    F32,
-    /// 16-bit brain floating point: twice as fast where the processor has AVX512-BF16.
-    Bf16,
-}
-
-impl DtypeName {
-    /// The precision of this name.
-    pub(crate) fn compute(self) -> Compute {
-        match self {
-            Self::F32 => Compute::F32,
-            Self::Bf16 => Compute::Bf16,
-        }
-    }
 }
 
 fn parse_steps(text: &str) -> Result<usize, String> {

@@ -6,4 +6,4 @@ mod progress;
 mod run;
 mod targets;
 
-pub(crate) use arguments::{DeviceName, DtypeName, Generate};
+pub(crate) use arguments::Generate;

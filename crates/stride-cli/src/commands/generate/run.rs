@@ -44,11 +44,11 @@ impl Generate {
         let targets =
             Targets::new(self.output.as_deref(), self.strip.as_deref(), seed, self.count)?;
         targets.check()?;
-        let device = self.device.device();
+        let device = self.compute.device();
         let stop = interrupt::stop_flag()?;
 
         let Model { pipeline, hash } = model_folder::load(self.model.as_deref(), &device)?;
-        let pipeline = pipeline.with_compute(self.dtype.compute());
+        let pipeline = pipeline.with_compute(self.compute.dtype());
         let steps = self.steps.unwrap_or(pipeline.index().default_steps);
         self.check_strip_steps(Some(steps))?;
         let cfg_scale = self.cfg_scale.unwrap_or(pipeline.index().default_cfg_scale);
