@@ -37,7 +37,7 @@ impl ComputeOptions {
 #[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum DeviceName {
-    /// All cores of the processor
+    /// The processor, on all its cores
     // Burn's backend for the CPU is called Flex, and so was this device.
     #[value(alias = "flex")]
     #[serde(alias = "flex")]

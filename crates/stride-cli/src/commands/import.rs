@@ -1,4 +1,4 @@
-//! `stride import`: PyTorch's own files as a folder of safetensors.
+//! `stride import`: PyTorch checkpoints to folders of safetensors.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use stride_models::{ImportReport, import};
 /// Names of tensors that the report lists.
 const SHOWN: usize = 5;
 
-/// Make a folder of safetensors from PyTorch's own files, which are read and never executed
+/// Convert a PyTorch checkpoint to a folder of safetensors; it is read and never executed
 ///
-/// A folder brings its configuration and tokenizer along; a lone file takes config.json from beside it. The
-/// checkpoints of facebookresearch/DiT need none.
+/// Configuration and tokenizer are taken from the folder, or, for a single file, config.json from beside it.
+/// Checkpoints of facebookresearch/DiT need none.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// A .pth, .pt, .bin or .ckpt file, or a folder with one or with shards
+    /// A .pth, .pt, .bin or .ckpt file, or a folder with such a file or its shards
     #[arg(value_name = "SRC")]
     source: PathBuf,
-    /// The folder to make
+    /// Folder to create
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -40,16 +40,17 @@ impl Import {
             writeln!(stdout, "read {}", source.display())?;
         }
         if let Some(key) = key {
-            writeln!(stdout, "took the entry {key} of a trainer's checkpoint")?;
+            writeln!(stdout, "used the entry {key} of a training checkpoint")?;
         }
         writeln!(stdout, "{tensors} tensors, {parameters} parameters")?;
         if !left_out.is_empty() {
             let shown: Vec<&str> = left_out.iter().take(SHOWN).map(String::as_str).collect();
             let more = if left_out.len() > SHOWN { ", ..." } else { "" };
             let shown = shown.join(", ");
-            writeln!(stdout, "left out {}, which are no weights: {shown}{more}", left_out.len())?;
+            writeln!(stdout, "left out {} that are not weights: {shown}{more}", left_out.len())?;
         }
-        let origin = if config_from_shapes { "told by the shapes" } else { "from config.json" };
+        let origin =
+            if config_from_shapes { "inferred from its shapes" } else { "from config.json" };
         match class {
             Some(class) => writeln!(stdout, "a {class}, {origin}")?,
             None => writeln!(stdout, "config.json names no class")?,

@@ -14,9 +14,9 @@ use serde_json::{Map, Value};
 /// Draw the loss curves of a training run as an SVG image
 #[derive(Debug, Args)]
 pub(crate) struct Plot {
-    /// The folder of the run, with its metrics.jsonl
+    /// Folder of the run, with its metrics.jsonl
     run_dir: PathBuf,
-    /// The image; RUN_DIR/curves.svg by default
+    /// SVG file to write [default: RUN_DIR/curves.svg]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -21,31 +21,31 @@ use crate::output::write_whole;
 use crate::shard::Shard;
 use crate::usage::usage;
 
-/// Encode a data set once, for training to read
+/// Encode a data set once, ahead of training
 ///
-/// Latents, captions and tokens go to --out, for the setting data.prepared of a training configuration, with a report
-/// and a contact sheet. The same command again goes on after an interruption, and makes only what has changed.
+/// Writes latents, captions and tokens to --out, for the setting data.prepared of a training configuration, with a
+/// report and a contact sheet. The same command continues after an interruption, and redoes only what has changed.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Prepare {
     #[command(subcommand)]
     command: Option<Tool>,
-    /// The images with their captions: a folder, archive or table of any layout in docs/celeba-hq.md
+    /// Images with captions: a folder, archive or table in any layout of docs/celeba-hq.md
     #[arg(long, value_name = "PATH", required = true)]
     source: Option<PathBuf>,
-    /// Folder for what is prepared
+    /// Folder for the prepared data
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
-    /// Folder of the autoencoder, or a pipeline that has one
+    /// Folder of an autoencoder, or of a pipeline that has one
     #[arg(long, value_name = "DIR", required = true)]
     vae: Option<PathBuf>,
-    /// Height and width; other images are cropped to a square and resized
+    /// Width and height; images are cropped to a square and resized
     #[arg(long, value_name = "PIXELS", default_value = "256")]
     resolution: usize,
-    /// Where captions come from
+    /// Source of the captions
     #[arg(long, value_enum, default_value_t = CaptionSource::Both)]
     captions: CaptionSource,
-    /// How images are resized
+    /// Resize filter
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
     filter: FilterName,
     #[command(flatten)]
@@ -63,10 +63,10 @@ enum Tool {
 /// Join parts that were prepared with --shard
 #[derive(Debug, Args)]
 struct Merge {
-    /// The folders of all parts
+    /// Folders of all parts
     #[arg(required = true)]
     parts: Vec<PathBuf>,
-    /// Folder for the whole
+    /// Folder for the result
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -76,9 +76,9 @@ struct Merge {
 enum CaptionSource {
     /// Written from CelebA's attributes
     Attributes,
-    /// Those of the data set
+    /// The data set's own
     File,
-    /// First those of the data set, then those from its attributes, if it has any
+    /// The data set's own, then those written from attributes, where it has any
     Both,
 }
 

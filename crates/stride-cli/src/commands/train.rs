@@ -11,22 +11,22 @@ use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunCon
 
 use crate::interrupt;
 
-/// Train an autoencoder or a diffusion transformer
+/// Train an autoencoder, a diffusion transformer or an attribute classifier
 #[derive(Debug, Args)]
 pub(crate) struct Train {
-    /// The configuration, a TOML file (see configs/)
+    /// Configuration, a TOML file (see configs/)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Change a setting of the file, e.g. --set optimizer.learning_rate=0.001
+    /// Override a setting of the configuration, e.g. --set optimizer.learning_rate=0.001
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Go on from the latest checkpoint of the run folder, or from a given one
+    /// Continue from the latest checkpoint of the run folder, or from a given one
     #[arg(long, alias = "resume_from_checkpoint", value_name = "latest|PATH")]
     resume: Option<Resume>,
-    /// Where metrics, checkpoints and the model go, instead of the file's run_dir
+    /// Folder for metrics, checkpoints and the model, instead of the configuration's run_dir
     #[arg(long, alias = "output_dir", value_name = "DIR")]
     run_dir: Option<PathBuf>,
-    /// Check configuration, data and weights, make a few steps, say how long the run would take, and write no run
+    /// Check configuration, data and weights, make a few steps and say how long the run would take; writes nothing
     #[arg(long, conflicts_with = "resume")]
     dry_run: bool,
 }

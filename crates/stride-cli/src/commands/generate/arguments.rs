@@ -10,39 +10,39 @@ use crate::compute::ComputeOptions;
 /// The most images of one call; more are a loop in the shell.
 const MAX_COUNT: usize = 1000;
 
-/// Turn a sentence into images
+/// Generate images from a prompt
 ///
 /// Writes PNG files and prints their names. The same prompt, seed, steps and model give the same file.
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
-    /// What to show; several words are joined by spaces, and "" shows what the model makes of nothing
+    /// What the images should show; several arguments are joined with spaces, and "" is the empty prompt
     #[arg(required = true, value_name = "PROMPT")]
     pub(super) prompt: Vec<String>,
-    /// Steps from noise to image, 1 to 128 [default: what the model asks for, else 4]
+    /// Sampling steps, any number from 1 to 128 [default: the model's]
     #[arg(long, value_name = "N", value_parser = parse_steps)]
     pub(super) steps: Option<usize>,
-    /// Seed of the noise; image k of several has seed S + k [default: random, and printed]
+    /// Seed of the noise; image k has seed S + k [default: random, and printed]
     #[arg(short, long, value_name = "S")]
     pub(super) seed: Option<u64>,
     /// Number of images
     #[arg(long, alias = "batch-count", value_name = "N", default_value = "1", value_parser = parse_count)]
     pub(super) count: usize,
-    /// Strength of classifier-free guidance; 1 is none and half the work [default: the model's]
+    /// Guidance scale; 1 disables guidance and halves the cost [default: the model's]
     #[arg(long, alias = "cfg_scale", value_name = "W", value_parser = parse_cfg_scale)]
     pub(super) cfg_scale: Option<f64>,
-    /// What guidance leads away from, instead of the empty prompt
+    /// Negative prompt: what guidance steers away from, instead of the empty prompt
     #[arg(short, long, alias = "negative_prompt", value_name = "TEXT")]
     pub(super) negative_prompt: Option<String>,
-    /// The model folder [default: the model inside this program]
+    /// Model folder [default: the model inside this program]
     #[arg(long, value_name = "DIR")]
     pub(super) model: Option<PathBuf>,
-    /// The PNG file to write; several images become FILE-0.png, FILE-1.png, .. [default: stride-SEED.png]
+    /// PNG file to write; several images become FILE-0.png, FILE-1.png, ... [default: stride-SEED.png]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Also write one PNG file with the image after every step, one row per image
+    /// Also write one PNG file that shows the intermediate steps, one row per image
     #[arg(long, value_name = "FILE")]
     pub(super) strip: Option<PathBuf>,
-    /// Only show these steps in the strip, e.g. 1,2,4
+    /// Show only these steps in the strip, e.g. 1,2,4
     #[arg(long, value_name = "STEPS", requires = "strip", value_delimiter = ',', value_parser = parse_steps)]
     pub(super) strip_steps: Vec<usize>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(crate) struct Generate {
     /// Print one JSON object instead of file names
     #[arg(long)]
     pub(super) json: bool,
-    /// Do not write into the images how they were made
+    /// Do not store in the images how they were made
     #[arg(long)]
     pub(super) disable_image_metadata: bool,
 }

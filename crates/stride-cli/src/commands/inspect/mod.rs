@@ -15,14 +15,14 @@ use serde_json::Value;
 
 /// Show what an image, a weights file or a model folder holds
 ///
-/// A PNG file: how it was made. A safetensors file: metadata and tensors. A folder: the components of
-/// a model, their configurations and sizes.
+/// For a PNG file, how it was made; for a safetensors file, its metadata and tensors; for a folder, the
+/// components of the model, their configurations and sizes.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// A PNG file, a safetensors file or a model folder
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Print one JSON object
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
