@@ -205,6 +205,13 @@ named_values! {
     }
 }
 
+impl FacialHair {
+    /// Whether the word "beard" fits (a moustache alone is none).
+    pub fn is_beard(self) -> bool {
+        self != Self::Moustache
+    }
+}
+
 impl Attributes {
     /// Whether hair is seen on the head.
     pub fn hair_visible(&self) -> bool {

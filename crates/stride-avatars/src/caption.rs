@@ -4,57 +4,14 @@
 //! Which attributes are told, in which order and in which words is drawn at random; what
 //! is told is always true, because the words come from the attributes.
 
-use crate::attributes::{Attributes, Gender, Style};
+use crate::attributes::{Attributes, Gender, Hair, Style};
 use crate::clause::{Clause, Link, Topic, clause, topics};
-use crate::draw::{Draw, Purpose};
+use crate::draw::Draw;
+use crate::listing::{Choice, Length};
 
-/// How much a caption tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Length {
-    /// Every attribute, gender and style included.
-    Complete,
-    /// Every attribute; gender and style may be left out.
-    Full,
-    /// Three to five attributes.
-    Medium,
-    /// Two attributes.
-    Short,
-    /// One attribute.
-    Tiny,
-}
-
-const LENGTHS: [Length; 8] = [
-    Length::Complete,
-    Length::Medium,
-    Length::Short,
-    Length::Tiny,
-    Length::Full,
-    Length::Medium,
-    Length::Short,
-    Length::Tiny,
-];
-
-/// `count` different captions of image `index` under `seed`; the first tells everything.
-///
-/// Fewer come back only when `count` is larger than the number of different captions
-/// that were found in 20 tries each.
-pub fn captions(attributes: &Attributes, seed: u64, index: u64, count: usize) -> Vec<String> {
-    let mut draw = Draw::new(seed, index, Purpose::Captions);
-    let mut found: Vec<String> = Vec::with_capacity(count);
-    for length in LENGTHS.into_iter().chain(LENGTHS.into_iter().skip(1).cycle()).take(count) {
-        for _ in 0..20 {
-            let text = caption(attributes, &mut draw, length);
-            if !found.contains(&text) {
-                found.push(text);
-                break;
-            }
-        }
-    }
-    found
-}
-
-fn caption(a: &Attributes, draw: &mut Draw, length: Length) -> String {
-    let chosen = choose_topics(a, draw, length);
+/// Words `a` as a sentence.
+pub(crate) fn sentence(a: &Attributes, draw: &mut Draw, length: Length, choice: Choice) -> String {
+    let chosen = choose_topics(a, draw, length, choice);
     let short = chosen.len() <= 2;
     let clauses: Vec<Clause> =
         chosen.into_iter().map(|topic| clause(topic, a, draw, short)).collect();
@@ -69,16 +26,19 @@ fn caption(a: &Attributes, draw: &mut Draw, length: Length) -> String {
     finish(draw, length, text)
 }
 
-fn choose_topics(a: &Attributes, draw: &mut Draw, length: Length) -> Vec<Topic> {
+fn choose_topics(a: &Attributes, draw: &mut Draw, length: Length, choice: Choice) -> Vec<Topic> {
     let mut seen = topics(a);
     draw.shuffle(&mut seen);
+    let rare = |topic: &Topic| choice == Choice::RareFirst && is_rare(*topic, a);
+    seen.sort_by_key(|topic| !rare(topic));
+    let num_rare = seen.iter().filter(|topic| rare(topic)).count();
     let count = match length {
         Length::Complete | Length::Full => seen.len(),
         Length::Medium => 3 + draw.below(3),
         Length::Short => 2,
         Length::Tiny => 1,
     };
-    seen.truncate(count);
+    seen.truncate(count.max(num_rare));
     // What is absent is told now and then, in place of nothing else.
     if draw.chance(if length == Length::Tiny { 6 } else { 10 }) {
         let absent = absences(a);
@@ -91,6 +51,15 @@ fn choose_topics(a: &Attributes, draw: &mut Draw, length: Length) -> Vec<Topic> 
         }
     }
     seen
+}
+
+/// Whether few people show what the topic would tell.
+pub(crate) fn is_rare(topic: Topic, a: &Attributes) -> bool {
+    match topic {
+        Topic::Headwear | Topic::FacialHair | Topic::Eyewear | Topic::Eyes => true,
+        Topic::Hair => a.hair == Hair::Bald,
+        _ => false,
+    }
 }
 
 fn absences(a: &Attributes) -> Vec<Topic> {

@@ -10,14 +10,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::Error;
-use crate::attributes::Attributes;
-use crate::caption::captions;
 use crate::image::{MAX_RESOLUTION, render};
+use crate::listing::{CAPTIONS_PER_IMAGE, CaptionKind};
 use crate::raster::Image;
-use crate::sample::Split;
-
-/// Captions written for every image.
-pub const CAPTIONS_PER_IMAGE: usize = 8;
+use crate::sample::Distribution;
+use crate::split::Split;
 
 /// The largest number of images: file names have six digits.
 const MAX_COUNT: u64 = 1_000_000;
@@ -35,6 +32,10 @@ pub struct DatasetRequest {
     pub resolution: u32,
     /// Which combinations of attributes appear.
     pub split: Split,
+    /// How often each value appears.
+    pub distribution: Distribution,
+    /// Which captions are listed; the images do not depend on it.
+    pub captions: CaptionKind,
 }
 
 /// What was written.
@@ -100,11 +101,11 @@ fn prepare_folder(path: &Path) -> Result<(), Error> {
 }
 
 fn write_image(request: &DatasetRequest, index: u64) -> Result<MetadataLine, Error> {
-    let attributes = Attributes::sample(request.seed, index, request.split);
+    let attributes = request.distribution.sample(request.seed, index, request.split);
     let image = render(&attributes, request.resolution)?;
     let file_name = format!("{index:06}.png");
     write_png(&request.out.join(&file_name), &image)?;
-    let captions = captions(&attributes, request.seed, index, CAPTIONS_PER_IMAGE);
+    let captions = request.captions.captions(&attributes, request.seed, index, CAPTIONS_PER_IMAGE);
     Ok(MetadataLine {
         file_name,
         text: captions.first().cloned().unwrap_or_default(),

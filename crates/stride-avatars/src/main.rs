@@ -7,7 +7,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use stride_avatars::{DatasetRequest, DatasetSummary, Split, write_dataset};
+use stride_avatars::{
+    CaptionKind, DatasetRequest, DatasetSummary, Distribution, Split, write_dataset,
+};
 
 /// Write a folder of cartoon avatars with captions: PNG files and metadata.jsonl.
 #[derive(Debug, Parser)]
@@ -28,6 +30,12 @@ struct Arguments {
     /// Combinations of attributes: those for training, or those kept from it
     #[arg(long, value_enum, default_value_t = SplitArgument::Train)]
     split: SplitArgument,
+    /// How often each value appears
+    #[arg(long, value_enum, default_value_t = DistributionArgument::Natural)]
+    distribution: DistributionArgument,
+    /// Captions of each image; the images are the same with any
+    #[arg(long, value_enum, default_value_t = CaptionsArgument::Mixed)]
+    captions: CaptionsArgument,
     /// Print a summary as one JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -37,6 +45,22 @@ struct Arguments {
 enum SplitArgument {
     Train,
     Heldout,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DistributionArgument {
+    /// As models are tested: common values more often
+    Natural,
+    /// For training: every value about equally often, hats, beards and glasses on many
+    Flat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CaptionsArgument {
+    /// Sentences that tell everything (one in four) or one to five things
+    Mixed,
+    /// Sentences that tell everything (three in four), or at least what is rare
+    Complete,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +83,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         split: match arguments.split {
             SplitArgument::Train => Split::Train,
             SplitArgument::Heldout => Split::HeldOut,
+        },
+        distribution: match arguments.distribution {
+            DistributionArgument::Natural => Distribution::Natural,
+            DistributionArgument::Flat => Distribution::Flat,
+        },
+        captions: match arguments.captions {
+            CaptionsArgument::Mixed => CaptionKind::Mixed,
+            CaptionsArgument::Complete => CaptionKind::Complete,
         },
     };
     let progress = Progress::new(request.count);
@@ -91,6 +123,8 @@ fn print_json(
         "seed": request.seed,
         "resolution": request.resolution,
         "split": request.split.name(),
+        "distribution": request.distribution.name(),
+        "captions_as": request.captions.name(),
         "seconds": seconds,
     });
     writeln!(std::io::stdout(), "{object}")?;

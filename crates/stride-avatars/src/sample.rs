@@ -1,4 +1,4 @@
-//! Sampling of coherent attributes, and the pairs that the training split never shows.
+//! Sampling of coherent attributes.
 
 use crate::attributes::{
     Attributes, Expression, Eyes, Eyewear, FacialHair, Garment, Gender, Hair, Headwear, Style,
@@ -6,78 +6,38 @@ use crate::attributes::{
 use crate::draw::{Draw, Purpose};
 use crate::named::named_values;
 use crate::palette::{Background, Color, HairColor, Skin};
+use crate::split::{HeldOutPair, Split};
 
 named_values! {
-    /// Which combinations of attributes may appear.
-    Split {
-        /// None of the [`HeldOutPair`]s.
-        Train = "train",
-        /// At least one of the [`HeldOutPair`]s, all equally likely.
-        HeldOut = "heldout",
-    }
-}
-
-named_values! {
-    /// A pair of attributes that never meets in the training split, although each of
-    /// the two is common there: the test of composition.
-    HeldOutPair {
-        /// Glasses (not sunglasses) and red hair.
-        GlassesRedHair = "glasses + red hair",
-        /// Black garment and pink background.
-        BlackGarmentPinkBackground = "black garment + pink background",
-        /// Green garment and blond hair.
-        GreenGarmentBlondHair = "green garment + blond hair",
-        /// Bun and gray hair.
-        GrayBun = "bun + gray hair",
-        /// Any beard (not a moustache alone) and purple garment.
-        BeardPurpleGarment = "beard + purple garment",
-        /// A wink and a yellow background.
-        WinkYellowBackground = "winking + yellow background",
-    }
-}
-
-impl HeldOutPair {
-    /// Whether `attributes` shows this pair.
-    pub fn matches(self, a: &Attributes) -> bool {
-        let hair = |color| a.hair_visible() && a.hair_color == color;
-        let garment = |color| a.garment_color == color;
-        match self {
-            Self::GlassesRedHair => {
-                matches!(a.eyewear, Some(Eyewear::Glasses | Eyewear::RoundGlasses))
-                    && hair(HairColor::Red)
-            }
-            Self::BlackGarmentPinkBackground => {
-                garment(Color::Black) && a.background == Background::Pink
-            }
-            Self::GreenGarmentBlondHair => garment(Color::Green) && hair(HairColor::Blond),
-            Self::GrayBun => a.hair == Hair::Bun && a.hair_color == HairColor::Gray,
-            Self::BeardPurpleGarment => {
-                a.facial_hair.is_some_and(FacialHair::is_beard) && garment(Color::Purple)
-            }
-            Self::WinkYellowBackground => {
-                a.eyes == Eyes::Winking && a.background == Background::Yellow
-            }
-        }
-    }
-}
-
-impl FacialHair {
-    /// Whether the word "beard" fits (a moustache alone is none).
-    pub fn is_beard(self) -> bool {
-        self != Self::Moustache
+    /// How often each value appears. Both distributions leave the same combinations out, but for one: flat ones
+    /// show hats in the color of the garment, too.
+    Distribution {
+        /// As models are tested: hats, beards and glasses on fewer than half of the people, common
+        /// values more often.
+        Natural = "natural",
+        /// For training: every value that the others leave possible is equally likely, and hats, beards
+        /// and glasses are common.
+        Flat = "flat",
     }
 }
 
 impl Attributes {
-    /// The attributes of image `index` under `seed`.
+    /// The attributes of image `index` under `seed` in the natural distribution.
     ///
     /// They depend on the arguments only, so any image can be made alone, in any order.
     pub fn sample(seed: u64, index: u64, split: Split) -> Self {
+        Distribution::Natural.sample(seed, index, split)
+    }
+}
+
+impl Distribution {
+    /// The attributes of image `index` under `seed`; see [`Attributes::sample`].
+    pub fn sample(self, seed: u64, index: u64, split: Split) -> Attributes {
         let mut draw = Draw::new(seed, index, Purpose::Attributes);
         let target = draw.pick(HeldOutPair::ALL);
         // Every pair is met by at least one in a thousand free draws, so this ends.
         loop {
-            let attributes = free(&mut draw);
+            let attributes = self.draw(&mut draw);
             let wanted = match split {
                 Split::Train => !HeldOutPair::ALL.iter().any(|pair| pair.matches(&attributes)),
                 Split::HeldOut => target.matches(&attributes) && attributes.garment_visible(),
@@ -87,61 +47,96 @@ impl Attributes {
             }
         }
     }
-}
 
-/// Draws attributes without regard to the split.
-fn free(draw: &mut Draw) -> Attributes {
-    let style = draw.pick(Style::ALL);
-    let gender = draw.pick(Gender::ALL);
-    let headwear = (style == Style::Flat && draw.chance(22)).then(|| headwear(draw, gender));
-    let hair = match headwear {
-        Some((Headwear::FlowerCrown, _)) => Hair::PinnedUp,
-        Some(_) => Hair::Covered,
-        None => draw.weighted(hair_styles(style, gender)),
-    };
-    let facial_hair = facial_hair(draw, style, gender, hair);
-    let eyewear = draw.chance(38).then(|| {
-        draw.weighted(&[
-            (Eyewear::Glasses, 40),
-            (Eyewear::RoundGlasses, 30),
-            (Eyewear::Sunglasses, 30),
-        ])
-    });
-    let expression = expression(draw, style, facial_hair);
-    let eyes = eyes(draw, style, expression, eyewear);
-    let garment = garment(draw, style, gender, facial_hair);
-    let skin = draw.pick(Skin::ALL);
-    let (garment_color, background) = loop {
-        let (garment_color, background) = (draw.pick(Color::ALL), draw.pick(Background::ALL));
-        let white = garment_color == Color::White;
-        // White on white would vanish, and so would the strings and the collar, which are white.
-        let lost = white
-            && (background == Background::White
-                || matches!(garment, Garment::Hoodie | Garment::CollaredShirt));
-        if !lost && headwear.is_none_or(|(_, color)| color != garment_color) {
-            break (garment_color, background);
+    /// Draws attributes without regard to the split.
+    fn draw(self, draw: &mut Draw) -> Attributes {
+        let style = draw.pick(Style::ALL);
+        let gender = draw.pick(Gender::ALL);
+        let hatted = style == Style::Flat && draw.chance(self.either(22, 40));
+        let headwear = hatted.then(|| headwear(draw, gender));
+        let hair = match headwear {
+            Some((Headwear::FlowerCrown, _)) => Hair::PinnedUp,
+            Some(_) => Hair::Covered,
+            None => self.choose(draw, hair_styles(style, gender)),
+        };
+        let bearded = gender == Gender::Man
+            // Nothing else would show that it is a man.
+            && (matches!(hair, Hair::Afro | Hair::Dreadlocks) || draw.chance(self.either(45, 70)));
+        let facial_hair = bearded.then(|| draw.pick(facial_hair_kinds(style)));
+        let eyewear = draw.chance(self.either(38, 60)).then(|| self.choose(draw, EYEWEAR));
+        let expression = self.choose(draw, &expressions(style, facial_hair));
+        let eyes = match eyewear {
+            Some(Eyewear::Sunglasses) => Eyes::Open,
+            _ => self.choose(draw, &eyes(style, expression)),
+        };
+        let garment = self.choose(draw, &garments(style, gender, facial_hair));
+        let skin = match (self, facial_hair) {
+            // A dark beard on dark skin is the hardest to see.
+            (Self::Flat, Some(_)) => draw.weighted(BEARDED_SKINS),
+            _ => draw.pick(Skin::ALL),
+        };
+        let (garment_color, background) = loop {
+            let (garment_color, background) = (draw.pick(Color::ALL), draw.pick(Background::ALL));
+            let white = garment_color == Color::White;
+            // White on white would vanish, and so would the strings and the collar, which are white.
+            let lost = white
+                && (background == Background::White
+                    || matches!(garment, Garment::Hoodie | Garment::CollaredShirt));
+            let alike = headwear.is_some_and(|(_, color)| color == garment_color);
+            if !lost && (self == Self::Flat || !alike) {
+                break (garment_color, background);
+            }
+        };
+        Attributes {
+            style,
+            gender,
+            skin,
+            hair,
+            hair_color: self.choose(draw, &hair_colors(skin)),
+            headwear,
+            facial_hair,
+            eyewear,
+            expression,
+            eyes,
+            garment,
+            garment_color,
+            background,
+            drawing: draw.below(256) as u8,
         }
-    };
-    Attributes {
-        style,
-        gender,
-        skin,
-        hair,
-        hair_color: hair_color(draw, skin),
-        headwear,
-        facial_hair,
-        eyewear,
-        expression,
-        eyes,
-        garment,
-        garment_color,
-        background,
-        drawing: draw.below(256) as u8,
+    }
+
+    /// What holds in this distribution.
+    fn either<T>(self, natural: T, flat: T) -> T {
+        match self {
+            Self::Natural => natural,
+            Self::Flat => flat,
+        }
+    }
+
+    /// One of the items whose natural weight is not zero.
+    fn choose<T: Copy>(self, draw: &mut Draw, natural: &[(T, usize)]) -> T {
+        match self {
+            Self::Natural => draw.weighted(natural),
+            Self::Flat => {
+                let possible: Vec<T> = natural
+                    .iter()
+                    .filter(|(_, weight)| *weight > 0)
+                    .map(|(item, _)| *item)
+                    .collect();
+                draw.pick(&possible)
+            }
+        }
     }
 }
 
-fn hair_color(draw: &mut Draw, skin: Skin) -> HairColor {
-    draw.weighted(&[
+const EYEWEAR: &[(Eyewear, usize)] =
+    &[(Eyewear::Glasses, 40), (Eyewear::RoundGlasses, 30), (Eyewear::Sunglasses, 30)];
+
+const BEARDED_SKINS: &[(Skin, usize)] =
+    &[(Skin::Light, 20), (Skin::Tan, 20), (Skin::Brown, 25), (Skin::Dark, 35)];
+
+fn hair_colors(skin: Skin) -> [(HairColor, usize); 6] {
+    [
         (HairColor::Black, 20),
         // Hardly to be told from dark skin.
         (HairColor::Brown, if skin == Skin::Dark { 0 } else { 25 }),
@@ -149,7 +144,7 @@ fn hair_color(draw: &mut Draw, skin: Skin) -> HairColor {
         (HairColor::Blond, 20),
         (HairColor::Gray, 13),
         (HairColor::Pink, 10),
-    ])
+    ]
 }
 
 fn headwear(draw: &mut Draw, gender: Gender) -> (Headwear, Color) {
@@ -209,12 +204,8 @@ fn hair_styles(style: Style, gender: Gender) -> &'static [(Hair, usize)] {
     }
 }
 
-fn facial_hair(draw: &mut Draw, style: Style, gender: Gender, hair: Hair) -> Option<FacialHair> {
-    let needed = matches!(hair, Hair::Afro | Hair::Dreadlocks);
-    if gender == Gender::Woman || !(needed || draw.chance(45)) {
-        return None;
-    }
-    Some(draw.pick(match style {
+fn facial_hair_kinds(style: Style) -> &'static [FacialHair] {
+    match style {
         Style::Flat => &[
             FacialHair::ShortBeard,
             FacialHair::FullBeard,
@@ -227,61 +218,57 @@ fn facial_hair(draw: &mut Draw, style: Style, gender: Gender, hair: Hair) -> Opt
             FacialHair::LongBeard,
             FacialHair::Moustache,
         ],
-    }))
+    }
 }
 
-fn expression(draw: &mut Draw, style: Style, facial_hair: Option<FacialHair>) -> Expression {
+fn expressions(style: Style, facial_hair: Option<FacialHair>) -> [(Expression, usize); 6] {
     let flat = style == Style::Flat;
     // The small smile of the toon style would be hidden under a moustache.
     let lips = flat || !matches!(facial_hair, Some(FacialHair::Moustache | FacialHair::Goatee));
-    draw.weighted(&[
+    [
         (Expression::Smiling, if lips { 28 } else { 0 }),
         (Expression::Laughing, 22),
         (Expression::Sad, 14),
         (Expression::Surprised, 13),
         (Expression::Angry, 11),
         (Expression::Serious, if flat { 12 } else { 0 }),
-    ])
+    ]
 }
 
-fn eyes(draw: &mut Draw, style: Style, expression: Expression, eyewear: Option<Eyewear>) -> Eyes {
-    if eyewear == Some(Eyewear::Sunglasses) {
-        return Eyes::Open;
-    }
+fn eyes(style: Style, expression: Expression) -> [(Eyes, usize); 5] {
     let playful = matches!(expression, Expression::Smiling | Expression::Laughing);
-    draw.weighted(&[
+    [
         (Eyes::Open, 55),
         (Eyes::Closed, if expression == Expression::Surprised { 0 } else { 13 }),
         (Eyes::Winking, if playful { 20 } else { 0 }),
         (Eyes::Wide, 9),
         (Eyes::Sideways, if style == Style::Flat { 11 } else { 0 }),
-    ])
+    ]
 }
 
-fn garment(
-    draw: &mut Draw,
+fn garments(
     style: Style,
     gender: Gender,
     facial_hair: Option<FacialHair>,
-) -> Garment {
+) -> Vec<(Garment, usize)> {
     let dress = if gender == Gender::Woman { 26 } else { 0 };
     // A long beard hides the collar, by which these garments are told.
     let collar = if facial_hair == Some(FacialHair::LongBeard) { 0 } else { 1 };
     match style {
-        Style::Flat => draw.weighted(&[
+        Style::Flat => vec![
             (Garment::TShirt, 20),
             (Garment::Jacket, 18),
             (Garment::CollaredShirt, 14 * collar),
             (Garment::Hoodie, 18),
             (Garment::VNeck, 14 * collar),
             (Garment::Overalls, 16),
-        ]),
-        Style::Toon => draw.weighted(&[
+        ],
+        Style::Toon => vec![
             (Garment::TShirt, 24),
             (Garment::Jacket, 22),
             (Garment::CollaredShirt, 20 * collar),
             (Garment::Turtleneck, 22 * collar),
             (Garment::Dress, dress),
-        ]),
+        ],
     }
 }

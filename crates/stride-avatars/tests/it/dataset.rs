@@ -5,11 +5,20 @@ use std::io::BufReader;
 use std::path::Path;
 
 use stride_avatars::{
-    Attributes, CAPTIONS_PER_IMAGE, DatasetRequest, Error, Split, captions, render, write_dataset,
+    Attributes, CAPTIONS_PER_IMAGE, CaptionKind, DatasetRequest, Distribution, Error, Split,
+    captions, render, write_dataset,
 };
 
 fn request(out: &Path) -> DatasetRequest {
-    DatasetRequest { out: out.to_owned(), count: 12, seed: 40, resolution: 48, split: Split::Train }
+    DatasetRequest {
+        out: out.to_owned(),
+        count: 12,
+        seed: 40,
+        resolution: 48,
+        split: Split::Train,
+        distribution: Distribution::Natural,
+        captions: CaptionKind::Mixed,
+    }
 }
 
 fn read_png(path: &Path) -> Vec<u8> {

@@ -4,5 +4,6 @@ mod captions;
 mod dataset;
 mod images;
 mod program;
+mod prompts;
 mod reader;
 mod sampling;

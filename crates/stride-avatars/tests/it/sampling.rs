@@ -1,10 +1,10 @@
 //! Sampled attributes are reproducible, coherent and respect the split.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stride_avatars::attributes::{Eyes, Eyewear, Hair, Headwear};
 use stride_avatars::palette::{Color, Skin};
-use stride_avatars::{Attributes, Gender, HeldOutPair, Split, Style};
+use stride_avatars::{Attributes, Distribution, Gender, HeldOutPair, Split, Style};
 
 const COUNT: u64 = 4000;
 
@@ -110,4 +110,90 @@ fn every_value_of_every_attribute_is_sampled() {
     expect("garment_color", Color::ALL.iter().map(|v| v.name()).collect());
     expect("background", pa::Background::ALL.iter().map(|v| v.name()).collect());
     expect("style", Style::ALL.iter().map(|v| v.name()).collect());
+}
+
+fn flat_samples() -> Vec<Attributes> {
+    (0..COUNT).map(|index| Distribution::Flat.sample(3, index, Split::Train)).collect()
+}
+
+fn fraction<'a>(
+    of: impl Iterator<Item = &'a Attributes>,
+    shows: impl Fn(&Attributes) -> bool,
+) -> f64 {
+    let shown: Vec<bool> = of.map(shows).collect();
+    shown.iter().filter(|shows| **shows).count() as f64 / shown.len() as f64
+}
+
+#[test]
+fn flat_samples_show_hats_beards_and_glasses_often() {
+    let all = flat_samples();
+    let men = || all.iter().filter(|a| a.gender == Gender::Man);
+    let hats = fraction(all.iter().filter(|a| a.style == Style::Flat), |a| a.headwear.is_some());
+    let beards = fraction(men(), |a| a.facial_hair.is_some());
+    let dark = fraction(men().filter(|a| a.facial_hair.is_some()), |a| a.skin == Skin::Dark);
+    let glasses = fraction(all.iter(), |a| a.eyewear.is_some());
+    for (name, found, expected) in [
+        ("hats", hats, 0.40),
+        ("beards", beards, 0.71),
+        ("dark skin of bearded men", dark, 0.36),
+        ("glasses", glasses, 0.58),
+    ] {
+        assert!((found - expected).abs() < 0.04, "{name}: {found}, expected {expected}");
+    }
+}
+
+#[test]
+fn flat_samples_show_every_value_of_an_attribute_about_as_often() {
+    let all = flat_samples();
+    let counts = |key: &str| {
+        let mut counts = BTreeMap::new();
+        for map in all.iter().map(Attributes::to_map).filter(|map| map[key] != "none") {
+            *counts.entry(map[key]).or_insert(0u64) += 1;
+        }
+        counts
+    };
+    // The held-out pairs take from some values, and some values exist in one style or for one gender only.
+    for (key, most) in [
+        ("background", 1.5),
+        ("garment_color", 2.3),
+        ("hair_color", 2.0),
+        ("headwear_color", 1.5),
+        ("headwear", 2.0),
+        ("glasses", 1.5),
+        ("facial_hair", 3.0),
+        ("expression", 3.0),
+    ] {
+        let counts = counts(key);
+        let (least, largest) = (counts.values().min(), counts.values().max());
+        let ratio = *largest.expect("seen") as f64 / *least.expect("seen") as f64;
+        assert!(ratio < most, "{key}: {counts:?}");
+    }
+}
+
+#[test]
+fn colors_of_flat_hats_and_garments_are_independent() {
+    let all: Vec<_> = (0..20_000)
+        .map(|index| Distribution::Flat.sample(11, index, Split::Train))
+        .filter(|a| a.headwear_color().is_some() && a.garment_visible())
+        .collect();
+    let hat = |a: &Attributes, color| a.headwear_color() == Some(color);
+    for color in Color::ALL.iter().filter(|color| **color != Color::White) {
+        let of_hats = fraction(all.iter(), |a| hat(a, *color));
+        let of_garments = fraction(all.iter(), |a| a.garment_color == *color);
+        let of_both = fraction(all.iter(), |a| hat(a, *color) && a.garment_color == *color);
+        let expected = of_hats * of_garments;
+        assert!((of_both - expected).abs() < 0.006, "{color:?}: {of_both}, expected {expected}");
+    }
+}
+
+#[test]
+fn flat_samples_are_coherent_and_leave_out_what_is_held_out() {
+    for a in flat_samples() {
+        assert!(HeldOutPair::ALL.iter().all(|pair| !pair.matches(&a)), "{a:?}");
+        assert!(a.facial_hair.is_none() || a.gender == Gender::Man, "{a:?}");
+        assert!(a.headwear.is_none() || a.style == Style::Flat, "{a:?}");
+        let white = a.garment_color == Color::White && a.background.name() == "white";
+        assert!(!white, "white on white: {a:?}");
+        stride_avatars::render(&a, 16).expect("every combination is drawn");
+    }
 }

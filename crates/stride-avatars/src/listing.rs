@@ -1,0 +1,94 @@
+//! The captions that an image is listed with: how many of them tell how much.
+
+use crate::attributes::Attributes;
+use crate::caption::sentence;
+use crate::draw::{Draw, Purpose};
+use crate::named::named_values;
+use crate::prompts::is_prompt;
+
+/// Captions written for every image.
+pub const CAPTIONS_PER_IMAGE: usize = 8;
+
+named_values! {
+    /// Which captions an image is listed with. The first tells everything; those that tell more come first.
+    CaptionKind {
+        /// One sentence in four tells everything, the others one to five things: what models are tested with.
+        Mixed = "mixed",
+        /// Three sentences in four tell everything, and the others whatever is rare in the image.
+        Complete = "complete",
+    }
+}
+
+/// How much a caption tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Every attribute, gender and style included.
+    Complete,
+    /// Every attribute; gender and style may be left out.
+    Full,
+    /// Three to five attributes.
+    Medium,
+    /// Two attributes.
+    Short,
+    /// One attribute.
+    Tiny,
+}
+
+/// What a caption that does not tell everything tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Any of it.
+    Random,
+    /// All that is rare, then any of the rest.
+    RareFirst,
+}
+
+impl CaptionKind {
+    /// Up to `count` different captions of image `index` under `seed`.
+    ///
+    /// Fewer come back only when `count` is larger than the number of different captions
+    /// that were found in 20 tries each.
+    pub fn captions(
+        self,
+        attributes: &Attributes,
+        seed: u64,
+        index: u64,
+        count: usize,
+    ) -> Vec<String> {
+        let mut draw = Draw::new(seed, index, Purpose::Captions);
+        let mut found: Vec<String> = Vec::with_capacity(count);
+        let lengths = self.lengths();
+        for length in lengths.into_iter().chain(lengths.into_iter().skip(1).cycle()).take(count) {
+            for _ in 0..20 {
+                let text = sentence(attributes, &mut draw, length, self.choice());
+                // Mixed captions are older than the prompts and stay as models were tested with them.
+                let is_free = self == Self::Mixed || !is_prompt(&text);
+                if is_free && !found.contains(&text) {
+                    found.push(text);
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    const fn lengths(self) -> [Length; CAPTIONS_PER_IMAGE] {
+        use Length::{Complete, Full, Medium, Short, Tiny};
+        match self {
+            Self::Mixed => [Complete, Medium, Short, Tiny, Full, Medium, Short, Tiny],
+            Self::Complete => [Complete, Full, Complete, Full, Complete, Full, Medium, Short],
+        }
+    }
+
+    const fn choice(self) -> Choice {
+        match self {
+            Self::Mixed => Choice::Random,
+            Self::Complete => Choice::RareFirst,
+        }
+    }
+}
+
+/// `count` different sentences about image `index` under `seed`, as [`CaptionKind::Mixed`] lists them.
+pub fn captions(attributes: &Attributes, seed: u64, index: u64, count: usize) -> Vec<String> {
+    CaptionKind::Mixed.captions(attributes, seed, index, count)
+}
