@@ -10,7 +10,6 @@ mod judge_folder;
 mod logging;
 mod model_folder;
 mod output;
-mod page;
 mod shard;
 mod usage;
 

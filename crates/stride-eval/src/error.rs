@@ -21,6 +21,9 @@ pub enum EvalError {
         /// The decoder's answer.
         source: image::ImageError,
     },
+    /// An image of a report cannot be encoded.
+    #[error("an image of the report cannot be written as JPEG ({0})")]
+    Jpeg(#[source] image::ImageError),
     /// Images of one set differ in size.
     #[error(
         "{path}: expected {expected_width}x{expected_height} like the images before it, found {width}x{height}; \

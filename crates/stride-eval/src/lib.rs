@@ -20,6 +20,7 @@ pub mod network;
 pub mod npz;
 pub mod prdc;
 pub mod protocol;
+pub mod report;
 pub mod resize;
 pub mod statistics;
 

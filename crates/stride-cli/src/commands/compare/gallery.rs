@@ -1,13 +1,12 @@
-//! Images of every objective from the same prompts and noises, and the way from noise to image.
+//! Images of every objective from the same prompts and noise, and the intermediate steps from noise to image.
 
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
-use stride::image::RgbImage;
 use stride::pipeline::Pipeline;
+use stride_eval::report::images::{STRIP_STEPS, Strip, Tile, is_in_strip, sheet};
 
 use super::evaluation::{STEP_COUNTS, draw, draw_seen};
-use crate::page::{GAP, STRIP_STEPS, is_in_strip, jpeg, tile};
 
 /// Prompts, each with its own seed.
 pub(super) const PROMPTS: [&str; 4] = [
@@ -29,11 +28,9 @@ pub(super) struct Gallery {
 pub(super) struct Images {
     pub(super) objective: String,
     /// A row for every prompt, an image for every step count.
-    tiles: Vec<Vec<RgbImage>>,
-    /// The same as JPEG files.
-    pub(super) rows: Vec<Vec<Vec<u8>>>,
-    /// Steps, and states on the way as JPEG files.
-    pub(super) strips: Vec<(usize, Vec<Vec<u8>>)>,
+    pub(super) rows: Vec<Vec<Tile>>,
+    /// Intermediate steps of the first prompt.
+    pub(super) strips: Vec<Strip>,
 }
 
 impl Gallery {
@@ -47,34 +44,37 @@ impl Gallery {
         if self.objectives.iter().any(|images| images.objective == objective) {
             return Ok(());
         }
-        let mut tiles = Vec::new();
-        for (index, prompt) in PROMPTS.into_iter().enumerate() {
-            let row = STEP_COUNTS
-                .map(|steps| Ok(tile(&draw(pipeline, prompt, index as u64, steps, stop)?)));
-            tiles.push(row.into_iter().collect::<Result<Vec<_>>>()?);
-        }
-        let rows = tiles.iter().map(|row| row.iter().map(jpeg).collect::<Result<_>>());
-        let rows = rows.collect::<Result<_>>()?;
-        let strips = STRIP_STEPS.map(|steps| Ok((steps, strip(pipeline, steps, stop)?)));
-        let strips = strips.into_iter().collect::<Result<_>>()?;
-        self.objectives.push(Images { objective: objective.to_owned(), tiles, rows, strips });
+        let tile = |prompt: &str, seed, steps| -> Result<Tile> {
+            Ok(Tile::new(&draw(pipeline, prompt, seed, steps, stop)?)?)
+        };
+        let row = |(seed, prompt): (u64, &str)| {
+            let tiles = STEP_COUNTS.into_iter().map(|steps| tile(prompt, seed, steps));
+            tiles.collect::<Result<_>>()
+        };
+        let strips = STRIP_STEPS.into_iter().map(|steps| strip(pipeline, steps, stop));
+        self.objectives.push(Images {
+            objective: objective.to_owned(),
+            rows: (0..).zip(PROMPTS).map(row).collect::<Result<_>>()?,
+            strips: strips.collect::<Result<_>>()?,
+        });
         Ok(())
     }
 
     /// The first prompts side by side as one JPEG file: a row for every objective.
     pub(super) fn sheet(&self) -> Result<Vec<u8>> {
-        let row = |images: &Images| images.tiles[..SHEET_PROMPTS].concat();
-        jpeg(&RgbImage::sheet(&self.objectives.iter().map(row).collect::<Vec<_>>(), GAP))
+        Ok(sheet(
+            self.objectives.iter().map(|images| images.rows[..SHEET_PROMPTS].iter().flatten()),
+        )?)
     }
 }
 
-/// States of the first prompt on the way, evenly spaced; the last one is the image.
-fn strip(pipeline: &Pipeline, num_steps: usize, stop: &AtomicBool) -> Result<Vec<Vec<u8>>> {
+/// The states of the first prompt after some steps.
+fn strip(pipeline: &Pipeline, steps: usize, stop: &AtomicBool) -> Result<Strip> {
     let mut states = Vec::new();
-    draw_seen(pipeline, PROMPTS[0], 0, num_steps, stop, &mut |event| {
-        if is_in_strip(event.step, num_steps) {
-            states.push(tile(&event.preview()));
+    draw_seen(pipeline, PROMPTS[0], 0, steps, stop, &mut |event| {
+        if is_in_strip(event.step, steps) {
+            states.push(Tile::new(&event.preview()));
         }
     })?;
-    states.iter().map(jpeg).collect()
+    Ok(Strip { steps, states: states.into_iter().collect::<Result<_, _>>()? })
 }

@@ -1,26 +1,25 @@
-//! The images of a report: the same noise at every step count, and the way from noise to image.
+//! The images of a report: the same noise at every step count, and the intermediate steps from noise to image.
 
-use stride::image::RgbImage;
+use stride_eval::report::images::{STRIP_STEPS, Strip, Tile, is_in_strip, sheet};
 
 use super::draw::Studio;
 use super::study::Study;
-use crate::page::{GAP, STRIP_STEPS, is_in_strip, jpeg, tile};
 
 /// Prompts of the grid.
 const PROMPTS: usize = 6;
 
-/// Images as JPEG files.
+/// What the report shows.
 pub(super) struct Gallery {
     /// The captions of the grid's rows.
     pub(super) prompts: Vec<String>,
     /// A row for each caption, an image for each step count.
-    pub(super) grid: Vec<Vec<Vec<u8>>>,
-    /// The grid in one file.
+    pub(super) grid: Vec<Vec<Tile>>,
+    /// The grid as one JPEG file.
     pub(super) sheet: Vec<u8>,
-    /// Steps, and the images after some of them.
-    pub(super) strips: Vec<(usize, Vec<Vec<u8>>)>,
+    /// Intermediate steps of the first image.
+    pub(super) strips: Vec<Strip>,
     /// The failures of every study.
-    pub(super) failures: Vec<Vec<Vec<u8>>>,
+    pub(super) failures: Vec<Vec<Tile>>,
 }
 
 impl Gallery {
@@ -29,40 +28,36 @@ impl Gallery {
         let images = &studio.data[0].folder.images;
         let prompts: Vec<String> =
             images.iter().take(PROMPTS).map(|image| image.captions[0].clone()).collect();
-        let mut tiles = Vec::new();
-        for (index, prompt) in prompts.iter().enumerate() {
-            let row = studio.job.steps.iter().map(|&steps| studio.draw(0, prompt, index, steps));
-            tiles.push(row.map(|image| Ok(tile(&image?))).collect::<anyhow::Result<Vec<_>>>()?);
-        }
-        let mut strips = Vec::new();
-        for steps in STRIP_STEPS {
-            strips.push((steps, strip(studio, &prompts[0], steps)?));
-        }
+        let tile = |prompt: &str, index, steps| -> anyhow::Result<Tile> {
+            Ok(Tile::new(&studio.draw(0, prompt, index, steps)?)?)
+        };
+        let row = |(index, prompt): (usize, &String)| {
+            let steps = studio.job.steps.iter();
+            steps.map(|&steps| tile(prompt, index, steps)).collect::<anyhow::Result<Vec<_>>>()
+        };
+        let grid = prompts.iter().enumerate().map(row).collect::<anyhow::Result<Vec<_>>>()?;
+        let strips = STRIP_STEPS.map(|steps| strip(studio, &prompts[0], steps));
         let failures = studies.iter().map(|study| {
-            let images = study.failures.iter().map(|failure| {
-                jpeg(&tile(&studio.draw(0, &failure.caption, failure.index, failure.steps)?))
-            });
-            images.collect::<anyhow::Result<Vec<_>>>()
+            let failures = study.failures.iter();
+            failures.map(|failure| tile(&failure.caption, failure.index, failure.steps)).collect()
         });
-        let failures = failures.collect::<anyhow::Result<_>>()?;
-        let grid = tiles.iter().map(|row| row.iter().map(jpeg).collect::<anyhow::Result<_>>());
         Ok(Self {
-            grid: grid.collect::<anyhow::Result<_>>()?,
-            sheet: jpeg(&RgbImage::sheet(&tiles, GAP))?,
+            sheet: sheet(&grid)?,
+            grid,
+            strips: strips.into_iter().collect::<anyhow::Result<_>>()?,
+            failures: failures.collect::<anyhow::Result<_>>()?,
             prompts,
-            strips,
-            failures,
         })
     }
 }
 
-/// States on the way of image 0, evenly spaced; the last one is the image.
-fn strip(studio: &Studio<'_>, prompt: &str, num_steps: usize) -> anyhow::Result<Vec<Vec<u8>>> {
+/// The states of image 0 after some steps.
+fn strip(studio: &Studio<'_>, prompt: &str, steps: usize) -> anyhow::Result<Strip> {
     let mut states = Vec::new();
-    studio.draw_seen(0, prompt, 0, num_steps, &mut |event| {
-        if is_in_strip(event.step, num_steps) {
-            states.push(tile(&event.preview()));
+    studio.draw_seen(0, prompt, 0, steps, &mut |event| {
+        if is_in_strip(event.step, steps) {
+            states.push(Tile::new(&event.preview()));
         }
     })?;
-    states.iter().map(jpeg).collect()
+    Ok(Strip { steps, states: states.into_iter().collect::<Result<_, _>>()? })
 }

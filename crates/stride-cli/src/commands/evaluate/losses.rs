@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::commands::plot::{Curve, read_curves, smooth};
+use stride_eval::report::chart::{Points, smooth};
+
+use crate::commands::plot::read_curves;
 
 /// Points of a curve in a report, at most.
-const POINTS: usize = 240;
+const MOST_POINTS: usize = 240;
 
 /// Losses on training and held-out images by name, thin enough for a page.
-pub(super) fn read(run: &Path) -> anyhow::Result<BTreeMap<String, Curve>> {
+pub(super) fn read(run: &Path) -> anyhow::Result<BTreeMap<String, Points>> {
     let curves = read_curves(&run.join("metrics.jsonl"))?.into_iter();
     let is_loss = |name: &str| name.starts_with("loss") || name.starts_with("held_out");
     Ok(curves
@@ -18,7 +20,7 @@ pub(super) fn read(run: &Path) -> anyhow::Result<BTreeMap<String, Curve>> {
         .collect())
 }
 
-fn thin(curve: &Curve) -> Curve {
-    let every = curve.len().div_ceil(POINTS).max(1);
+fn thin(curve: &Points) -> Points {
+    let every = curve.len().div_ceil(MOST_POINTS).max(1);
     curve.iter().copied().step_by(every).collect()
 }

@@ -2,49 +2,43 @@
 
 use std::fmt::Write as _;
 
+use stride_eval::report::markdown::table;
+use stride_eval::report::text::significant;
+
 use super::super::evaluation::STEP_COUNTS;
 use super::super::gallery::{PROMPTS, SHEET_PROMPTS};
-use super::summary::{DIGITS, Group, readable};
+use super::summary::{DIGITS, Group, Measure};
 use super::{COST_COLUMNS, Report};
-use crate::page::figure;
 
 /// Measures and costs; the best of every column in bold.
 pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
     let mut text = format!("# Objectives side by side\n\n{}\n", report.summary());
     for (measure, real) in report.measures() {
-        let steps = STEP_COUNTS.map(|steps| steps.to_string()).join(" | ");
         let _ = write!(
             text,
-            "\n## {}\n\nReal images come to {}.\n\n| objective | {steps} |\n|---{}|\n",
+            "\n## {}\n\nReal images score {}.\n\n",
             measure.heading,
-            figure(real, DIGITS),
-            "|---".repeat(STEP_COUNTS.len())
+            significant(real, DIGITS)
         );
-        for (index, group) in groups.iter().enumerate() {
-            let _ = write!(text, "| {} |", group.name());
-            for steps in STEP_COUNTS {
-                let bold = if measure.best(groups, steps) == Some(index) { "**" } else { "" };
-                let cell = group.at(steps, measure).map_or_else(String::new, |spread| {
-                    let range = spread.range().map_or_else(String::new, |r| format!(" ({r})"));
-                    format!("{bold}{}{bold}{range}", figure(spread.mean, DIGITS))
-                });
-                let _ = write!(text, " {cell} |");
-            }
-            text.push('\n');
-        }
+        let columns: Vec<String> = std::iter::once("objective".to_owned())
+            .chain(STEP_COUNTS.map(|steps| steps.to_string()))
+            .collect();
+        let row = |(index, group): (usize, &Group<'_>)| {
+            let cell = |steps| cell(groups, index, measure, steps);
+            std::iter::once(group.name()).chain(STEP_COUNTS.map(cell)).collect()
+        };
+        text += &table(&columns, groups.iter().enumerate().map(row));
     }
-    let _ = write!(
-        text,
-        "\n## Cost of training\n\nRelative to {}; the time is the median over a run and means something only if nothing \
-         else ran.\n\n| {} |\n{}|\n",
-        readable(&report.base),
-        COST_COLUMNS.join(" | "),
-        "|---".repeat(COST_COLUMNS.len())
-    );
-    for row in report.costs(groups) {
-        let _ = writeln!(text, "| {} |", row.join(" | "));
-    }
-    text
+    let _ = write!(text, "\n## Cost of training\n\n{}\n\n", report.about_costs());
+    text + &table(&COST_COLUMNS, report.costs(groups))
+}
+
+fn cell(groups: &[Group<'_>], index: usize, measure: Measure, steps: usize) -> String {
+    let bold = if measure.best(groups, steps) == Some(index) { "**" } else { "" };
+    groups[index].at(steps, measure).map_or_else(String::new, |spread| {
+        let range = spread.range().map_or_else(String::new, |range| format!(" ({range})"));
+        format!("{bold}{}{bold}{range}", significant(spread.mean, DIGITS))
+    })
 }
 
 /// The tables with curves and the sheet of images.

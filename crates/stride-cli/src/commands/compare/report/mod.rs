@@ -11,14 +11,15 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 use stride::objective::ObjectiveConfig;
+use stride_eval::report::chart::{Points, svg_file};
 
 use super::Compare;
 use super::evaluation::{Evaluator, Quality, StepResult};
 use super::gallery::Gallery;
 use super::plan::{Plan, Side};
-use crate::commands::plot::{Axis, Curve, Panel, draw_panels, read_curves};
+use crate::commands::plot::read_curves;
 use crate::output::write_whole;
-use summary::{Group, MEASURES, Measure};
+use summary::{Group, MEASURES, Measure, readable};
 
 /// What a comparison found.
 #[derive(Debug, Serialize)]
@@ -48,7 +49,7 @@ struct Run {
     milliseconds_per_row: Option<f64>,
     /// The loss by step.
     #[serde(skip)]
-    loss: Curve,
+    loss: Points,
     results: Vec<StepResult>,
 }
 
@@ -91,28 +92,22 @@ impl Report {
     /// tables.
     pub(super) fn write(&self, out: &Path, gallery: &Gallery) -> Result<()> {
         let groups = Group::of(self);
+        let chart = |(measure, real)| page::chart(&groups, measure, real);
+        let curves = svg_file(&self.measures().map(chart).collect::<Vec<_>>());
         for (name, bytes) in [
             ("report.json", serde_json::to_vec_pretty(self)?),
             ("report.html", page::html(self, &groups, gallery).into_bytes()),
             ("report.md", markdown::with_images(self, &groups).into_bytes()),
+            ("curves.svg", curves.into_bytes()),
             ("steps.jpg", gallery.sheet()?),
         ] {
             write_whole(&out.join(name), &bytes)?;
         }
-        let panels: Vec<Panel> = self
-            .measures()
-            .map(|(measure, _)| {
-                let curves = groups.iter().map(|group| (group.name(), group.curve(measure)));
-                (measure.axis.to_owned(), curves.collect())
-            })
-            .collect();
-        let axis = Axis { name: "steps", label: |log2| format!("{:.0}", log2.exp2()) };
-        draw_panels(&out.join("curves.svg"), axis, &panels)?;
         write!(std::io::stdout(), "{}", markdown::tables(self, &groups))?;
         Ok(())
     }
 
-    /// What was measured, with what real images come to.
+    /// What was measured, with the score of real images.
     fn measures(&self) -> impl Iterator<Item = (Measure, f64)> {
         let real = |measure: Measure| Some((measure, (measure.value)(&self.real_images)?));
         MEASURES.into_iter().filter_map(real)
@@ -121,10 +116,18 @@ impl Report {
     /// One paragraph on what was done.
     fn summary(&self) -> String {
         format!(
-            "Every run spent {} passes of the network: three a trained row, and one a row for what the objective asks \
-             its teacher. {} images for each step count from the same captions and noises, without guidance; \
-             features of the {}. Where an objective has several seeds, the mean and the range.",
+            "Every run spent {} passes of the network: three per trained row, and one per row for every question to the \
+             objective's teacher. {} images for each step count from the same captions and noise, without guidance; \
+             features of the {}. Where an objective has several seeds, the mean and the range are given.",
             self.passes, self.samples, self.features
+        )
+    }
+
+    /// What the table of costs says.
+    fn about_costs(&self) -> String {
+        format!(
+            "Relative to {}. The time is the median over a run; it is meaningful only if nothing else ran at that time.",
+            readable(&self.base)
         )
     }
 
@@ -157,7 +160,7 @@ const COST_COLUMNS: [&str; 8] =
     ["objective", "seeds", "steps", "rows", "passes a row", "relative", "ms a row", "relative"];
 
 /// The median of the speeds that a run recorded.
-fn median(speeds: Curve) -> Option<f64> {
+fn median(speeds: Points) -> Option<f64> {
     let mut speeds: Vec<f64> = speeds.into_iter().map(|(_, speed)| speed).collect();
     speeds.retain(|speed| *speed > 0.0);
     speeds.sort_unstable_by(f64::total_cmp);

@@ -1,9 +1,10 @@
-//! What the runs of an objective come to together.
+//! The runs of an objective together: means and ranges over seeds.
+
+use stride_eval::report::chart::Points;
+use stride_eval::report::text::significant;
 
 use super::super::evaluation::{Quality, STEP_COUNTS};
 use super::{Report, Run};
-use crate::commands::plot::Curve;
-use crate::page::{figure, step_place};
 
 /// The runs of one objective, one for each seed.
 pub(super) struct Group<'a> {
@@ -56,7 +57,7 @@ impl Spread {
 
     /// The range as text; nothing where its ends read the same.
     pub(super) fn range(&self) -> Option<String> {
-        let (low, high) = (figure(self.low, DIGITS), figure(self.high, DIGITS));
+        let (low, high) = (significant(self.low, DIGITS), significant(self.high, DIGITS));
         (low != high).then(|| format!("{low}–{high}"))
     }
 }
@@ -91,9 +92,9 @@ impl Group<'_> {
         })
     }
 
-    /// The means of a measure over the places of the step counts.
-    pub(super) fn curve(&self, measure: Measure) -> Curve {
-        let mean = |steps| Some((step_place(steps), self.at(steps, measure)?.mean));
+    /// The means of a measure by step count.
+    pub(super) fn curve(&self, measure: Measure) -> Points {
+        let mean = |steps| Some((steps as f64, self.at(steps, measure)?.mean));
         STEP_COUNTS.into_iter().filter_map(mean).collect()
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use stride_eval::attribute_accuracy::Tally;
+use stride_eval::attribute_accuracy::{AttributeAccuracy, Tally};
+use stride_eval::report::markdown::table;
+use stride_eval::report::text::significant;
 
 use super::super::gallery::Gallery;
 use super::super::study::Study;
-use super::table::Table;
+use super::table::{Column, Table};
 use super::{Report, clip_frame, heading};
-use crate::page::figure;
 
 /// Tables and certificates.
 pub(super) fn tables(report: &Report) -> String {
@@ -17,9 +18,9 @@ pub(super) fn tables(report: &Report) -> String {
         let _ = write!(text, "\n## {}\n\nData: `{}`.", heading(study), study.folder);
         let _ = write!(
             text,
-            " The row *autoencoder* is real images after the autoencoder: no model of its latents comes nearer. Real \
-             images are {} from the nearest other one.\n\n",
-            figure(study.nearest_of_real, 4)
+            " The row *autoencoder* is real images after the autoencoder: no model of its latents can do better. A real \
+             image is at a distance of {} from its nearest neighbour, on average.\n\n",
+            significant(study.nearest_of_real, 4)
         );
         if let Some(frame) = clip_frame(report, study) {
             let _ = write!(text, "{frame}\n\n");
@@ -27,35 +28,28 @@ pub(super) fn tables(report: &Report) -> String {
         if let Some(flag) = &study.floor.flag {
             let _ = write!(text, "Careful: {flag}.\n\n");
         }
-        let table = Table::of(report, study);
-        let names = table.columns.iter().map(|column| format!("{} {}", column.name, column.arrow));
-        let names: Vec<String> = names.map(|name| name.trim_end().to_owned()).collect();
-        let _ = writeln!(
-            text,
-            "| steps | {} |\n|---{}|",
-            names.join(" | "),
-            "|---".repeat(names.len())
-        );
-        for row in table.rows {
-            let _ = writeln!(text, "| {} |", row.join(" | "));
-        }
+        let scores = Table::of(report, study);
+        let columns: Vec<String> = std::iter::once("steps".to_owned())
+            .chain(scores.columns.iter().map(Column::title))
+            .collect();
+        let rows = scores.rows.into_iter().map(|row| {
+            std::iter::once(row.name).chain(row.cells.into_iter().map(|cell| cell.text)).collect()
+        });
+        text += &table(&columns, rows);
     }
     for study in &report.studies {
         attributes(&mut text, study);
     }
     if !report.checkpoints.is_empty() {
-        text.push_str(
-            "\n## Over training\n\n| training step | steps | distance |\n|---|---|---|\n",
-        );
-        for checkpoint in &report.checkpoints {
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} |",
-                checkpoint.training_step,
-                checkpoint.scores.steps().unwrap_or(0),
-                figure(checkpoint.scores.distance, 4)
-            );
-        }
+        let rows = report.checkpoints.iter().map(|checkpoint| {
+            vec![
+                checkpoint.training_step.to_string(),
+                checkpoint.scores.steps().unwrap_or(0).to_string(),
+                significant(checkpoint.scores.distance, 4),
+            ]
+        });
+        text += "\n## Over training\n\n";
+        text += &table(&["training step", "steps", "distance"], rows);
     }
     text.push_str("\n## Certificates\n\n");
     for study in &report.studies {
@@ -66,40 +60,36 @@ pub(super) fn tables(report: &Report) -> String {
     text
 }
 
-/// The share of every attribute at every step count.
+/// How often every attribute is shown at every step count.
 fn attributes(text: &mut String, study: &Study) {
     let Some(real) = &study.real_attributes else { return };
     let rows =
         || study.rows.iter().filter_map(|row| Some((row.steps()?, row.attributes.as_ref()?)));
-    let steps: Vec<String> = rows().map(|(steps, _)| steps.to_string()).collect();
+    let columns: Vec<String> = ["attribute", "named", "real"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(rows().map(|(steps, _)| steps.to_string()))
+        .collect();
+    let percent = |tally: Option<Tally>| {
+        let fraction = tally.and_then(|tally| tally.share());
+        fraction.map_or_else(String::new, |(fraction, _)| format!("{:.1}", 1e2 * fraction))
+    };
+    let row = |(name, tally): (&str, Tally)| {
+        let at = |(_, found): (usize, &AttributeAccuracy)| {
+            percent(found.by_attribute().find(|(other, _)| *other == name).map(|(_, tally)| tally))
+        };
+        [name.to_owned(), tally.named.to_string(), percent(Some(tally))]
+            .into_iter()
+            .chain(rows().map(at))
+            .collect()
+    };
     let _ = write!(
         text,
-        "\n## Attributes by number of steps ({})\n\nThe share, in percent, of what captions name that images show.\n\n\
-         | attribute | named | real | {} |\n|---|---|---{}|\n",
-        study.label,
-        steps.join(" | "),
-        "|---".repeat(steps.len())
+        "\n## Attributes by number of steps ({})\n\nThe percentage of the attributes named by captions that the images \
+         show.\n\n",
+        study.label
     );
-    let percent = |tally: Option<Tally>| {
-        let share = tally.and_then(|tally| tally.share());
-        share.map_or_else(String::new, |(share, _)| format!("{:.1}", 1e2 * share))
-    };
-    for (name, tally) in real.by_attribute() {
-        let cells: Vec<String> = rows()
-            .map(|(_, found)| {
-                percent(
-                    found.by_attribute().find(|(other, _)| *other == name).map(|(_, tally)| tally),
-                )
-            })
-            .collect();
-        let _ = writeln!(
-            text,
-            "| {name} | {} | {} | {} |",
-            tally.named,
-            percent(Some(tally)),
-            cells.join(" | ")
-        );
-    }
+    *text += &table(&columns, real.by_attribute().map(row));
 }
 
 /// The tables with the sheet of images.

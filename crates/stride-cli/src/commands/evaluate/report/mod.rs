@@ -9,11 +9,11 @@ use std::io::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
+use stride_eval::report::chart::Points;
 
 use super::gallery::Gallery;
 use super::scores::Scores;
 use super::study::{Diversity, Study};
-use crate::commands::plot::Curve;
 use crate::output::write_whole;
 
 /// Everything a run found.
@@ -35,7 +35,7 @@ pub(super) struct Report {
     /// On the way of the training run.
     pub(super) checkpoints: Vec<Checkpoint>,
     /// Smoothed curves of the training run by name.
-    pub(super) losses: BTreeMap<String, Curve>,
+    pub(super) losses: BTreeMap<String, Points>,
 }
 
 /// A checkpoint at one step count.
@@ -69,8 +69,8 @@ impl Report {
     /// One sentence on what was done.
     fn summary(&self) -> String {
         format!(
-            "{} images for each step count, drawn from the same noises (seeds from {}) with guidance {}, by model {} \
-             ({}), and compared with as many real ones; features: {}.",
+            "{} images for each step count, generated from the same noise (seeds from {}) with guidance {} by the model {} \
+             ({}), compared with as many real ones; features: {}.",
             self.samples, self.seed, self.cfg_scale, self.model, self.model_hash, self.features
         )
     }

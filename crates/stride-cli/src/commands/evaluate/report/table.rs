@@ -1,148 +1,200 @@
 //! The step table of a study, for every way to write it.
 
+use stride_eval::report::text::significant;
+
 use super::super::scores::Scores;
 use super::super::study::Study;
 use super::Report;
-use crate::page::figure;
 
-/// A table of text: names of columns, and rows that begin with the step count.
+/// Scores by step count, as text.
 pub(super) struct Table {
+    /// Those with a value at any step count.
     pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<String>>,
+    /// The autoencoder first, then the step counts.
+    pub(super) rows: Vec<Row>,
+}
+
+/// The scores of a step count, or of the autoencoder.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A score; empty where there is none.
+#[derive(Default)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    value: Option<f64>,
 }
 
 /// A column and what it says.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
-    pub(super) name: &'static str,
-    /// Where better is; none where it is neither.
-    pub(super) arrow: &'static str,
+    name: &'static str,
+    better: Better,
     pub(super) meaning: &'static str,
-    value: fn(&Scores) -> Option<String>,
+    cell: fn(&Scores, Option<f64>) -> Option<Cell>,
+}
+
+/// Which values of a column are good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Better {
+    Lower,
+    Higher,
+    Neither,
+}
+
+impl Table {
+    /// The table of a study.
+    pub(super) fn of(report: &Report, study: &Study) -> Self {
+        let diversity = report.diversity.as_ref().filter(|_| study.label == "data");
+        let diversity_at = |steps: usize| {
+            let by_steps = &diversity?.by_steps;
+            by_steps.iter().find(|(n, _)| *n == steps).map(|(_, value)| *value)
+        };
+        let all = || {
+            std::iter::once(&study.floor)
+                .chain(&study.rows)
+                .map(|scores| (scores, scores.steps().and_then(diversity_at)))
+        };
+        let columns: Vec<Column> = COLUMNS
+            .into_iter()
+            .filter(|column| {
+                all().any(|(scores, diversity)| (column.cell)(scores, diversity).is_some())
+            })
+            .collect();
+        let row = |(scores, diversity): (&Scores, Option<f64>)| Row {
+            name: scores.steps().map_or("autoencoder".to_owned(), |steps| steps.to_string()),
+            cells: columns
+                .iter()
+                .map(|column| (column.cell)(scores, diversity).unwrap_or_default())
+                .collect(),
+        };
+        let rows = all().map(row).collect();
+        Self { columns, rows }
+    }
+
+    /// Whether no step count has a better value in a column than a row has, the autoencoder left out.
+    pub(super) fn is_best(&self, row: usize, column: usize) -> bool {
+        let sign = match self.columns[column].better {
+            Better::Lower => -1.0,
+            Better::Higher => 1.0,
+            Better::Neither => return false,
+        };
+        let value = |row: &Row| row.cells[column].value.map(|value| sign * value);
+        let best = self.rows.iter().skip(1).filter_map(value).reduce(f64::max);
+        row > 0 && best.is_some() && value(&self.rows[row]) == best
+    }
+}
+
+impl Column {
+    /// The name with an arrow to where better is.
+    pub(super) fn title(&self) -> String {
+        match self.better {
+            Better::Lower => format!("{} ↓", self.name),
+            Better::Higher => format!("{} ↑", self.name),
+            Better::Neither => self.name.to_owned(),
+        }
+    }
+}
+
+fn cell(text: String, value: f64) -> Cell {
+    Cell { text, value: Some(value) }
+}
+
+fn fraction(value: Option<f64>) -> Option<Cell> {
+    value.map(|value| cell(format!("{value:.3}"), value))
 }
 
 const COLUMNS: [Column; 13] = [
     Column {
         name: "distance",
-        arrow: "↓",
-        meaning: "Frechet distance between the features of drawn and real images",
-        value: |scores| Some(figure(scores.distance, 4)),
+        better: Better::Lower,
+        meaning: "Fréchet distance between the features of generated and real images",
+        cell: |scores, _| Some(cell(significant(scores.distance, 4), scores.distance)),
     },
     Column {
         name: "95% interval",
-        arrow: "",
-        meaning: "of the distance, by bootstrap over the drawn images",
-        value: |scores| {
-            scores
-                .distance_interval_95
-                .map(|[low, high]| format!("{}–{}", figure(low, 4), figure(high, 4)))
+        better: Better::Neither,
+        meaning: "bootstrap confidence interval of the distance, over the generated images",
+        cell: |scores, _| {
+            let [low, high] = scores.distance_interval_95?;
+            Some(cell(format!("{}–{}", significant(low, 4), significant(high, 4)), low))
         },
     },
     Column {
         name: "kernel distance",
-        arrow: "↓",
-        meaning: "KID: the unbiased squared discrepancy with a cubic kernel, with its deviation over subsets",
-        value: |scores| {
-            scores
-                .kernel_distance
-                .map(|[mean, std]| format!("{} ± {}", figure(mean, 3), figure(std, 2)))
+        better: Better::Lower,
+        meaning: "KID: unbiased squared maximum mean discrepancy with a cubic kernel, ± standard deviation over subsets",
+        cell: |scores, _| {
+            let [mean, std] = scores.kernel_distance?;
+            Some(cell(format!("{} ± {}", significant(mean, 3), significant(std, 2)), mean))
         },
     },
     Column {
         name: "attributes",
-        arrow: "↑",
-        meaning: "share of what captions name that images show, by the classifier of attributes",
-        value: |scores| {
-            let (share, error) = scores.attributes.as_ref()?.total().share()?;
-            Some(format!("{:.1} ± {:.1} %", 1e2 * share, 1e2 * error))
+        better: Better::Higher,
+        meaning: "fraction of the attributes named by captions that the images show, according to the attribute classifier",
+        cell: |scores, _| {
+            let (fraction, error) = scores.attributes.as_ref()?.total().share()?;
+            Some(cell(format!("{:.1} ± {:.1} %", 1e2 * fraction, 1e2 * error), fraction))
         },
     },
     Column {
         name: "CLIP score",
-        arrow: "↑",
-        meaning: "100 times the cosine of CLIP's vectors of image and caption",
-        value: |scores| scores.clip.map(|clip| format!("{:.2}", clip.own)),
+        better: Better::Higher,
+        meaning: "100 times the cosine similarity of the CLIP embeddings of image and caption",
+        cell: |scores, _| scores.clip.map(|clip| cell(format!("{:.2}", clip.own), clip.own)),
     },
     Column {
         name: "R-precision",
-        arrow: "↑",
-        meaning: "share of drawn images whose own caption is the nearest of 100, by CLIP",
-        value: |scores| scores.clip.and_then(|clip| share(clip.r_precision)),
+        better: Better::Higher,
+        meaning: "fraction of generated images whose own caption is the nearest of 100, by CLIP",
+        cell: |scores, _| fraction(scores.clip?.r_precision),
     },
     Column {
         name: "inception score",
-        arrow: "↑",
-        meaning: "certainty times variety of classes",
-        value: |scores| scores.inception_score.map(|[mean, std]| format!("{mean:.2} ± {std:.2}")),
+        better: Better::Higher,
+        meaning: "high where every image has a clear class and the classes vary, ± standard deviation over splits",
+        cell: |scores, _| {
+            let [mean, std] = scores.inception_score?;
+            Some(cell(format!("{mean:.2} ± {std:.2}"), mean))
+        },
     },
     Column {
         name: "precision",
-        arrow: "↑",
-        meaning: "share of drawn images that are among real ones",
-        value: |scores| share(scores.precision),
+        better: Better::Higher,
+        meaning: "fraction of generated images that lie on the manifold of the real ones",
+        cell: |scores, _| fraction(scores.precision),
     },
     Column {
         name: "recall",
-        arrow: "↑",
-        meaning: "share of real images that are among drawn ones",
-        value: |scores| share(scores.recall),
+        better: Better::Higher,
+        meaning: "fraction of real images that lie on the manifold of the generated ones",
+        cell: |scores, _| fraction(scores.recall),
     },
     Column {
         name: "density",
-        arrow: "↑",
-        meaning: "how many real images have a drawn one near, over what is expected",
-        value: |scores| share(scores.density),
+        better: Better::Higher,
+        meaning: "how many neighbourhoods of real images a generated image lies in, relative to the expected number",
+        cell: |scores, _| fraction(scores.density),
     },
     Column {
         name: "coverage",
-        arrow: "↑",
-        meaning: "share of real images with a drawn one near",
-        value: |scores| share(scores.coverage),
+        better: Better::Higher,
+        meaning: "fraction of real images with a generated image in their neighbourhood",
+        cell: |scores, _| fraction(scores.coverage),
     },
     Column {
         name: "nearest",
-        arrow: "",
-        meaning: "mean distance to the nearest real image; copies of training images would come near 0",
-        value: |scores| scores.nearest.map(|value| figure(value, 4)),
+        better: Better::Neither,
+        meaning: "mean distance to the nearest real image; copies of training images would be near 0",
+        cell: |scores, _| scores.nearest.map(|value| cell(significant(value, 4), value)),
     },
     Column {
         name: "one caption",
-        arrow: "",
-        meaning: "mean distance between images of one caption",
-        value: |_| None,
+        better: Better::Neither,
+        meaning: "mean distance between the images generated for one caption",
+        cell: |_, diversity| diversity.map(|value| cell(significant(value, 4), value)),
     },
 ];
-
-impl Table {
-    /// Floor first, then the step counts; columns without any value are left out.
-    pub(super) fn of(report: &Report, study: &Study) -> Self {
-        let is_first = study.label == "data";
-        let diversity = report.diversity.as_ref().filter(|_| is_first);
-        let cell = |column: &Column, scores: &Scores| match column.name {
-            "one caption" => diversity.and_then(|diversity| match scores.steps() {
-                Some(steps) => {
-                    let of_steps = diversity.by_steps.iter().find(|(n, _)| *n == steps);
-                    of_steps.map(|(_, value)| figure(*value, 4))
-                }
-                None => None,
-            }),
-            _ => (column.value)(scores),
-        };
-        let all: Vec<&Scores> = std::iter::once(&study.floor).chain(&study.rows).collect();
-        let columns: Vec<Column> = COLUMNS
-            .into_iter()
-            .filter(|column| all.iter().any(|scores| cell(column, scores).is_some()))
-            .collect();
-        let row = |scores: &&Scores| {
-            let first = scores.steps().map_or("autoencoder".to_owned(), |n| n.to_string());
-            let cells = columns.iter().map(|column| cell(column, scores).unwrap_or_default());
-            std::iter::once(first).chain(cells).collect()
-        };
-        let rows = all.iter().map(row).collect();
-        Self { columns, rows }
-    }
-}
-
-fn share(value: Option<f64>) -> Option<String> {
-    value.map(|value| format!("{value:.3}"))
-}
