@@ -80,6 +80,15 @@ impl Line {
         Self { name: name.into(), dots: points.clone(), points }
     }
 
+    /// The dots; a curve of a single point would be invisible without one.
+    fn dots(&self) -> &Points {
+        if self.dots.is_empty() && drawable(&self.points).count() == 1 {
+            &self.points
+        } else {
+            &self.dots
+        }
+    }
+
     /// Points and dots that can be drawn.
     fn drawable(&self) -> impl Iterator<Item = (f64, f64)> + Clone {
         drawable(&self.points).chain(drawable(&self.dots))
@@ -154,7 +163,7 @@ impl Chart {
             @if let Some((_, value)) = self.level() { (horizontal("level", y.place(value))) }
             @for (index, line) in self.coloured() {
                 polyline class=(format!("line c{index}")) points=(path(&line.points, x_of, &y)) {}
-                @for (place, value) in drawable(&line.dots) {
+                @for (place, value) in drawable(line.dots()) {
                     circle class=(format!("dot c{index}")) cx=(pixel(x_of(place))) cy=(pixel(y.place(value))) r="3.5" {
                         title { (line.name) ": " (significant(value, 3)) }
                     }
@@ -235,7 +244,7 @@ pub fn svg_file(charts: &[Chart]) -> String {
     let [width, height] = IN_FILE;
     let page_width = width + LEGEND_TEXT + longest as f64 * LETTER;
     let panel_height = TITLE + height;
-    let page_height = panel_height * charts.len() as f64;
+    let page_height = panel_height * charts.len() as f64 + RIGHT;
     let panels = html! {
         svg xmlns="http://www.w3.org/2000/svg" width=(page_width) height=(page_height)
             viewBox=(format!("0 0 {page_width} {page_height}")) font-family="sans-serif" font-size="12" {
@@ -321,6 +330,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_single_point_is_visible() {
+        let line = Line::plain("loss", vec![(1.0, 2.0), (2.0, f64::NAN)]);
+        let chart = Chart { lines: vec![line], ..chart(Axis::TrainingSteps, vec![]) };
+        assert_eq!(chart.figure().into_string().matches("<circle").count(), 1);
     }
 
     #[test]

@@ -79,7 +79,10 @@ pub fn grid<'a>(
     steps: &[usize],
     rows: impl IntoIterator<Item = (&'a str, &'a Vec<Tile>)>,
 ) -> Markup {
-    let columns = format!("grid-template-columns:11rem repeat({},minmax(4rem,9rem))", steps.len());
+    let columns = format!(
+        "grid-template-columns:minmax(7rem,11rem) repeat({},minmax(4rem,9rem))",
+        steps.len()
+    );
     html! {
         div class="scroll" {
             div class="grid" style=(columns) {
@@ -99,14 +102,17 @@ pub fn grid<'a>(
 /// The states of a strip side by side.
 pub fn strip(strip: &Strip) -> Markup {
     let steps = strip.steps;
+    // As many columns in every strip, so that their images have one size.
+    let columns =
+        format!("grid-template-columns:5.5rem repeat({STRIP_LENGTH},minmax(4rem,8.5rem))");
     let done = |index: usize| (index + 1) * steps / strip.states.len();
     html! {
-        div class="strip" {
+        div class="scroll" { div class="strip" style=(columns) {
             b { (in_steps(steps)) }
             @for (index, state) in strip.states.iter().enumerate() {
-                span { (state.img(&format!("after {} of {steps} steps", done(index)))) }
+                (state.img(&format!("after {} of {steps} steps", done(index))))
             }
-        }
+        } }
     }
 }
 

@@ -157,7 +157,7 @@ impl Report {
 
 /// Columns of the table of costs.
 const COST_COLUMNS: [&str; 8] =
-    ["objective", "seeds", "steps", "rows", "passes a row", "relative", "ms a row", "relative"];
+    ["objective", "seeds", "steps", "rows", "passes per row", "relative", "ms per row", "relative"];
 
 /// The median of the speeds that a run recorded.
 fn median(speeds: Points) -> Option<f64> {

@@ -47,9 +47,11 @@ pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> 
         h2 { "Cost of training" }
         p class="dim small" { (report.about_costs()) }
         (cost_table(report, groups))
-        h2 { "Training" }
-        p class="dim small" { "Every objective has a loss of its own, so the heights are not comparable." }
-        div class="charts" { (losses.figure()) }
+        @if !losses.is_empty() {
+            h2 { "Training" }
+            p class="dim small" { "Every objective has a loss of its own, so the heights are not comparable." }
+            div class="charts" { (losses.figure()) }
+        }
     };
     document("Objectives side by side", &report.summary(), &body)
 }
