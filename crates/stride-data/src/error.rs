@@ -17,6 +17,9 @@ pub enum DataError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// A file or folder cannot be written.
+    #[error(transparent)]
+    Files(#[from] stride_files::FileError),
     /// A line of `metadata.jsonl` is broken.
     #[error("{} line {line}: {problem}", path.display())]
     Metadata {

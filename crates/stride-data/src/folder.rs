@@ -1,5 +1,6 @@
 //! Reads the listing of an image folder in the Hugging Face `imagefolder` layout.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{DataError, Fingerprint};
+use crate::{ContentHash, DataError};
 
 /// An image folder with its `metadata.jsonl`, in the order of the listing.
 #[derive(Clone, Debug)]
@@ -75,20 +76,19 @@ impl ImageFolder {
         Ok(Self { images })
     }
 
-    /// The fingerprint of names, file sizes and captions in their order.
+    /// The hash of names, file sizes and captions in their order.
     ///
     /// # Errors
     /// When an image file is missing.
-    pub fn fingerprint(&self) -> Result<Fingerprint, DataError> {
-        let mut fingerprint = Fingerprint::new();
+    pub fn content_hash(&self) -> Result<ContentHash, DataError> {
+        let mut parts: Vec<Cow<'_, [u8]>> = Vec::new();
         for image in &self.images {
             let size = fs::metadata(&image.path).map_err(DataError::io(&image.path))?.len();
-            fingerprint = fingerprint.with(image.file_name.as_bytes()).with(&size.to_le_bytes());
-            for caption in &image.captions {
-                fingerprint = fingerprint.with(caption.as_bytes());
-            }
+            parts.push(image.file_name.as_bytes().into());
+            parts.push(size.to_le_bytes().to_vec().into());
+            parts.extend(image.captions.iter().map(|caption| caption.as_bytes().into()));
         }
-        Ok(fingerprint)
+        Ok(ContentHash::of_parts(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
     }
 }
 

@@ -10,15 +10,12 @@
 //! - [`ContactSheet`]: images with their captions, for a person to look at.
 //! - [`DataReport`]: what a data set is made of and what is wrong with it.
 //! - [`ContentHash`]: SHA-256, which names what latents were made from.
-//! - [`Fingerprint`]: a short hash that tells whether data has changed.
 
 mod attributes;
 mod captions;
 mod contact_sheet;
-mod content_hash;
 mod decode;
 mod error;
-mod fingerprint;
 mod folder;
 mod image_set;
 mod limits;
@@ -31,10 +28,8 @@ mod square;
 pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
 pub use captions::CaptionWriter;
 pub use contact_sheet::ContactSheet;
-pub use content_hash::ContentHash;
 pub use decode::decode;
 pub use error::DataError;
-pub use fingerprint::Fingerprint;
 pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};
 pub use limits::Limits;
@@ -47,3 +42,4 @@ pub use report::{DataReport, Examined};
 pub use source::{Layout, Record, Source};
 pub use square::square;
 pub use stride::image::Filter;
+pub use stride_files::ContentHash;

@@ -28,6 +28,9 @@ pub enum TrainError {
     /// The data set is not usable.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A file or folder cannot be written.
+    #[error(transparent)]
+    Files(#[from] stride_files::FileError),
     /// Weights do not fit the configured model.
     #[error(transparent)]
     Model(#[from] WeightsError),

@@ -10,7 +10,7 @@ use super::tree::Tree;
 ///
 /// Evaluation judges any model or folder of images, so it must not know training; the server
 /// ships without training; nothing depends on the program; avatars know nothing of ours.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("stride", &["stride-kernels"]),
     ("stride-avatars", &[]),
     (
@@ -19,18 +19,20 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "stride",
             "stride-data",
             "stride-eval",
+            "stride-files",
             "stride-kernels",
             "stride-models",
             "stride-server",
             "stride-train",
         ],
     ),
-    ("stride-data", &["stride", "stride-kernels"]),
-    ("stride-eval", &["stride", "stride-data", "stride-kernels", "stride-models"]),
+    ("stride-data", &["stride", "stride-files", "stride-kernels"]),
+    ("stride-eval", &["stride", "stride-data", "stride-files", "stride-kernels", "stride-models"]),
+    ("stride-files", &[]),
     ("stride-kernels", &[]),
-    ("stride-models", &["stride", "stride-kernels"]),
-    ("stride-server", &["stride", "stride-kernels"]),
-    ("stride-train", &["stride", "stride-data", "stride-kernels", "stride-models"]),
+    ("stride-models", &["stride", "stride-files", "stride-kernels"]),
+    ("stride-server", &["stride", "stride-kernels", "stride-models"]),
+    ("stride-train", &["stride", "stride-data", "stride-files", "stride-kernels", "stride-models"]),
     ("xtask", &[]),
 ];
 

@@ -33,7 +33,7 @@ mod wording;
 
 use stride::noise::{keyed_rng, purpose};
 
-use crate::{CelebaAttributes, Fingerprint};
+use crate::CelebaAttributes;
 use choice::Choice;
 use english::Voice;
 use fact::{Fact, facts, negations};
@@ -70,7 +70,7 @@ impl CaptionWriter {
     /// The first names everything that may be said, within CLIP's 77 tokens; none is longer. Each is
     /// one to three sentences or a noun phrase, with a capital and a full stop.
     pub fn write(&self, face: CelebaAttributes, name: &str, count: usize) -> Vec<String> {
-        let name = Fingerprint::new().with(name.as_bytes()).value();
+        let name = name_key(name);
         let rng = |index: usize| keyed_rng(self.seed, purpose::CAPTION, name, index as u64);
         let mut captions: Vec<String> = Vec::new();
         for index in 0..count {
@@ -129,6 +129,18 @@ fn partial(face: CelebaAttributes, choice: &mut Choice) -> String {
     let voice = if hides_gender { Voice::Person } else { voice(face) };
     let phrases = Phrases::new(&said, voice, choice);
     caption(choice.pick(&FRAMES), phrases, voice, choice)
+}
+
+/// A number for a name, of which the random choices of its captions are a function: 64-bit FNV-1a of the length and
+/// the bytes.
+///
+/// Source: Fowler, Noll and Vo, "FNV hash" (draft-eastlake-fnv), 64-bit variant 1a.
+fn name_key(name: &str) -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let length = (name.len() as u64).to_le_bytes();
+    let bytes = length.iter().chain(name.as_bytes());
+    bytes.fold(OFFSET_BASIS, |key, &byte| (key ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
 fn voice(face: CelebaAttributes) -> Voice {

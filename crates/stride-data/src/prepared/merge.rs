@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::lock::FolderLock;
+use stride_files::FolderLock;
+
 use super::manifest::{self, PreparedHeader};
 use super::prepare::finish;
 use super::store::{Row, Store};

@@ -10,8 +10,6 @@
 
 mod encoder;
 mod examine;
-mod files;
-mod lock;
 mod manifest;
 mod merge;
 mod prepare;

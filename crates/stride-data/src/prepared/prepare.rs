@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use stride_files::FolderLock;
 
 use super::encoder::{LatentEncoder, to_half, write_planes};
-use super::lock::FolderLock;
 use super::manifest::{
     self, FORMAT, HEADER, MANIFEST, Part, PreparedHeader, PreparedImage, TOKENS,
 };

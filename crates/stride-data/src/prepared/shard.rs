@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::files;
 use crate::{ContentHash, DataError};
 
 /// Channels, height and width of a latent.
@@ -135,7 +134,7 @@ impl Shard {
         // One entry: more would be written in an order that changes from run to run.
         let metadata = HashMap::from([(SHA256.to_owned(), checksum)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(damaged)?;
-        files::write_whole(path, &bytes)
+        Ok(stride_files::write_whole(path, &bytes)?)
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::manifest;
 use super::shard::{Layout, Shard};
-use super::{files, manifest};
 use crate::{ContentHash, DataError};
 
 /// The folder of the pieces.
@@ -145,7 +145,7 @@ impl Store {
 
     fn replace_saved(&mut self, path: Option<PathBuf>) -> Result<(), DataError> {
         match std::mem::replace(&mut self.saved, path) {
-            Some(old) => files::remove(&old),
+            Some(old) => Ok(stride_files::remove_if_there(&old)?),
             None => Ok(()),
         }
     }
@@ -213,7 +213,7 @@ impl Store {
             same &= fs::read(self.dir.join(name)).is_ok_and(|found| found == *bytes);
         }
         if !same {
-            files::remove(&self.dir.join(manifest::HEADER))?;
+            stride_files::remove_if_there(&self.dir.join(manifest::HEADER))?;
             for (number, shard) in self.finished.iter().enumerate() {
                 if let Finished::Piece(from) = shard {
                     let to = shard_path(&self.dir, number);
@@ -221,14 +221,14 @@ impl Store {
                 }
             }
             for path in &surplus {
-                files::remove(path)?;
+                stride_files::remove_if_there(path)?;
             }
-            files::sync_folder(&self.dir)?;
+            stride_files::sync_folder(&self.dir)?;
             for (name, bytes) in descriptions {
-                files::write_if_changed(&self.dir.join(name), bytes)?;
+                stride_files::write_if_changed(&self.dir.join(name), bytes)?;
             }
         }
-        files::remove_temporary(&self.dir)?;
+        stride_files::remove_temporary(&self.dir)?;
         let unfinished = self.dir.join(UNFINISHED);
         fs::remove_dir_all(&unfinished).map_err(DataError::io(&unfinished))
     }

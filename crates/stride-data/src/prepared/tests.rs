@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use stride::noise::keyed_rng;
+use stride_files::{FileError, FolderLock};
 use tempfile::TempDir;
 
-use super::lock::FolderLock;
 use super::store::shard_path;
 use super::*;
 use crate::{ContentHash, DataError, Filter, Limits, Record, Source};
@@ -374,7 +374,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     for out in [file.clone(), file.join("below")] {
         let error = prepare_as(data.path(), &out, &Halving::new(), |_| {}).expect_err("no folder");
         assert!(error.to_string().contains("file"), "{error}");
-        assert!(matches!(error, DataError::Io { .. }), "{error:?}");
+        assert!(matches!(error, DataError::Files(FileError::Io { .. })), "{error:?}");
     }
     // A file whose place is taken by a folder stands for any write that the disk refuses.
     for taken in ["latents-00001.safetensors", "tokens.safetensors"] {

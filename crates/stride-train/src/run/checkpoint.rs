@@ -1,16 +1,14 @@
 //! Checkpoint folders that are either complete or not there.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use stride_data::Fingerprint;
+use stride_files::{ContentHash, NewFolder};
 
 use crate::TrainError;
 
 const MARK: &str = "complete.json";
-const TEMPORARY: &str = ".tmp-";
 
 /// A complete checkpoint on disk: a folder `checkpoint-000123` of a run.
 ///
@@ -21,7 +19,7 @@ const TEMPORARY: &str = ".tmp-";
 /// | `optimizer.safetensors` | `first.NAME` and `second.NAME` per parameter |
 /// | `trainer_state.json` | step, elapsed seconds |
 /// | `config.toml` | the resolved configuration |
-/// | `complete.json` | sizes and fingerprints of the others, written last |
+/// | `complete.json` | sizes and hashes of the others, written last |
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
@@ -65,14 +63,15 @@ struct Mark {
 struct FileMark {
     name: String,
     bytes: u64,
-    fingerprint: String,
+    /// Checkpoints of earlier versions have none, and their files are checked by size alone.
+    #[serde(default)]
+    sha256: Option<ContentHash>,
 }
 
 impl Checkpoint {
     /// Writes a checkpoint into a run folder and removes the oldest ones beyond `keep`.
     ///
-    /// Files go to a temporary folder, are flushed to disk, and become visible by one rename, so
-    /// that an interruption leaves the earlier checkpoints as they were.
+    /// The folder appears whole or not at all, so that an interruption leaves the earlier checkpoints as they were.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -82,28 +81,22 @@ impl Checkpoint {
         files: &[(String, Vec<u8>)],
         keep: usize,
     ) -> Result<Self, TrainError> {
-        let name = format!("checkpoint-{step:06}");
-        let dir = run_dir.join(&name);
+        let dir = run_dir.join(format!("checkpoint-{step:06}"));
         if !is_complete(&dir) {
-            let temporary = run_dir.join(format!("{TEMPORARY}{name}"));
-            remove_if_there(&temporary)?;
-            remove_if_there(&dir)?;
-            fs::create_dir_all(&temporary).map_err(TrainError::io(&temporary))?;
+            let folder = NewFolder::create(&dir)?;
             let mut mark = Mark { files: Vec::new() };
             for (name, bytes) in files {
-                write_durably(&temporary.join(name), bytes)?;
+                folder.write(name, bytes)?;
                 mark.files.push(FileMark {
                     name: name.clone(),
                     bytes: bytes.len() as u64,
-                    fingerprint: Fingerprint::new().with(bytes).to_string(),
+                    sha256: Some(ContentHash::of(bytes)),
                 });
             }
-            let mark_path = temporary.join(MARK);
-            let mark = serde_json::to_vec_pretty(&mark).map_err(TrainError::weights(&mark_path))?;
-            write_durably(&mark_path, &mark)?;
-            flush_dir(&temporary)?;
-            fs::rename(&temporary, &dir).map_err(TrainError::io(&dir))?;
-            flush_dir(run_dir)?;
+            let mark =
+                serde_json::to_vec_pretty(&mark).map_err(TrainError::weights(&dir.join(MARK)))?;
+            folder.write(MARK, &mark)?;
+            folder.commit()?;
         }
         let mut all = complete_in(run_dir);
         all.truncate(all.len().saturating_sub(keep.max(1)));
@@ -138,15 +131,15 @@ impl Checkpoint {
         for file in mark.files {
             let path = dir.join(&file.name);
             let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
-            if bytes.len() as u64 != file.bytes
-                || Fingerprint::new().with(&bytes).to_string() != file.fingerprint
-            {
+            let found = ContentHash::of(&bytes);
+            if bytes.len() as u64 != file.bytes || file.sha256.is_some_and(|hash| hash != found) {
+                let expected =
+                    file.sha256.map_or(String::new(), |hash| format!(" of SHA-256 {hash}"));
                 return Err(TrainError::Weights {
                     problem: format!(
-                        "the file is not the one that was saved: expected {} bytes with fingerprint {}, found {} bytes; \
-                         resume from another checkpoint",
+                        "the file is not the one that was saved: expected {} bytes{expected}, found {} bytes of \
+                         SHA-256 {found}; resume from another checkpoint",
                         file.bytes,
-                        file.fingerprint,
                         bytes.len()
                     ),
                     path,
@@ -206,24 +199,6 @@ fn remove_if_there(dir: &Path) -> Result<(), TrainError> {
     }
 }
 
-/// Writes a file and waits until the disk has it.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(TrainError::io(path))
-}
-
-/// Waits until the disk has the names in a folder; a no-op where folders cannot be opened.
-fn flush_dir(dir: &Path) -> Result<(), TrainError> {
-    if cfg!(unix) {
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(TrainError::io(dir))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,5 +238,19 @@ mod tests {
         let message =
             Checkpoint::open(dir.path(), &Resume::Latest).expect_err("damaged").to_string();
         assert!(message.contains("a.bin") && message.contains("expected 10 bytes"), "{message}");
+        fs::write(good.dir().join("a.bin"), [8; 10]).expect("writable");
+        let message =
+            Checkpoint::open(dir.path(), &Resume::Latest).expect_err("damaged").to_string();
+        assert!(message.contains("a.bin") && message.contains("SHA-256"), "{message}");
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_is_read() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let good = write(dir.path(), 1, 9);
+        let mark =
+            r#"{"files": [{"name": "a.bin", "bytes": 10, "fingerprint": "00c0ffee00c0ffee"}]}"#;
+        fs::write(good.dir().join(MARK), mark).expect("writable");
+        Checkpoint::open(dir.path(), &Resume::Latest).expect("complete");
     }
 }

@@ -98,7 +98,7 @@ impl Data {
                 folder.images.len()
             ));
         }
-        let fingerprint = folder.fingerprint()?.to_string();
+        let fingerprint = folder.content_hash()?.to_string();
         Ok(Self { label, path: path.to_owned(), folder, fingerprint })
     }
 }

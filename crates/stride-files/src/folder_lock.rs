@@ -7,28 +7,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::DataError;
+use crate::FileError;
 
-/// Time between two looks at a folder that another process holds.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time between two tries to lock a folder that another process holds.
+const TRY_EVERY: Duration = Duration::from_millis(100);
 
 /// The right to write into a folder until it is dropped; the system takes it back from a killed process.
 ///
 /// It is a lock on the folder itself, so that no file is left behind. Where folders cannot be locked (outside Unix, and
 /// on some network drives) everybody has it.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub struct FolderLock {
     _folder: Option<File>,
 }
 
 impl FolderLock {
     /// Makes the folder if it is missing and waits for whoever writes into it; nothing if `stop` is set meanwhile.
-    pub(super) fn acquire(dir: &Path, stop: &AtomicBool) -> Result<Option<Self>, DataError> {
-        fs::create_dir_all(dir).map_err(DataError::io(dir))?;
+    ///
+    /// # Errors
+    /// The folder cannot be made or opened.
+    pub fn acquire(dir: &Path, stop: &AtomicBool) -> Result<Option<Self>, FileError> {
+        fs::create_dir_all(dir).map_err(FileError::io(dir))?;
         if !cfg!(unix) {
             return Ok(Some(Self { _folder: None }));
         }
-        let folder = File::open(dir).map_err(DataError::io(dir))?;
+        let folder = File::open(dir).map_err(FileError::io(dir))?;
         let mut waits = false;
         loop {
             match folder.try_lock() {
@@ -36,19 +39,36 @@ impl FolderLock {
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     return Ok(Some(Self { _folder: None }));
                 }
-                Err(TryLockError::Error(error)) => return Err(DataError::io(dir)(error)),
+                Err(TryLockError::Error(error)) => return Err(FileError::io(dir)(error)),
                 Err(TryLockError::WouldBlock) if stop.load(Ordering::Relaxed) => return Ok(None),
                 Err(TryLockError::WouldBlock) => {
                     if !waits {
                         tracing::info!(
-                            "{}: waits for another process that prepares it",
+                            "{}: waits for another process that writes into it",
                             dir.display()
                         );
                         waits = true;
                     }
-                    thread::sleep(LOOK_EVERY);
+                    thread::sleep(TRY_EVERY);
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn one_writer_at_a_time() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let stop = AtomicBool::new(true);
+        let acquire = || FolderLock::acquire(dir.path(), &stop).expect("lockable");
+        let held = acquire().expect("free");
+        assert!(acquire().is_none(), "is held");
+        drop(held);
+        assert!(acquire().is_some());
     }
 }

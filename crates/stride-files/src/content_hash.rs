@@ -1,11 +1,16 @@
 //! A SHA-256 that names what something was made from.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+
+use crate::FileError;
 
 /// The SHA-256 of some bytes, or of a list of parts; written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,9 +20,21 @@ impl ContentHash {
     /// Bytes of a hash.
     pub const LENGTH: usize = 32;
 
-    /// The hash of a file's content.
+    /// The hash of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The hash of a file's content, read piece by piece.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn of_file(path: &Path) -> Result<Self, FileError> {
+        let mut hasher = Sha256::new();
+        File::open(path)
+            .and_then(|mut file| io::copy(&mut file, &mut hasher))
+            .map_err(FileError::io(path))?;
+        Ok(Self(hasher.finalize().into()))
     }
 
     /// The hash of several parts; each is preceded by its length, so that moving a byte from one part to the
@@ -93,6 +110,9 @@ mod tests {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(ContentHash::of(b"abc").to_string(), abc);
         assert_eq!(abc.parse(), Ok(ContentHash::of(b"abc")));
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(file.path(), b"abc").expect("writable");
+        assert_eq!(ContentHash::of_file(file.path()).expect("readable"), ContentHash::of(b"abc"));
         for wrong in ["", "ba78", &abc.replace('b', "g"), &"é".repeat(32)] {
             assert!(wrong.parse::<ContentHash>().is_err(), "{wrong}");
         }

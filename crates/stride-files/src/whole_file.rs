@@ -1,0 +1,161 @@
+//! Files that appear whole or not at all, and stay after a power cut.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::FileError;
+
+/// How names of temporary files and folders begin and end.
+pub(crate) const TEMPORARY: (&str, &str) = (".stride-", ".tmp");
+
+/// Writes a file through a temporary one beside it, so that nobody ever sees a part of it; what stood at `path` is
+/// replaced.
+///
+/// # Errors
+/// The folder is missing or the disk refuses; the temporary file is removed.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = temporary_beside(path)?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(FileError::write(path))?;
+    file.persist(path).map_err(|error| FileError::write(path)(error.error))?;
+    sync_folder(&folder_of(path))
+}
+
+/// Writes a file whose content differs from what is there; says whether it did.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    if fs::read(path).is_ok_and(|found| found == bytes) {
+        return Ok(false);
+    }
+    write_whole(path, bytes).map(|()| true)
+}
+
+/// Checks that [`write_whole`] can write at `path`, before seconds or hours of work are spent on the content.
+///
+/// # Errors
+/// Names the folder or file and what to do.
+pub fn check_writable(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() {
+        return Err(FileError::IsFolder { path: path.to_owned() });
+    }
+    temporary_beside(path)?;
+    if path.exists() && fs::metadata(path).is_ok_and(|found| found.permissions().readonly()) {
+        return Err(FileError::ReadOnly { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// Removes a file that may not be there.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the temporary files that a killed process has left in a folder.
+///
+/// # Errors
+/// The folder cannot be listed, or a file cannot be removed.
+pub fn remove_temporary(dir: &Path) -> Result<(), FileError> {
+    for entry in fs::read_dir(dir).map_err(FileError::io(dir))? {
+        let path = entry.map_err(FileError::io(dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) && path.is_file() {
+            remove_if_there(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder as lasting as the files they name.
+///
+/// # Errors
+/// The folder cannot be opened, or the disk refuses.
+pub fn sync_folder(dir: &Path) -> Result<(), FileError> {
+    // Only Unix lets a folder be opened like a file.
+    if cfg!(unix) {
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::io(dir))?;
+    }
+    Ok(())
+}
+
+/// The folder that a path lies in; the current one for a bare name.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn temporary_beside(path: &Path) -> Result<NamedTempFile, FileError> {
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(FileError::NoFolder { path: path.to_owned(), folder });
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+    // Temporary files are private by default, but here the user's umask shall decide.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(&folder).map_err(|error| FileError::FolderRefuses {
+        path: path.to_owned(),
+        folder: folder.clone(),
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).expect("a folder");
+        let name = |entry: io::Result<fs::DirEntry>| entry.expect("readable").file_name();
+        entries.map(|entry| name(entry).into_string().expect("UTF-8")).collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("a");
+        write_whole(&path, b"old").expect("writable");
+        assert!(!write_if_changed(&path, b"old").expect("writable"));
+        assert!(write_if_changed(&path, b"new").expect("writable"));
+        assert_eq!(fs::read(&path).expect("there"), b"new");
+        assert_eq!(names(dir.path()), ["a"]);
+        check_writable(&path).expect("writable");
+        assert_eq!(names(dir.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_path_that_takes_no_file_says_why() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let message = |path: &Path| check_writable(path).expect_err("not writable").to_string();
+        assert!(message(dir.path()).contains("it is a folder"));
+        let missing = dir.path().join("missing").join("a");
+        assert!(message(&missing).contains("there is no folder"));
+        assert!(write_whole(&missing, b"").is_err());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for name in [".stride-x1.tmp", "mine.tmp", ".stride-x1"] {
+            fs::write(dir.path().join(name), b"").expect("writable");
+        }
+        remove_temporary(dir.path()).expect("removable");
+        let mut left = names(dir.path());
+        left.sort();
+        assert_eq!(left, [".stride-x1", "mine.tmp"]);
+    }
+}
