@@ -1,4 +1,4 @@
-//! Small disturbances of images that leave what they show as it is.
+//! Augmentation: small changes of images that leave what they show as it is.
 
 use stride::noise::{ChaCha8Rng, below, fill_normal, uniform};
 
@@ -12,7 +12,7 @@ const MOST_LIGHT: f64 = 0.12;
 /// Mirrors, moves, softens, lights and grains an image `[3, size, size]` in [-1, 1], each by chance.
 ///
 /// Edges are repeated where the image is moved away from them.
-pub(crate) fn disturb(size: usize, image: &mut [f32], rng: &mut ChaCha8Rng) {
+pub(crate) fn augment(size: usize, image: &mut [f32], rng: &mut ChaCha8Rng) {
     let source = image.to_vec();
     let is_mirrored = uniform(rng) < 0.5;
     let [down, right] = [0, 1].map(|_| below(rng, 2 * MOST_SHIFT + 1));
@@ -76,9 +76,9 @@ mod tests {
             (0..3 * SIZE * SIZE).map(|i| value(i / (SIZE * SIZE), i % SIZE)).collect();
         let mut seen = [0, 0];
         for index in 0..40 {
-            let mut disturbed = image.clone();
-            disturb(SIZE, &mut disturbed, &mut keyed_rng(1, 2, 3, index));
-            let at = |plane: usize, x: usize| disturbed[(plane * SIZE + SIZE / 2) * SIZE + x];
+            let mut augmented = image.clone();
+            augment(SIZE, &mut augmented, &mut keyed_rng(1, 2, 3, index));
+            let at = |plane: usize, x: usize| augmented[(plane * SIZE + SIZE / 2) * SIZE + x];
             // Only a mirror may change the sides, of all planes together.
             let is_mirrored = at(0, 2) > 0.0;
             seen[usize::from(is_mirrored)] += 1;
@@ -86,7 +86,7 @@ mod tests {
                 let expected = value(plane, if is_mirrored { SIZE - 1 - x } else { x });
                 assert!((at(plane, x) - expected).abs() < 0.6, "{index}: {}", at(plane, x));
             }
-            assert_ne!(disturbed, image);
+            assert_ne!(augmented, image);
         }
         assert!(seen[0] > 5 && seen[1] > 5, "{seen:?}");
     }

@@ -7,7 +7,7 @@ use crate::error::check;
 mod augment;
 mod trainer;
 
-pub use trainer::ClassifierTrainer;
+pub(crate) use trainer::ClassifierTrainer;
 
 /// Settings of classifier training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

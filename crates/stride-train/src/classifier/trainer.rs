@@ -10,16 +10,17 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use stride::classifier::{Attribute, AttributeClassifier, AttributeClassifierConfig};
-use stride::noise::{below, keyed_rng, purpose};
+use stride::noise::{ChaCha8Rng, below, keyed_rng, purpose};
 use stride::weights::{self, StoredDtype};
 use stride_data::{CaptionedImage, ImageSet};
 
-use super::augment::disturb;
+use super::ClassifierTrainConfig;
+use super::augment::augment;
 use crate::TrainError;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// The classifier's [`TrainingTask`].
-pub struct ClassifierTrainer {
+pub(crate) struct ClassifierTrainer {
     batch_size: usize,
     seed: u64,
     model_config: AttributeClassifierConfig,
@@ -39,23 +40,21 @@ impl ClassifierTrainer {
     ///
     /// # Errors
     /// When images do not fit, or one of them does not name an attribute that the first one names.
-    pub fn new(run: &RunConfig) -> Result<(Self, TrainState<AttributeClassifier>), TrainError> {
-        let config = run.classifier.clone().ok_or_else(|| TrainError::Config {
-            path: run.run_dir.join("config.toml"),
-            problem: "kind = \"classifier\" needs a section [classifier]".to_owned(),
-        })?;
-        let folder = run.data.open()?;
-        let held_out = run.data.held_out;
-        let dir = run.data.dir()?.to_owned();
-        let problem = |problem| TrainError::Config { path: dir.clone(), problem };
+    pub(crate) fn new(
+        run: &RunConfig,
+        config: &ClassifierTrainConfig,
+        device: Device,
+    ) -> Result<(Self, TrainState<AttributeClassifier>), TrainError> {
+        let (folder, held_out) = (run.data.open()?, run.data.held_out);
+        let dir = run.data.dir()?;
+        let problem = |problem| TrainError::Config { path: dir.to_owned(), problem };
         let attributes = attributes_of(&folder.images).map_err(problem)?;
         let labels = folder.images.iter().map(|image| labels_of(image, &attributes));
         let labels = labels.collect::<Result<_, _>>().map_err(problem)?;
         let model_config = AttributeClassifierConfig::new(run.data.resolution, attributes);
-        let device = Device::flex();
-        let on = device.clone().autodiff();
-        on.seed(run.seed);
-        let model = model_config.init(&on).map_err(|error| problem(error.to_string()))?;
+        let autodiff = device.clone().autodiff();
+        autodiff.seed(run.seed);
+        let model = model_config.init(&autodiff).map_err(|error| problem(error.to_string()))?;
         tracing::info!("decoding {} images", folder.images.len());
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
@@ -63,35 +62,41 @@ impl ClassifierTrainer {
         Ok((Self { batch_size, seed, model_config, images, labels, held_out, device }, state))
     }
 
-    /// Images `[n, 3, R, R]`, each disturbed by the draws of its row if there is a key.
-    fn pixels(
-        &self,
-        images: &[usize],
-        disturbed: Option<&dyn Fn(usize) -> [u64; 3]>,
-    ) -> TensorData {
-        let size = self.images.resolution();
-        let mut pixels = vec![0.0; images.len() * 3 * size * size];
-        for (row, out) in pixels.chunks_exact_mut(3 * size * size).enumerate() {
-            self.images.crop(images[row], 0, 0, size, out);
-            if let Some(key) = disturbed {
-                let [purpose, step, index] = key(row);
-                disturb(size, out, &mut keyed_rng(self.seed, purpose, step, index));
-            }
-        }
-        TensorData::new(pixels, [images.len(), 3, size, size])
+    /// Numbers of an image `[3, R, R]`.
+    fn image_len(&self) -> usize {
+        3 * self.images.resolution().pow(2)
     }
 
-    /// The share of right answers for every attribute of held-out images.
-    fn held_out_accuracy(&self, model: &AttributeClassifier, is_disturbed: bool) -> Vec<f64> {
+    /// Writes an image `[3, R, R]`, augmented by the draws of a generator if there is one.
+    fn write_image(&self, image: usize, rng: Option<ChaCha8Rng>, out: &mut [f32]) {
+        let size = self.images.resolution();
+        self.images.crop(image, 0, 0, size, out);
+        if let Some(mut rng) = rng {
+            augment(size, out, &mut rng);
+        }
+    }
+
+    /// Pixels of images as a tensor `[B, 3, R, R]`.
+    fn tensor(&self, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
+        let size = self.images.resolution();
+        let shape = [pixels.len() / self.image_len(), 3, size, size];
+        Tensor::from_data(TensorData::new(pixels, shape), device)
+    }
+
+    /// The fraction of right answers for every attribute of held-out images.
+    fn held_out_accuracy(&self, model: &AttributeClassifier, is_augmented: bool) -> Vec<f64> {
         let all = self.images.len();
         let starts: Vec<usize> = (all - self.held_out..all).step_by(EVALUATION_BATCH).collect();
         let of_batch = |start: usize| {
-            let images: Vec<usize> = (start..(start + EVALUATION_BATCH).min(all)).collect();
-            let key = |row: usize| [purpose::EVALUATION, 0, (start + row) as u64];
-            let pixels = self.pixels(&images, is_disturbed.then_some(&key));
-            let answers = model.forward(Tensor::from_data(pixels, &self.device));
+            let images = start..(start + EVALUATION_BATCH).min(all);
+            let mut pixels = vec![0.0; images.len() * self.image_len()];
+            for (image, out) in images.clone().zip(pixels.chunks_exact_mut(self.image_len())) {
+                let rng = || keyed_rng(self.seed, purpose::EVALUATION, 0, image as u64);
+                self.write_image(image, is_augmented.then(rng), out);
+            }
+            let answers = model.forward(self.tensor(pixels, &self.device));
             let mut right = vec![0; self.model_config.attributes.len()];
-            for (choices, &image) in answers.choices(&self.model_config).iter().zip(&images) {
+            for (choices, image) in answers.choices(&self.model_config).iter().zip(images) {
                 for ((right, choice), label) in
                     right.iter_mut().zip(choices).zip(&self.labels[image])
                 {
@@ -101,46 +106,61 @@ impl ClassifierTrainer {
             right
         };
         let right: Vec<Vec<usize>> = starts.into_par_iter().map(of_batch).collect();
-        let share = |attribute: usize| {
+        let accuracy = |attribute: usize| {
             right.iter().map(|right| right[attribute]).sum::<usize>() as f64 / self.held_out as f64
         };
-        (0..self.model_config.attributes.len()).map(share).collect()
+        (0..self.model_config.attributes.len()).map(accuracy).collect()
     }
+}
+
+/// Augmented images of one step.
+pub(crate) struct ClassifierBatch {
+    /// Their numbers in the data set.
+    images: Vec<usize>,
+    /// `[B, 3, R, R]`.
+    pixels: Vec<f32>,
 }
 
 impl TrainingTask for ClassifierTrainer {
     type Model = AttributeClassifier;
+    type Batch = ClassifierBatch;
 
     fn batch_size(&self) -> usize {
         self.batch_size
+    }
+
+    fn batch(&self, at: &StepInfo) -> Result<ClassifierBatch, TrainError> {
+        let rng = |purpose, row: usize| keyed_rng(self.seed, purpose, at.step, row as u64);
+        let mut pixels = vec![0.0; self.batch_size * self.image_len()];
+        let rows = pixels.par_chunks_exact_mut(self.image_len()).enumerate();
+        let draw = |(row, out): (usize, &mut [f32])| {
+            let mut choice = rng(purpose::CLASSIFIER_IMAGE, row);
+            let image = below(&mut choice, self.images.len() - self.held_out);
+            self.write_image(image, Some(rng(purpose::CLASSIFIER_ROW, row)), out);
+            image
+        };
+        let images = rows.map(draw).collect();
+        Ok(ClassifierBatch { images, pixels })
     }
 
     fn loss(
         &self,
         model: &AttributeClassifier,
         _state: &TrainState<AttributeClassifier>,
-        at: &StepInfo,
+        batch: &ClassifierBatch,
         rows: Range<usize>,
-    ) -> Result<StepLoss, TrainError> {
-        let key = |row: usize| [purpose::CLASSIFIER_ROW, at.step, row as u64];
-        let images: Vec<usize> = rows
-            .clone()
-            .map(|row| {
-                let [_, step, index] = key(row);
-                let mut rng = keyed_rng(self.seed, purpose::CLASSIFIER_IMAGE, step, index);
-                below(&mut rng, self.images.len() - self.held_out)
-            })
-            .collect();
-        let first = rows.start;
-        let pixels = self.pixels(&images, Some(&|row| key(first + row)));
+    ) -> StepLoss {
         let device = self.device.clone().autodiff();
-        let logits = model.forward(Tensor::from_data(pixels, &device)).logits;
+        let numbers = self.image_len();
+        let pixels = batch.pixels[rows.start * numbers..rows.end * numbers].to_vec();
+        let logits = model.forward(self.tensor(pixels, &device)).logits;
         let attributes = &self.model_config.attributes;
         let mut loss = Tensor::<1>::zeros([1], &device);
         let mut first_value = 0;
         for (attribute, Attribute { values, .. }) in attributes.iter().enumerate() {
+            let images = batch.images[rows.clone()].iter();
             let labels: Vec<i64> =
-                images.iter().map(|&image| self.labels[image][attribute] as i64).collect();
+                images.map(|&image| self.labels[image][attribute] as i64).collect();
             let labels = TensorData::new(labels, [rows.len(), 1]);
             let labels = Tensor::<2, Int>::from_data(labels, &device);
             let of_this = logits.clone().narrow(1, first_value, values.len());
@@ -150,7 +170,7 @@ impl TrainingTask for ClassifierTrainer {
         let loss = loss / attributes.len() as f64;
         let mean = loss.clone().inner().into_data().iter::<f64>().sum();
         let parts = vec![LossPart { name: "cross_entropy", mean, rows: rows.len() }];
-        Ok(StepLoss { loss, parts })
+        StepLoss { loss, parts }
     }
 
     fn report(
@@ -160,15 +180,16 @@ impl TrainingTask for ClassifierTrainer {
         _run_dir: &Path,
     ) -> Result<Vec<(String, f64)>, TrainError> {
         let model = state.model().valid();
-        let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
-        let disturbed = self.held_out_accuracy(&model, true);
+        let mean = |of_each: &[f64]| of_each.iter().sum::<f64>() / of_each.len() as f64;
+        let augmented = self.held_out_accuracy(&model, true);
         let clean = self.held_out_accuracy(&model, false);
         let mut metrics = vec![
             ("held_out_accuracy".to_owned(), mean(&clean)),
-            ("held_out_accuracy_disturbed".to_owned(), mean(&disturbed)),
+            // The name that records of runs have.
+            ("held_out_accuracy_disturbed".to_owned(), mean(&augmented)),
         ];
-        for (Attribute { name, .. }, share) in self.model_config.attributes.iter().zip(clean) {
-            metrics.push((format!("held_out_accuracy_{name}"), share));
+        for (Attribute { name, .. }, accuracy) in self.model_config.attributes.iter().zip(clean) {
+            metrics.push((format!("held_out_accuracy_{name}"), accuracy));
         }
         Ok(metrics)
     }

@@ -14,7 +14,7 @@ mod trainer;
 
 pub use config::DitTrainConfig;
 pub use init::DitInitConfig;
-pub use trainer::DitTrainer;
+pub(crate) use trainer::DitTrainer;
 
 /// The two networks that make velocities from captions, as one module.
 #[derive(Module, Debug)]

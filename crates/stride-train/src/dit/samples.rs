@@ -31,20 +31,14 @@ const COLUMNS: usize = 12;
 
 /// Draws the same prompts and seeds at every report.
 pub(crate) struct SampleSheet {
-    autoencoder: Autoencoder,
-    latent_shape: [usize; 3],
-    sampler: Sampler,
+    pub(super) autoencoder: Autoencoder,
+    /// `[C, h, w]`.
+    pub(super) latent_shape: [usize; 3],
+    pub(super) sampler: Sampler,
+    pub(super) device: Device,
 }
 
 impl SampleSheet {
-    pub(crate) fn new(
-        autoencoder: Autoencoder,
-        latent_shape: [usize; 3],
-        sampler: Sampler,
-    ) -> Self {
-        Self { autoencoder, latent_shape, sampler }
-    }
-
     /// Writes a sheet with one row per step count and one column per prompt, the prompts beside
     /// it as text, and returns the standard deviation of the one-step latents (1 is right: a
     /// smaller one means blurred images).
@@ -61,11 +55,11 @@ impl SampleSheet {
             .iter()
             .map(|prompt| Ok(vocabulary.map(&tokenizer.encode(prompt)?).rows))
             .collect::<Result<Vec<_>, TrainError>>()?;
-        let device = Device::flex();
         let context =
-            model.text_encoder.forward(pad_token_ids(&rows, vocabulary.end_row(), &device));
+            model.text_encoder.forward(pad_token_ids(&rows, vocabulary.end_row(), &self.device));
         let noise = |step| {
-            let of_seed = |seed| noise::gaussian_at_step(seed, step, self.latent_shape, &device);
+            let of_seed =
+                |seed| noise::gaussian_at_step(seed, step, self.latent_shape, &self.device);
             Tensor::stack::<4>((0..prompts.len() as u64).map(of_seed).collect(), 0)
         };
 
@@ -74,7 +68,7 @@ impl SampleSheet {
         for count in STEP_COUNTS {
             let plan = StepPlan::new(count).expect("the counts above are in range");
             let network = |x: Tensor<4>, time: NetworkTime| {
-                let column = |value: f64| Tensor::<1>::full([prompts.len()], value, &device);
+                let column = |value: f64| Tensor::<1>::full([prompts.len()], value, &self.device);
                 model.dit.forward(x, column(time.t), column(time.log2_steps), &context)
             };
             let drawn = self.sampler.sample(&plan, noise, network, |_| ControlFlow::Continue(()));

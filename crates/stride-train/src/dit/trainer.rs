@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
 use stride::clip::ClipTextConfig;
 use stride::noise::{fill_normal, keyed_rng, purpose};
 use stride::objective::{Batch, Conditioning, NetworkInput, Row, Teacher};
@@ -26,7 +27,7 @@ use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, 
 use crate::vae::ImageEncoder;
 
 /// The transformer's [`TrainingTask`].
-pub struct DitTrainer {
+pub(crate) struct DitTrainer {
     config: DitTrainConfig,
     text_config: ClipTextConfig,
     seed: u64,
@@ -47,24 +48,19 @@ impl DitTrainer {
     ///
     /// # Errors
     /// Data, autoencoder or configuration do not fit, or `stop` is set while latents are made.
-    pub fn new(
+    pub(crate) fn new(
         run: &RunConfig,
+        config: &DitTrainConfig,
+        device: Device,
         progress: &mut dyn Progress,
         stop: &AtomicBool,
     ) -> Result<(Self, TrainState<TextToLatent>), TrainError> {
-        let problem =
-            |problem: String| TrainError::Config { path: run.run_dir.join("config.toml"), problem };
-        let config = run
-            .dit
-            .clone()
-            .ok_or_else(|| problem("kind = \"dit\" needs a section [dit]".to_owned()))?;
-        let device = Device::flex();
-        let encoder =
-            ImageEncoder::open(&config.autoencoder, run.data.resolution, Compute::F32, &device)?;
-        let latent_shape = encoder.config().latent_shape(run.data.resolution);
+        let resolution = run.data.resolution;
+        let encoder = ImageEncoder::open(&config.autoencoder, resolution, Compute::F32, &device)?;
+        let latent_shape = encoder.config().latent_shape(resolution);
         let expected = [config.model.in_channels, config.model.input_size, config.model.input_size];
         if latent_shape != expected {
-            return Err(problem(format!(
+            return Err(run.problem(format!(
                 "dit.model: the autoencoder makes latents of {latent_shape:?}, but in_channels and \
                  input_size say {expected:?}"
             )));
@@ -79,7 +75,7 @@ impl DitTrainer {
 
         // Right before the draws, since the library has one generator for the whole process.
         autodiff.seed(run.seed);
-        let mut dit = config.model.init(&autodiff).map_err(|e| problem(e.to_string()))?;
+        let mut dit = config.model.init(&autodiff).map_err(|e| run.problem(e))?;
         if let Some(dir) = &config.init.transformer {
             dit = init::transformer(dir, dit, progress)?;
         }
@@ -91,10 +87,10 @@ impl DitTrainer {
                     eos_token_id: data.vocabulary.end_row() as usize,
                     ..text_config.clone()
                 };
-                let model = text_config.init(&autodiff).map_err(|e| problem(e.to_string()))?;
+                let model = text_config.init(&autodiff).map_err(|e| run.problem(e))?;
                 (text_config, model)
             }
-            (None, None) => return Err(problem("[dit.text_encoder] is missing".to_owned())),
+            (None, None) => return Err(run.problem("[dit.text_encoder] is missing")),
         };
         let model = TextToLatent { dit, text_encoder };
         progress.message(&format!(
@@ -104,11 +100,15 @@ impl DitTrainer {
             model.num_params() as f64 / 1e6
         ));
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
-        let samples =
-            SampleSheet::new(encoder.model().clone(), latent_shape, config.objective.sampler());
+        let samples = SampleSheet {
+            autoencoder: encoder.model().clone(),
+            latent_shape,
+            sampler: config.objective.sampler(),
+            device: device.clone(),
+        };
         let held_out_rows = data.num_held_out().min(HELD_OUT_ROWS);
         let trainer = Self {
-            config,
+            config: config.clone(),
             text_config,
             seed: run.seed,
             data,
@@ -118,46 +118,6 @@ impl DitTrainer {
             held_out_rows,
         };
         Ok((trainer, state))
-    }
-
-    /// The rows of a share of a batch, those that need the teacher first, with noise, data and
-    /// captions.
-    fn batch(&self, at: &StepInfo, share: Range<usize>) -> Share {
-        let size = self.config.batch_size;
-        let mut rngs: Vec<_> = (0..size as u64)
-            .map(|row| keyed_rng(self.seed, purpose::TRAINING_ROW, at.step, row))
-            .collect();
-        let plan = self.config.objective.plan_rows(at.fraction, &mut rngs);
-        let mut indices = spread(size)[share].to_vec();
-        indices.sort_unstable();
-
-        // All rows, since the objective may exchange noise between them.
-        let numbers = self.data.shape().len();
-        let mut x_0 = vec![0.0; size * numbers];
-        let mut x_1 = x_0.clone();
-        let mut captions = Vec::with_capacity(size);
-        for (row, rng) in rngs.iter_mut().enumerate() {
-            let visit = at.step * size as u64 + row as u64;
-            let image = self.data.image_at(self.seed, visit);
-            let caption = self.data.caption(image, rng);
-            let caption = if plan[row].drop_caption { self.data.empty_caption() } else { caption };
-            captions.push(caption);
-            let range = row * numbers..(row + 1) * numbers;
-            fill_normal(rng, &mut x_0[range.clone()]);
-            self.data.write_latent(image, (self.seed, at.step, row as u64), &mut x_1[range]);
-        }
-        self.config.objective.pair_noise(&mut x_0, &x_1, size);
-
-        let of_share = |values: &[f32]| {
-            let row = |&row: &usize| &values[row * numbers..(row + 1) * numbers];
-            self.latents(indices.iter().flat_map(row).copied().collect())
-        };
-        Share {
-            rows: indices.iter().map(|&row| plan[row]).collect(),
-            x_0: of_share(&x_0),
-            x_1: of_share(&x_1),
-            captions: indices.iter().map(|&row| captions[row].to_vec()).collect(),
-        }
     }
 
     fn latents(&self, values: Vec<f32>) -> Tensor<4> {
@@ -215,17 +175,22 @@ impl DitTrainer {
     }
 }
 
-/// One share of a training batch.
-struct Share {
+/// The rows of one step.
+pub(crate) struct DitBatch {
+    /// How far the run is, in [0, 1].
+    progress: f64,
     rows: Vec<Row>,
-    x_0: Tensor<4>,
-    x_1: Tensor<4>,
+    /// Noise and latents of the rows, one after the other.
+    x_0: Vec<f32>,
+    x_1: Vec<f32>,
     captions: Vec<Vec<u32>>,
+    /// The rows in an order whose every stretch has its part of the expensive ones.
+    order: Vec<usize>,
 }
 
-/// The rows of a batch in an order of which any stretch holds about its part of the rows that
-/// need the teacher, which come first and cost more.
-fn spread(size: usize) -> Vec<usize> {
+/// The rows of a batch in an order in which those that need the teacher, which come first and cost more, are evenly
+/// spaced: any stretch holds about its part of them.
+fn evenly_spaced(size: usize) -> Vec<usize> {
     // Multiples of the golden section fill the unit interval evenly, however many there are.
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     let mut order: Vec<usize> = (0..size).collect();
@@ -235,19 +200,55 @@ fn spread(size: usize) -> Vec<usize> {
 
 impl TrainingTask for DitTrainer {
     type Model = TextToLatent;
+    type Batch = DitBatch;
 
     fn batch_size(&self) -> usize {
         self.config.batch_size
+    }
+
+    fn batch(&self, at: &StepInfo) -> Result<DitBatch, TrainError> {
+        let (size, numbers) = (self.config.batch_size, self.data.shape().len());
+        let mut rngs: Vec<_> = (0..size as u64)
+            .map(|row| keyed_rng(self.seed, purpose::TRAINING_ROW, at.step, row))
+            .collect();
+        let rows = self.config.objective.plan_rows(at.fraction, &mut rngs);
+        let mut x_0 = vec![0.0; size * numbers];
+        let mut x_1 = x_0.clone();
+        let noise = x_0.par_chunks_exact_mut(numbers);
+        let latents = x_1.par_chunks_exact_mut(numbers);
+        let draws = rngs.par_iter_mut().zip(noise).zip(latents).enumerate();
+        let captions = draws.map(|(row, ((rng, noise), latent))| {
+            let image = self.data.image_at(self.seed, at.step * size as u64 + row as u64);
+            let caption = self.data.caption(image, rng);
+            fill_normal(rng, noise);
+            self.data.write_latent(image, (self.seed, at.step, row as u64), latent);
+            let caption = if rows[row].drop_caption { self.data.empty_caption() } else { caption };
+            caption.to_vec()
+        });
+        let captions = captions.collect();
+        // After all draws, since the objective may exchange noise between rows.
+        self.config.objective.pair_noise(&mut x_0, &x_1, size);
+        Ok(DitBatch { progress: at.fraction, rows, x_0, x_1, captions, order: evenly_spaced(size) })
     }
 
     fn loss(
         &self,
         model: &TextToLatent,
         state: &TrainState<TextToLatent>,
-        at: &StepInfo,
-        share: Range<usize>,
-    ) -> Result<StepLoss, TrainError> {
-        let Share { rows, x_0, x_1, captions } = self.batch(at, share);
+        batch: &DitBatch,
+        rows: Range<usize>,
+    ) -> StepLoss {
+        // As planned, those that need the teacher come first.
+        let mut share = batch.order[rows].to_vec();
+        share.sort_unstable();
+        let numbers = self.data.shape().len();
+        let of_share = |values: &[f32]| {
+            let row = |&row: &usize| &values[row * numbers..(row + 1) * numbers];
+            self.latents(share.iter().flat_map(row).copied().collect())
+        };
+        let (x_0, x_1) = (of_share(&batch.x_0), of_share(&batch.x_1));
+        let rows: Vec<Row> = share.iter().map(|&row| batch.rows[row]).collect();
+        let captions: Vec<_> = share.iter().map(|&row| batch.captions[row].clone()).collect();
         let num_leading = rows.iter().filter(|row| row.needs_teacher()).count();
         let teacher = match self.config.objective.teacher() {
             _ if num_leading == 0 => None,
@@ -272,7 +273,7 @@ impl TrainingTask for DitTrainer {
             };
             teacher.dit.forward_guided(input, context)
         };
-        let batch = Batch { rows: &rows, progress: at.fraction, x_0, x_1 };
+        let batch = Batch { rows: &rows, progress: batch.progress, x_0, x_1 };
         let targets = self.config.objective.targets(batch, &network);
 
         let captions = self.token_ids(&captions, &self.device.clone().autodiff());
@@ -287,7 +288,7 @@ impl TrainingTask for DitTrainer {
                 None => parts.push(part),
             }
         }
-        Ok(StepLoss { parts, loss: targets.loss(losses) })
+        StepLoss { parts, loss: targets.loss(losses) }
     }
 
     fn report(
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn every_share_of_a_batch_gets_its_part_of_the_expensive_rows() {
         for (size, expensive) in [(64, 16), (32, 8), (48, 6), (64, 48)] {
-            let order = spread(size);
+            let order = evenly_spaced(size);
             let mut sorted = order.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..size).collect::<Vec<_>>());

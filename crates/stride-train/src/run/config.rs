@@ -1,8 +1,10 @@
 //! The configuration of a run: one TOML file, overrides, and a resolved copy in the run folder.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use stride_data::ImageFolder;
 use stride_kernels::gemm::Compute;
@@ -72,12 +74,22 @@ pub enum RunKind {
     Classifier,
 }
 
+/// The settings of a run's task, which its `kind` tells.
+pub(crate) enum TaskConfig<'a> {
+    Vae(&'a VaeTrainConfig),
+    Dit(&'a DitTrainConfig),
+    Classifier(&'a ClassifierTrainConfig),
+}
+
 /// Settings of the loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopConfig {
-    /// What products of the training steps round their factors to, `"f32"` or `"bf16"`; weights,
-    /// gradients and moments are f32 either way, and reports are computed in f32.
+    /// Where networks are trained and evaluated.
+    #[serde(skip_serializing_if = "TrainingDevice::is_default")]
+    pub device: TrainingDevice,
+    /// Compute dtype of the training steps, `"f32"` or `"bf16"`; weights, gradients and moments are f32
+    /// either way, and reports are computed in f32.
     pub compute_dtype: Compute,
     /// Length of the run.
     pub budget: Budget,
@@ -85,6 +97,29 @@ pub struct LoopConfig {
     pub schedule: LrSchedule,
     /// When to write what.
     pub output: OutputConfig,
+}
+
+/// The device of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrainingDevice {
+    /// All cores of the processor.
+    #[default]
+    Cpu,
+}
+
+impl TrainingDevice {
+    /// The library's device.
+    pub fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::flex(),
+        }
+    }
+
+    /// Whether it need not be written down; runs begun before there was a choice have no such line.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// When a run writes what.
@@ -154,6 +189,13 @@ impl DataConfig {
         Ok(folder)
     }
 
+    /// Checks that training reads images, as all but transformers do.
+    fn validate_images(&self) -> Result<(), String> {
+        check(self.dir.is_some(), "data.dir", "a folder of images")?;
+        check(self.prepared.is_none(), "data.prepared", "none but for kind = \"dit\"")?;
+        check(!self.flip, "data.flip", "false but for kind = \"dit\"")
+    }
+
     /// Checks that an image is left beside those that are kept out of training.
     pub(crate) fn check_count(&self, found: usize) -> Result<(), TrainError> {
         let (what, expected) = ("images beside data.held_out", self.held_out + 1);
@@ -209,10 +251,33 @@ impl RunConfig {
     /// # Errors
     /// When a number does not fit TOML, such as a seed beyond 63 bits.
     pub fn to_toml(&self) -> Result<String, TrainError> {
-        toml::to_string(self).map_err(|error| TrainError::Config {
-            path: self.run_dir.join("config.toml"),
-            problem: error.to_string(),
-        })
+        toml::to_string(self).map_err(|error| self.problem(error))
+    }
+
+    /// The settings of the task.
+    ///
+    /// # Errors
+    /// There is not exactly one section, the one that `kind` names.
+    pub(crate) fn task(&self) -> Result<TaskConfig<'_>, String> {
+        let (name, task) = match self.kind {
+            RunKind::Vae => ("vae", self.vae.as_ref().map(TaskConfig::Vae)),
+            RunKind::Dit => ("dit", self.dit.as_ref().map(TaskConfig::Dit)),
+            RunKind::Classifier => {
+                ("classifier", self.classifier.as_ref().map(TaskConfig::Classifier))
+            }
+        };
+        let sections = [self.vae.is_some(), self.dit.is_some(), self.classifier.is_some()];
+        match task {
+            Some(task) if sections.into_iter().filter(|&is_there| is_there).count() == 1 => {
+                Ok(task)
+            }
+            _ => Err(format!("kind = \"{name}\" needs a section [{name}] and no other")),
+        }
+    }
+
+    /// An error about a setting that only the data or the weights show to be wrong.
+    pub(crate) fn problem(&self, problem: impl Display) -> TrainError {
+        TrainError::Config { path: self.run_dir.join("config.toml"), problem: problem.to_string() }
     }
 
     fn validate(&self) -> Result<(), String> {
@@ -225,22 +290,13 @@ impl RunConfig {
             "training.budget.max_seconds",
             "positive",
         )?;
-        let is_share = |value: f64| (0.0..=1.0).contains(&value);
         check(
-            is_share(self.training.schedule.decay_fraction),
+            (0.0..=1.0).contains(&self.training.schedule.decay_fraction),
             "training.schedule.decay_fraction",
             "in [0, 1]",
         )?;
         check(self.data.resolution > 0, "data.resolution", "at least 1")?;
         check(self.data.held_out > 0, "data.held_out", "at least 1")?;
-        let is_dit = self.kind == RunKind::Dit;
-        check(is_dit || self.data.dir.is_some(), "data.dir", "a folder of images")?;
-        check(
-            is_dit || self.data.prepared.is_none(),
-            "data.prepared",
-            "none but for kind = \"dit\"",
-        )?;
-        check(is_dit || !self.data.flip, "data.flip", "false but for kind = \"dit\"")?;
         let optimizer = &self.optimizer;
         check(optimizer.learning_rate > 0.0, "optimizer.learning_rate", "positive")?;
         check(
@@ -260,12 +316,16 @@ impl RunConfig {
                 && ema.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             check(is_name, "ema.name", "letters, digits and underscores")?;
         }
-        let section =
-            |name| Err(format!("kind = \"{name}\" needs a section [{name}] and no other"));
-        match (self.kind, &self.vae, &self.dit, &self.classifier) {
-            (RunKind::Vae, Some(vae), None, None) => vae.validate(self.data.resolution),
-            (RunKind::Vae, ..) => section("vae"),
-            (RunKind::Dit, None, Some(dit), None) => {
+        match self.task()? {
+            TaskConfig::Vae(vae) => {
+                self.data.validate_images()?;
+                vae.validate(self.data.resolution)
+            }
+            TaskConfig::Classifier(classifier) => {
+                self.data.validate_images()?;
+                classifier.validate()
+            }
+            TaskConfig::Dit(dit) => {
                 let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
                 dit.validate(self.training.compute_dtype, &names)?;
                 let (cached, prepared) = (&dit.latent_cache, &self.data.prepared);
@@ -277,9 +337,6 @@ impl RunConfig {
                      with dit.latent_cache, the folder for their latents",
                 )
             }
-            (RunKind::Dit, ..) => section("dit"),
-            (RunKind::Classifier, None, None, Some(classifier)) => classifier.validate(),
-            (RunKind::Classifier, ..) => section("classifier"),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::optim::Budget;
 
 /// An open `metrics.jsonl`.
 #[derive(Debug)]
-pub struct Metrics {
+pub(super) struct Metrics {
     path: PathBuf,
     file: File,
 }
@@ -26,7 +26,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn open(run_dir: &Path, step: u64) -> Result<Self, TrainError> {
+    pub(super) fn open(run_dir: &Path, step: u64) -> Result<Self, TrainError> {
         let path = run_dir.join("metrics.jsonl");
         if let Ok(text) = fs::read_to_string(&path) {
             let is_before = |line: &&str| {
@@ -53,7 +53,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(
+    pub(super) fn write(
         &mut self,
         step: u64,
         seconds: f64,

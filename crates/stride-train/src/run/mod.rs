@@ -2,21 +2,21 @@
 
 mod checkpoint;
 mod config;
-mod dry_run;
 mod layers;
 mod metrics;
 mod output;
 mod progress;
+mod start;
 mod state;
 mod task;
 mod train_loop;
 
 pub use checkpoint::{Checkpoint, Resume, TrainerState};
-pub use config::{DataConfig, LoopConfig, OutputConfig, RunConfig, RunKind};
-pub use dry_run::{DryRun, dry_run};
-pub use metrics::Metrics;
+pub use config::{DataConfig, LoopConfig, OutputConfig, RunConfig, RunKind, TrainingDevice};
+
 pub(crate) use output::write_sheet;
 pub use progress::{LogProgress, Progress, ProgressUpdate};
-pub use state::{TrainState, load_module};
+pub use start::{DryRun, dry_run, run, train};
+pub use state::TrainState;
 pub use task::{LossPart, StepInfo, StepLoss, TrainingTask};
 pub use train_loop::{RunContext, RunSummary, train_loop};

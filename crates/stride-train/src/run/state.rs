@@ -96,7 +96,7 @@ impl<M: Module> TrainState<M> {
 ///
 /// # Errors
 /// When the file is missing or does not fit.
-pub fn load_module<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
+fn load_module<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
     let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
     Ok(weights::load(module, &path.display().to_string(), &bytes, "")?)
 }

@@ -9,30 +9,42 @@ use burn::tensor::Tensor;
 use super::state::TrainState;
 use crate::TrainError;
 
-/// What one kind of training supplies to [`train_loop`].
+/// What one kind of training supplies to [`train_loop`](super::train_loop()).
+///
+/// [`batch`](Self::batch) and [`loss`](Self::loss) are the seam of data-parallel training. A batch is made once a
+/// step, in host memory. Every worker then moves its share of the rows to its device and differentiates the loss
+/// there, with a copy of the model of its own. The gradient of a step is the sum of the shares' gradients, each
+/// weighted by its fraction of the rows, so it does not matter which device computes which rows.
 pub trait TrainingTask: Sync {
     /// What is trained; several networks trained together are one module.
     type Model: Module + Sync;
 
+    /// All rows of one step, in host memory.
+    type Batch: Sync;
+
     /// Rows of a batch.
     fn batch_size(&self) -> usize;
 
-    /// The mean loss over a range of the rows `0..batch_size` of one step.
+    /// Makes the batch of a step.
     ///
-    /// The loop cuts a batch into one range per core and calls this for all of them at the same
-    /// time, each with a `model` of its own to differentiate; averages are in `state`.
-    /// Everything random must be drawn from a generator keyed by the seed, `at.step` and the row,
-    /// so that neither a resume nor the number of cores changes the batch.
+    /// Everything random must be drawn from a generator keyed by the seed, `at.step` and the row, so that neither a
+    /// resume nor the number of workers changes the batch.
     ///
     /// # Errors
     /// When the batch cannot be made.
+    fn batch(&self, at: &StepInfo) -> Result<Self::Batch, TrainError>;
+
+    /// The mean loss over a share of the rows, a range of `0..batch_size`.
+    ///
+    /// The loop calls this for all shares of a batch at the same time. `model` is the worker's copy to differentiate;
+    /// averages are in `state`.
     fn loss(
         &self,
         model: &Self::Model,
         state: &TrainState<Self::Model>,
-        at: &StepInfo,
+        batch: &Self::Batch,
         rows: Range<usize>,
-    ) -> Result<StepLoss, TrainError>;
+    ) -> StepLoss;
 
     /// Evaluates and writes images into the run folder, every so often and at the end.
     ///

@@ -30,7 +30,7 @@ pub struct RunSummary {
     pub report: Vec<(String, f64)>,
 }
 
-/// Everything around a run that is not the trainee.
+/// What surrounds a task in a run.
 pub struct RunContext<'a> {
     /// Settings of the loop.
     pub config: &'a LoopConfig,
@@ -51,11 +51,11 @@ pub struct RunContext<'a> {
 /// # Errors
 /// When a loss is not finite, a checkpoint does not fit, or the disk refuses.
 pub fn train_loop<T: TrainingTask>(
-    trainee: &mut T,
+    task: &mut T,
     mut state: TrainState<T::Model>,
-    around: RunContext<'_>,
+    context: RunContext<'_>,
 ) -> Result<RunSummary, TrainError> {
-    let RunContext { config, config_text, run_dir, resume, progress, stop } = around;
+    let RunContext { config, config_text, run_dir, resume, progress, stop } = context;
     let mut at = TrainerState::default();
     if let Some(resume) = resume {
         let checkpoint = Checkpoint::open(run_dir, resume)?;
@@ -85,7 +85,7 @@ pub fn train_loop<T: TrainingTask>(
             break true;
         }
         let lr_factor = config.schedule.factor(at.step, fraction);
-        averages.add(step(trainee, &mut state, &info, lr_factor, &precision, &workers)?);
+        averages.add(step(task, &mut state, &info, lr_factor, &precision, &workers)?);
         at.step += 1;
         at.optimizer_steps = state.optimizer.steps();
         at.elapsed_seconds = clock.seconds();
@@ -95,7 +95,7 @@ pub fn train_loop<T: TrainingTask>(
         }
         if at.elapsed_seconds - last_report >= config.output.report_every_seconds {
             let info = StepInfo { step: at.step, fraction };
-            report = make_report(trainee, &state, &info, run_dir, &mut metrics, progress, &clock)?;
+            report = make_report(task, &state, &info, run_dir, &mut metrics, progress, &clock)?;
             last_report = clock.seconds();
         }
         if at.elapsed_seconds - last_checkpoint >= config.output.checkpoint_every_seconds {
@@ -108,8 +108,8 @@ pub fn train_loop<T: TrainingTask>(
     save(&state, &at, config_text, run_dir, config.output.keep_checkpoints, progress)?;
     if !was_stopped {
         let info = StepInfo { step: at.step, fraction: 1.0 };
-        report = make_report(trainee, &state, &info, run_dir, &mut metrics, progress, &clock)?;
-        trainee.export(&state, run_dir)?;
+        report = make_report(task, &state, &info, run_dir, &mut metrics, progress, &clock)?;
+        task.export(&state, run_dir)?;
     }
     Ok(RunSummary { steps: at.step, elapsed_seconds: at.elapsed_seconds, was_stopped, report })
 }
@@ -120,7 +120,7 @@ pub fn train_loop<T: TrainingTask>(
 /// # Errors
 /// When a loss is not finite.
 pub(crate) fn time_steps<T: TrainingTask>(
-    trainee: &T,
+    task: &T,
     mut state: TrainState<T::Model>,
     config: &LoopConfig,
     count: u64,
@@ -132,7 +132,7 @@ pub(crate) fn time_steps<T: TrainingTask>(
     for number in 0..count {
         let start = Instant::now();
         let at = StepInfo { step: number, fraction: 1.0 };
-        let values = step(trainee, &mut state, &at, 1.0, &precision, &workers)?;
+        let values = step(task, &mut state, &at, 1.0, &precision, &workers)?;
         fastest = fastest.min(start.elapsed().as_secs_f64());
         loss = values.losses[0].1;
     }
@@ -140,28 +140,27 @@ pub(crate) fn time_steps<T: TrainingTask>(
 }
 
 fn step<T: TrainingTask>(
-    trainee: &T,
+    task: &T,
     state: &mut TrainState<T::Model>,
     at: &StepInfo,
     lr_factor: f64,
     precision: &Precision,
     workers: &Workers,
 ) -> Result<StepValues, TrainError> {
-    let rows = trainee.batch_size();
+    let rows = task.batch_size();
+    let batch = task.batch(at)?;
     let shares = workers.run(split_evenly(rows, workers.count()), |range| {
         let share = range.len();
         let model = with_own_leaves(state.model());
-        let StepLoss { loss, parts } =
-            precision.scope(|| trainee.loss(&model, state, at, range))?;
+        let StepLoss { loss, parts } = precision.scope(|| task.loss(&model, state, &batch, range));
         let weighted = loss.clone().mul_scalar(share as f64 / rows as f64);
         let gradients = NamedGradients::of(&weighted, &model);
         let mean = loss.inner().into_data().iter::<f64>().sum();
-        Ok::<_, TrainError>((gradients, LossPart { name: "loss", mean, rows: share }, parts))
+        (gradients, LossPart { name: "loss", mean, rows: share }, parts)
     });
     let mut gradients = NamedGradients::default();
     let mut parts: Vec<LossPart> = Vec::new();
-    for share in shares {
-        let (share_gradients, loss, share_parts) = share?;
+    for (share_gradients, loss, share_parts) in shares {
         gradients = gradients.plus(share_gradients);
         for part in std::iter::once(loss).chain(share_parts) {
             match parts.iter_mut().find(|other| other.name == part.name) {
@@ -181,7 +180,7 @@ fn step<T: TrainingTask>(
 }
 
 fn make_report<T: TrainingTask>(
-    trainee: &mut T,
+    task: &mut T,
     state: &TrainState<T::Model>,
     at: &StepInfo,
     run_dir: &Path,
@@ -189,7 +188,7 @@ fn make_report<T: TrainingTask>(
     progress: &mut dyn Progress,
     clock: &Clock,
 ) -> Result<Vec<(String, f64)>, TrainError> {
-    let report = trainee.report(state, at, run_dir)?;
+    let report = task.report(state, at, run_dir)?;
     metrics.write(at.step, clock.seconds(), report.clone())?;
     let values: Vec<String> =
         report.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();

@@ -42,7 +42,7 @@ impl Default for VaeLossConfig {
 ///
 /// All terms but the contrast term are linear functions of the error followed by a norm, so that one pyramid
 /// of the error serves them all.
-pub fn reconstruction_loss(
+pub(super) fn reconstruction_loss(
     config: &VaeLossConfig,
     reconstruction: Tensor<4>,
     target: &Tensor<4>,
@@ -83,7 +83,7 @@ pub fn reconstruction_loss(
 /// filters, since these cost one pass each on a CPU. It stands in for a perceptual network, whose
 /// weights would have to be downloaded: faint lines, such as a closed eye on dark skin, have
 /// small absolute error and are what plain L1 gives up first.
-pub fn contrast_error(error: Tensor<4>, target: Tensor<4>) -> Tensor<1> {
+pub(super) fn contrast_error(error: Tensor<4>, target: Tensor<4>) -> Tensor<1> {
     const C: f64 = 0.1;
     let weight = block_mean(deviation(target).abs()).add_scalar(C).recip().mul_scalar(C);
     let [batch, channels, height, width] = weight.dims();
@@ -97,7 +97,7 @@ pub fn contrast_error(error: Tensor<4>, target: Tensor<4>) -> Tensor<1> {
 /// `m` and `s^2` are mean and variance over the batch and all positions of `[B, C, h, w]`: the
 /// Kullback-Leibler divergence of a normal with these moments. It takes the place of the posterior's divergence
 /// in autoencoders without a posterior and keeps latents at the scale that the transformer's noise has.
-pub fn moment_kl(latents: Tensor<4>) -> Tensor<1> {
+pub(super) fn moment_kl(latents: Tensor<4>) -> Tensor<1> {
     let channels = latents.dims()[1];
     let values = latents.swap_dims(0, 1).reshape([channels as i32, -1]);
     let mean = values.clone().mean_dim(1);

@@ -7,5 +7,5 @@ mod trainer;
 
 pub use config::VaeTrainConfig;
 pub use encoder::ImageEncoder;
-pub use loss::{VaeLossConfig, contrast_error, moment_kl, reconstruction_loss};
-pub use trainer::VaeTrainer;
+pub use loss::VaeLossConfig;
+pub(crate) use trainer::VaeTrainer;

@@ -20,7 +20,7 @@ use crate::TrainError;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, write_sheet};
 
 /// The autoencoder's [`TrainingTask`].
-pub struct VaeTrainer {
+pub(crate) struct VaeTrainer {
     config: VaeTrainConfig,
     model_config: AutoencoderConfig,
     seed: u64,
@@ -30,7 +30,9 @@ pub struct VaeTrainer {
     device: Device,
 }
 
-/// Marks, beside the row, noise that makes the decoder forgive a transformer's errors.
+/// Marks, beside the row, the choice of a crop.
+const CROP: u64 = 0;
+/// Marks noise that makes the decoder forgive a transformer's errors.
 const LATENTS: u64 = 1 << 32;
 /// Marks the noise of a sample of the posterior.
 const POSTERIOR: u64 = 2 << 32;
@@ -46,58 +48,37 @@ impl VaeTrainer {
     ///
     /// # Errors
     /// When images or weights do not fit.
-    pub fn new(run: &RunConfig) -> Result<(Self, TrainState<Autoencoder>), TrainError> {
-        let config = run.vae.clone().ok_or_else(|| TrainError::Config {
-            path: run.run_dir.join("config.toml"),
-            problem: "kind = \"vae\" needs a section [vae]".to_owned(),
-        })?;
-        let device = Device::flex();
-        let (model_config, model) = make_model(&config, run.seed, &device)?;
-        let folder = run.data.open()?;
-        let held_out = run.data.held_out;
+    pub(crate) fn new(
+        run: &RunConfig,
+        config: &VaeTrainConfig,
+        device: Device,
+    ) -> Result<(Self, TrainState<Autoencoder>), TrainError> {
+        let (model_config, model) = make_model(run, config, &device)?;
+        let factor = model_config.downsampling_factor();
+        if !config.crop_size.is_multiple_of(factor) {
+            let expected = format!("a multiple of {factor}, as the autoencoder halves");
+            return Err(run.problem(format!("vae.crop_size: expected {expected}")));
+        }
+        let (folder, held_out) = (run.data.open()?, run.data.held_out);
         tracing::info!("decoding {} images", folder.images.len());
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
-        Ok((Self { config, model_config, seed: run.seed, images, held_out, device }, state))
+        let (config, seed) = (config.clone(), run.seed);
+        Ok((Self { config, model_config, seed, images, held_out, device }, state))
     }
 
-    /// The crops `rows` of a step, `[rows, 3, S, S]`.
-    fn crops(&self, step: u64, rows: &Range<usize>) -> Tensor<4> {
+    /// The generator of a row; `what` keeps draws for different ends apart.
+    fn rng(&self, step: u64, row: usize, what: u64) -> ChaCha8Rng {
+        keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64 | what)
+    }
+
+    /// Draws a crop `[3, S, S]` of a training image.
+    fn write_crop(&self, rng: &mut ChaCha8Rng, out: &mut [f32]) {
         let size = self.config.crop_size;
-        let mut pixels = vec![0.0; rows.len() * 3 * size * size];
-        for (row, out) in rows.clone().zip(pixels.chunks_exact_mut(3 * size * size)) {
-            let mut rng = keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64);
-            let index = below(&mut rng, self.images.len() - self.held_out);
-            let room = self.images.resolution() - size + 1;
-            let (top, left) = (below(&mut rng, room), below(&mut rng, room));
-            self.images.crop(index, top, left, size, out);
-        }
-        Tensor::from_data(
-            TensorData::new(pixels, [rows.len(), 3, size, size]),
-            &self.device.clone().autodiff(),
-        )
-    }
-
-    /// Noise of `shape` for the same rows, scaled by a factor that is drawn per row; `what` keeps
-    /// draws for different ends apart.
-    fn noise(
-        &self,
-        step: u64,
-        rows: &Range<usize>,
-        shape: [usize; 4],
-        what: u64,
-        sigma: impl Fn(&mut ChaCha8Rng) -> f32,
-    ) -> Tensor<4> {
-        let [_, channels, height, width] = shape;
-        let mut noise = vec![0.0; rows.len() * channels * height * width];
-        for (row, out) in rows.clone().zip(noise.chunks_exact_mut(channels * height * width)) {
-            let mut rng = keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64 | what);
-            let sigma = sigma(&mut rng);
-            fill_normal(&mut rng, out);
-            out.iter_mut().for_each(|value| *value *= sigma);
-        }
-        let data = TensorData::new(noise, [rows.len(), channels, height, width]);
-        Tensor::from_data(data, &self.device.clone().autodiff())
+        let index = below(rng, self.images.len() - self.held_out);
+        let room = self.images.resolution() - size + 1;
+        let (top, left) = (below(rng, room), below(rng, room));
+        self.images.crop(index, top, left, size, out);
     }
 
     /// The whole images `range`, `[n, 3, R, R]`, outside automatic differentiation.
@@ -170,34 +151,81 @@ impl VaeTrainer {
     }
 }
 
+/// Crops of one step and the noise on their latents.
+pub(crate) struct VaeBatch {
+    /// `[B, 3, S, S]`.
+    crops: Vec<f32>,
+    /// `[B, C, h, w]`, scaled by a factor that is drawn for every row.
+    latent_noise: Vec<f32>,
+    /// The same shape with unit variance; what draws from the posterior of a variational autoencoder.
+    posterior_noise: Option<Vec<f32>>,
+    /// `[C, h, w]`.
+    latent_shape: [usize; 3],
+}
+
+/// Rows of `len` numbers each, one after the other, made on all cores.
+fn draw_rows(count: usize, len: usize, draw: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut values = vec![0.0; count * len];
+    values.par_chunks_exact_mut(len).enumerate().for_each(|(row, out)| draw(row, out));
+    values
+}
+
 impl TrainingTask for VaeTrainer {
     type Model = Autoencoder;
+    type Batch = VaeBatch;
 
     fn batch_size(&self) -> usize {
         self.config.batch_size
+    }
+
+    fn batch(&self, at: &StepInfo) -> Result<VaeBatch, TrainError> {
+        let latent_shape = self.model_config.latent_shape(self.config.crop_size);
+        let latent_len = latent_shape.iter().product();
+        let count = self.config.batch_size;
+        let crops = draw_rows(count, 3 * self.config.crop_size.pow(2), |row, out| {
+            self.write_crop(&mut self.rng(at.step, row, CROP), out);
+        });
+        let latent_noise = draw_rows(count, latent_len, |row, out| {
+            let mut rng = self.rng(at.step, row, LATENTS);
+            let sigma = (uniform(&mut rng) * self.config.latent_noise) as f32;
+            fill_normal(&mut rng, out);
+            out.iter_mut().for_each(|value| *value *= sigma);
+        });
+        let posterior_noise = self.model_config.is_variational().then(|| {
+            draw_rows(count, latent_len, |row, out| {
+                fill_normal(&mut self.rng(at.step, row, POSTERIOR), out);
+            })
+        });
+        Ok(VaeBatch { crops, latent_noise, posterior_noise, latent_shape })
     }
 
     fn loss(
         &self,
         model: &Autoencoder,
         _state: &TrainState<Autoencoder>,
-        at: &StepInfo,
+        batch: &VaeBatch,
         rows: Range<usize>,
-    ) -> Result<StepLoss, TrainError> {
-        let target = self.crops(at.step, &rows);
-        let (latents, kl) = match model {
-            Autoencoder::Kl(model) => {
+    ) -> StepLoss {
+        let size = self.config.crop_size;
+        let share = |values: &[f32], [channels, height, width]: [usize; 3]| {
+            let numbers = channels * height * width;
+            let values = values[rows.start * numbers..rows.end * numbers].to_vec();
+            let data = TensorData::new(values, [rows.len(), channels, height, width]);
+            Tensor::<4>::from_data(data, &self.device.clone().autodiff())
+        };
+        let target = share(&batch.crops, [3, size, size]);
+        let (latents, kl) = match (model, &batch.posterior_noise) {
+            (Autoencoder::Kl(model), Some(noise)) => {
                 let posterior = model.posterior(target.clone());
-                let noise = self.noise(at.step, &rows, posterior.mean.dims(), POSTERIOR, |_| 1.0);
+                let noise = share(noise, batch.latent_shape);
                 (model.scale(posterior.sample(noise)), posterior.kl())
             }
-            Autoencoder::Tiny(model) => {
+            _ => {
                 let latents = model.encode(target.clone());
                 (latents.clone(), moment_kl(latents))
             }
         };
-        let sigma = |rng: &mut ChaCha8Rng| (uniform(rng) * self.config.latent_noise) as f32;
-        let noise = self.noise(at.step, &rows, latents.dims(), LATENTS, sigma);
+        let noise = share(&batch.latent_noise, batch.latent_shape);
         let reconstruction = model.decode(latents.add(noise));
         let mse = reconstruction.clone().inner().sub(target.clone().inner()).square().mean();
         let mut loss = reconstruction_loss(&self.config.loss, reconstruction, &target);
@@ -209,7 +237,7 @@ impl TrainingTask for VaeTrainer {
             LossPart { name, mean, rows: rows.len() }
         };
         let parts = vec![part("mse", mse), part("kl", kl.inner())];
-        Ok(StepLoss { loss, parts })
+        StepLoss { loss, parts }
     }
 
     fn report(
@@ -259,29 +287,22 @@ impl TrainingTask for VaeTrainer {
     }
 }
 
-/// The autoencoder a run starts from, on an automatic differentiation device.
+/// The autoencoder a run starts from, on the device with automatic differentiation.
 fn make_model(
+    run: &RunConfig,
     config: &VaeTrainConfig,
-    seed: u64,
     device: &Device,
 ) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
     let device = device.clone().autodiff();
-    device.seed(seed);
+    device.seed(run.seed);
     let (model_config, model) = match (&config.init_from, &config.model) {
         (Some(dir), _) => encoder::read(dir, &device)?,
         (None, Some(model_config)) => {
-            let model = model_config.init(&device).map_err(|error| TrainError::Config {
-                path: "[vae.model]".into(),
-                problem: error.to_string(),
-            })?;
+            let model = model_config.init(&device);
+            let model = model.map_err(|error| run.problem(format!("vae.model: {error}")))?;
             (model_config.clone(), model)
         }
-        (None, None) => {
-            return Err(TrainError::Config {
-                path: "config.toml".into(),
-                problem: "[vae.model] is missing".to_owned(),
-            });
-        }
+        (None, None) => return Err(run.problem("[vae.model] is missing")),
     };
     let model = if config.decoder_only {
         model.map(&mut FreezeEncoder { path: Vec::new() })

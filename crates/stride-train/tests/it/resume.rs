@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -14,7 +14,7 @@ use stride_kernels::gemm::Compute;
 use stride_train::{
     Budget, EmaConfig, EmaDecay, LoopConfig, LrSchedule, OptimizerConfig, OutputConfig, Progress,
     ProgressUpdate, Resume, RunContext, RunSummary, StepInfo, StepLoss, TrainError, TrainState,
-    TrainingTask, train_loop,
+    TrainingDevice, TrainingTask, train_loop,
 };
 
 const STEPS: u64 = 20;
@@ -26,32 +26,43 @@ struct Network {
 }
 
 /// Learns to double its input, from rows keyed by their step and index.
-struct Doubling;
+#[derive(Default)]
+struct Doubling {
+    /// Batches made.
+    batches: AtomicU64,
+}
 
 impl TrainingTask for Doubling {
     type Model = Network;
+    type Batch = Vec<f32>;
 
     fn batch_size(&self) -> usize {
         5
+    }
+
+    fn batch(&self, at: &StepInfo) -> Result<Vec<f32>, TrainError> {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        let mut values = vec![0.0; 5 * 4];
+        for (row, out) in values.chunks_exact_mut(4).enumerate() {
+            fill_normal(&mut keyed_rng(7, purpose::TRAINING_ROW, at.step, row as u64), out);
+        }
+        Ok(values)
     }
 
     fn loss(
         &self,
         model: &Network,
         state: &TrainState<Network>,
-        at: &StepInfo,
+        batch: &Vec<f32>,
         rows: Range<usize>,
-    ) -> Result<StepLoss, TrainError> {
+    ) -> StepLoss {
         assert!(state.ema("teacher").is_some());
-        let mut values = vec![0.0; rows.len() * 4];
-        for (row, out) in rows.clone().zip(values.chunks_exact_mut(4)) {
-            fill_normal(&mut keyed_rng(7, purpose::TRAINING_ROW, at.step, row as u64), out);
-        }
+        let values = batch[rows.start * 4..rows.end * 4].to_vec();
         let device = Device::flex().autodiff();
         let x = Tensor::<2>::from_data(TensorData::new(values, [rows.len(), 4]), &device);
         let y = fused::linear(&model.second, fused::linear(&model.first, x.clone()).tanh());
         let loss = y.sub(x.mul_scalar(2.0)).square().mean();
-        Ok(StepLoss { loss, parts: Vec::new() })
+        StepLoss { loss, parts: Vec::new() }
     }
 
     fn report(
@@ -114,13 +125,14 @@ fn train_in(
     seed: u64,
 ) -> RunSummary {
     let config = LoopConfig {
+        device: TrainingDevice::Cpu,
         compute_dtype,
         budget: Budget { max_steps: Some(STEPS), max_seconds: None },
         output: OutputConfig { metrics_every_steps: 1, ..OutputConfig::default() },
         schedule: LrSchedule { warmup_steps: 2, decay_fraction: 0.4 },
     };
     let stop = AtomicBool::new(false);
-    let around = RunContext {
+    let context = RunContext {
         config: &config,
         config_text: "",
         run_dir,
@@ -128,7 +140,12 @@ fn train_in(
         progress: &mut StopAfter { step: stop_after, stop: &stop },
         stop: &stop,
     };
-    train_loop(&mut Doubling, state(seed), around).expect("trains")
+    let mut task = Doubling::default();
+    let summary = train_loop(&mut task, state(seed), context).expect("trains");
+    let first = if resume.is_some() { 9 } else { 0 };
+    let batches = task.batches.into_inner();
+    assert_eq!(batches, summary.steps - first, "one batch a step, for all workers");
+    summary
 }
 
 /// The losses in a run's metrics.
