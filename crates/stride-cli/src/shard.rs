@@ -9,11 +9,6 @@ pub(crate) struct Shard {
     pub(crate) count: usize,
 }
 
-impl Shard {
-    /// Everything.
-    pub(crate) const ALL: Self = Self { index: 0, count: 1 };
-}
-
 impl FromStr for Shard {
     type Err = String;
 

@@ -21,7 +21,7 @@ pub struct Miss {
     pub attribute: String,
     /// The value that the caption names.
     pub wanted: String,
-    /// The value that the judge sees.
+    /// The value that the classifier predicts.
     pub seen: String,
 }
 
@@ -36,11 +36,11 @@ pub struct AttributeAccuracy {
 }
 
 impl Tally {
-    /// The share that is shown, and its standard error; none if nothing was named.
-    pub fn share(&self) -> Option<(f64, f64)> {
+    /// The fraction that is shown, and its standard error; none if nothing was named.
+    pub fn fraction(&self) -> Option<(f64, f64)> {
         let count = self.named as f64;
-        let share = self.shown as f64 / count;
-        (self.named > 0).then(|| (share, (share * (1.0 - share) / count).sqrt()))
+        let fraction = self.shown as f64 / count;
+        (self.named > 0).then(|| (fraction, (fraction * (1.0 - fraction) / count).sqrt()))
     }
 
     fn join(&mut self, other: Self) {
@@ -50,23 +50,23 @@ impl Tally {
 }
 
 impl AttributeAccuracy {
-    /// Counts an image: its caption, the values that are true of the caption, and the place of the value that
-    /// a judge chose for each of its attributes. Returns what was missed.
+    /// Counts an image: its caption, the values that are true of the caption, and the index of the value that a
+    /// classifier predicts for each of its attributes. Returns what was missed.
     pub fn add(
         &mut self,
         caption: &str,
         values: &BTreeMap<String, String>,
         attributes: &[Attribute],
-        choices: &[usize],
+        labels: &[usize],
     ) -> Vec<Miss> {
         let words: Vec<String> = words(caption).collect();
         let mut misses = Vec::new();
-        for (attribute, &choice) in attributes.iter().zip(choices) {
+        for (attribute, &label) in attributes.iter().zip(labels) {
             let Some(wanted) = values.get(&attribute.name) else { continue };
             if !names(&words, &attribute.name, wanted) {
                 continue;
             }
-            let seen = attribute.values.get(choice);
+            let seen = attribute.values.get(label);
             let is_shown = seen == Some(wanted);
             let tally = self.tallies.entry(attribute.name.clone()).or_default();
             tally.join(Tally { named: 1, shown: usize::from(is_shown) });
@@ -146,7 +146,7 @@ mod tests {
         ]);
         let mut accuracy = AttributeAccuracy::default();
         let caption = "A lady with short, wavy hair and eyeglasses in a red T-shirt.";
-        // The colour is not named, and skin is no attribute of the judge.
+        // The colour is not named, and skin is no attribute of the classifier.
         let misses = accuracy.add(caption, &values, &attributes, &[1, 0, 1, 1]);
         let missed = Miss {
             attribute: "garment".to_owned(),
@@ -161,19 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn counts_join_and_shares_have_errors() {
+    fn counts_join_and_fractions_have_errors() {
         let attributes = [attribute("gender", &["man", "woman"])];
         let values = known(&[("gender", "man")]);
         let mut all = AttributeAccuracy::default();
-        for choices in [[0], [0], [1], [0]] {
+        for labels in [[0], [0], [1], [0]] {
             let mut one = AttributeAccuracy::default();
-            one.add("a man", &values, &attributes, &choices);
+            one.add("a man", &values, &attributes, &labels);
             all.merge(&one);
         }
         let by_attribute: Vec<_> = all.by_attribute().collect();
         assert_eq!(by_attribute, [("gender", Tally { named: 4, shown: 3 })]);
-        let (share, error) = all.total().share().expect("named");
-        assert!((share - 0.75).abs() < 1e-12 && (error - 0.1875f64.sqrt() / 2.0).abs() < 1e-12);
-        assert_eq!(AttributeAccuracy::default().total().share(), None);
+        let (fraction, error) = all.total().fraction().expect("named");
+        assert!((fraction - 0.75).abs() < 1e-12 && (error - 0.1875f64.sqrt() / 2.0).abs() < 1e-12);
+        assert_eq!(AttributeAccuracy::default().total().fraction(), None);
     }
 }

@@ -81,6 +81,21 @@ pub enum EvalError {
         /// What is wrong.
         problem: String,
     },
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] stride_files::FileError),
+    /// A data set cannot be used.
+    #[error(transparent)]
+    Data(#[from] stride_data::DataError),
+    /// A caption cannot be tokenised.
+    #[error(transparent)]
+    Tokenizer(#[from] stride::tokenizer::TokenizerError),
+    /// A generator cannot make an image.
+    #[error(transparent)]
+    Generator(Box<dyn std::error::Error + Send + Sync>),
+    /// The caller asked to stop; what is done stays.
+    #[error("interrupted")]
+    Interrupted,
     /// A file of weights cannot be read.
     #[error(transparent)]
     WeightsFile(#[from] stride_models::ModelsError),

@@ -8,12 +8,12 @@ use stride::image::RgbImage;
 
 use crate::EvalError;
 use crate::error::at_least;
-use crate::npz::SampleArchive;
+use crate::npz::{SampleArchive, is_archive};
 
 /// Endings that count as images.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// Images to judge: a folder's in the order of their names, or those of a sample archive.
+/// A folder's images in the order of their names, or those of a sample archive.
 #[derive(Clone, Debug)]
 pub struct ImageSet {
     source: Source,
@@ -32,17 +32,14 @@ impl ImageSet {
     /// # Errors
     /// The folder or archive cannot be read, or has fewer than two images.
     pub fn open(path: &Path, max_images: Option<usize>) -> Result<Self, EvalError> {
-        let (source, found) = match is_archive(path) {
-            true => {
-                let archive = SampleArchive::open(path)?;
-                let count = archive.len();
-                (Source::Archive(archive), count)
-            }
-            false => {
-                let paths = list(path)?;
-                let count = paths.len();
-                (Source::Folder(paths), count)
-            }
+        let (source, found) = if is_archive(path) {
+            let archive = SampleArchive::open(path)?;
+            let count = archive.len();
+            (Source::Archive(archive), count)
+        } else {
+            let paths = list(path)?;
+            let count = paths.len();
+            (Source::Folder(paths), count)
         };
         at_least(&format!("{}: images (png, jpg)", path.display()), 2, found)?;
         Ok(Self { source, len: found.min(max_images.unwrap_or(found)) })
@@ -88,16 +85,8 @@ impl ImageSet {
                 }
             }
         }
-        match images.is_empty() {
-            true => Ok(()),
-            false => each(&images),
-        }
+        if images.is_empty() { Ok(()) } else { each(&images) }
     }
-}
-
-/// Whether a path names an archive of arrays rather than a folder.
-pub fn is_archive(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
 }
 
 /// SHA-256 of an image's pixels.
@@ -124,16 +113,16 @@ fn same_size(
     (expected_width, expected_height): (usize, usize),
     &RgbImage { width, height, .. }: &RgbImage,
 ) -> Result<(), EvalError> {
-    match (width, height) == (expected_width, expected_height) {
-        true => Ok(()),
-        false => Err(EvalError::MixedSizes {
-            path: path.display().to_string(),
-            expected_width,
-            expected_height,
-            width,
-            height,
-        }),
+    if (width, height) == (expected_width, expected_height) {
+        return Ok(());
     }
+    Err(EvalError::MixedSizes {
+        path: path.display().to_string(),
+        expected_width,
+        expected_height,
+        width,
+        height,
+    })
 }
 
 /// Lower-case hexadecimal digits.

@@ -12,7 +12,6 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::EvalError;
 use crate::error::same;
-use crate::images::is_archive;
 use crate::statistics::Gaussian;
 
 /// The most bytes of an unpacked array, that of a 16,384-wide covariance in f64; a small archive can claim any size.
@@ -20,6 +19,11 @@ const MAX_BYTES: u64 = 1 << 31;
 /// The longest head of an array; numpy writes some hundred bytes.
 const MAX_HEADER: u32 = 1 << 16;
 const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Whether a path names an archive of arrays rather than a folder.
+pub fn is_archive(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+}
 
 /// Whether a path is an archive with `mu`, and not a folder or an archive of images.
 ///

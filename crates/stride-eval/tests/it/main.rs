@@ -3,10 +3,11 @@
 // Every comparison prints its largest error.
 #![allow(clippy::print_stdout)]
 
+mod attribute_classifier;
 mod conversion;
 mod directions;
+mod evaluator;
 mod files;
 mod formula;
 mod inception;
-mod judge;
 mod metrics;

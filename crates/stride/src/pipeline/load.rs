@@ -113,6 +113,11 @@ impl Pipeline {
         Self { precision: Precision::inference(compute), ..self }
     }
 
+    /// Where the networks are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What the networks are computed in; whoever runs [`parts`](Self::parts) alone does it inside.
     pub fn precision(&self) -> &Precision {
         &self.precision

@@ -3,10 +3,9 @@
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
-use stride::pipeline::Pipeline;
+use stride_eval::comparison::STEP_COUNTS;
+use stride_eval::generator::{Generator, SampleRequest};
 use stride_eval::report::images::{STRIP_STEPS, Strip, Tile, is_in_strip, sheet};
-
-use super::evaluation::{STEP_COUNTS, draw, draw_seen};
 
 /// Prompts, each with its own seed.
 pub(super) const PROMPTS: [&str; 4] = [
@@ -38,20 +37,21 @@ impl Gallery {
     pub(super) fn draw(
         &mut self,
         objective: &str,
-        pipeline: &Pipeline,
+        generator: &dyn Generator,
         stop: &AtomicBool,
     ) -> Result<()> {
         if self.objectives.iter().any(|images| images.objective == objective) {
             return Ok(());
         }
         let tile = |prompt: &str, seed, steps| -> Result<Tile> {
-            Ok(Tile::new(&draw(pipeline, prompt, seed, steps, stop)?)?)
+            let request = SampleRequest { prompt, num_steps: steps, cfg_scale: 1.0, seed };
+            Ok(Tile::new(&request.generate(generator, stop, &mut |_| {})?)?)
         };
         let row = |(seed, prompt): (u64, &str)| {
             let tiles = STEP_COUNTS.into_iter().map(|steps| tile(prompt, seed, steps));
             tiles.collect::<Result<_>>()
         };
-        let strips = STRIP_STEPS.into_iter().map(|steps| strip(pipeline, steps, stop));
+        let strips = STRIP_STEPS.into_iter().map(|steps| strip(generator, steps, stop));
         self.objectives.push(Images {
             objective: objective.to_owned(),
             rows: (0..).zip(PROMPTS).map(row).collect::<Result<_>>()?,
@@ -69,11 +69,12 @@ impl Gallery {
 }
 
 /// The states of the first prompt after some steps.
-fn strip(pipeline: &Pipeline, steps: usize, stop: &AtomicBool) -> Result<Strip> {
+fn strip(generator: &dyn Generator, steps: usize, stop: &AtomicBool) -> Result<Strip> {
     let mut states = Vec::new();
-    draw_seen(pipeline, PROMPTS[0], 0, steps, stop, &mut |event| {
-        if is_in_strip(event.step, steps) {
-            states.push(Tile::new(&event.preview()));
+    let request = SampleRequest { prompt: PROMPTS[0], num_steps: steps, cfg_scale: 1.0, seed: 0 };
+    request.generate(generator, stop, &mut |state| {
+        if is_in_strip(state.step, steps) {
+            states.push(Tile::new(&(state.preview)()));
         }
     })?;
     Ok(Strip { steps, states: states.into_iter().collect::<Result<_, _>>()? })

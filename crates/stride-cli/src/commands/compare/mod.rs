@@ -1,6 +1,5 @@
 //! `stride compare`: objectives side by side on the same data, network, seeds and compute.
 
-mod evaluation;
 mod gallery;
 mod plan;
 mod report;
@@ -14,9 +13,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
+use stride_data::ImageFolder;
+use stride_eval::comparison::StepEvaluator;
+use stride_kernels::workers::Workers;
 
 use crate::{interrupt, judge_folder, model_folder};
-use evaluation::Evaluator;
 use gallery::Gallery;
 use plan::Plan;
 use report::Report;
@@ -73,25 +74,44 @@ impl Compare {
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
             tracing::info!("{} is trained; about {} of training left", side.name, hours(left));
         }
-        let judge = judge_folder::load(self.classifier.as_deref(), &Device::flex())?;
-        let num_features = judge.config().feature_size;
+        let classifier = judge_folder::load(self.classifier.as_deref(), &Device::flex())?;
+        let num_features = classifier.config().feature_size;
         if self.samples < 2 * num_features {
             tracing::warn!(
                 "{} images for {num_features} features: distances will be more noise than anything else",
                 self.samples,
             );
         }
-        let evaluator = Evaluator::new(plan.config(), judge, self.samples)?;
+        let data = &plan.config().data;
+        let dir = data.dir()?;
+        let evaluator = StepEvaluator::new(
+            &ImageFolder::open(dir, data.max_images)?,
+            data.resolution,
+            classifier,
+            self.samples,
+            Workers::per_core()?,
+        )
+        .with_context(|| dir.display().to_string())?;
         let mut report = Report::new(&self, &plan, &evaluator);
         let mut gallery = Gallery::default();
         let start = Instant::now();
         for (index, side) in plan.sides.iter().enumerate() {
             let mut model = model_folder::load(Some(&side.model_dir()), &Device::flex())?;
             model.pipeline = model.pipeline.with_compute(side.config.training.compute_dtype);
-            let results = evaluator.evaluate(side, &model, &stop)?;
+            let file = side.config.run_dir.join("evaluation.json");
+            let (pipeline, hash) = (&model.pipeline, &model.hash);
+            let results = evaluator.evaluate(pipeline, hash, &file, &stop, &mut |result| {
+                tracing::info!(
+                    "{}, {} steps: distance {:.3}, {:.3} s an image",
+                    side.name,
+                    result.steps,
+                    result.quality.frechet_distance,
+                    result.seconds_per_image
+                );
+            });
             stop_here(&stop)?;
             gallery.draw(&side.objective, &model.pipeline, &stop)?;
-            report.add(side, results)?;
+            report.add(side, results?)?;
             let left =
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
             tracing::info!("{} is evaluated; about {} left", side.name, hours(left));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use stride::objective::BASE_STEPS;
+use stride_eval::evaluator::EvaluationSettings;
 use stride_eval::inception::Variant;
 use stride_eval::protocol::Protocol;
 
@@ -48,7 +49,7 @@ pub(crate) struct Evaluate {
     pub(super) json: bool,
 }
 
-/// What decides the numbers, kept beside them.
+/// What decides the numbers, kept beside them in `job.json`.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Job {
@@ -116,12 +117,12 @@ impl Evaluate {
         }
         match (&self.samples_folder, &self.reference, &self.job.data) {
             (Some(samples), Some(reference), None) => self.compare_sets(samples, reference),
-            (None, None, Some(_)) => self.judge_model(),
+            (None, None, Some(_)) => self.evaluate_model(),
             _ => usage("expected SAMPLES and REFERENCE, or --data DIR; see stride evaluate --help"),
         }
     }
 
-    /// The command that a job came from, in a folder with everything done.
+    /// The command of a job in a folder.
     pub(super) fn of_job(job: Job, out: PathBuf, json: bool) -> Self {
         Self {
             command: None,
@@ -137,7 +138,21 @@ impl Evaluate {
     }
 }
 
-/// The graph of Inception.
+impl Job {
+    /// What the library needs to know.
+    pub(super) fn settings(&self) -> EvaluationSettings {
+        EvaluationSettings {
+            steps: self.steps.clone(),
+            samples: self.samples,
+            seed: self.seed,
+            cfg_scale: self.cfg_scale,
+            protocol: self.protocol.protocol(),
+            bootstrap: self.bootstrap,
+        }
+    }
+}
+
+/// The architecture of Inception.
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum VariantName {
@@ -159,7 +174,7 @@ impl VariantName {
     }
 }
 
-/// The program whose numbers are compared.
+/// A FID preprocessing protocol.
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ProtocolName {

@@ -1,21 +1,17 @@
 //! Two sets of images, or a set and a file of statistics.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
-use sha2::{Digest as _, Sha256};
-use stride_eval::certificate::{Certificate, Set};
-use stride_eval::images::{ImageSet, hex};
-use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
-use stride_eval::statistics::Gaussian;
-use stride_kernels::workers::{Workers, split_evenly};
+use stride_eval::evaluator::{FeatureNetworks, Reference, SampleFeatures, Scores};
+use stride_eval::images::ImageSet;
+use stride_eval::npz::{has_statistics, statistics_bytes};
+use stride_eval::provenance::{Provenance, Set};
+use stride_kernels::workers::Workers;
 
 use super::arguments::{Evaluate, Job};
-use super::judged::{BATCH, Judged};
-use super::networks::{self, Networks};
-use super::scores::{Reference, Scores};
+use super::networks;
+use super::progress::ProgressBar;
 use crate::output::{check_writable, write_whole};
 use crate::usage::usage;
 
@@ -23,17 +19,15 @@ impl Evaluate {
     /// Prints the distances between two sets of images.
     pub(super) fn compare_sets(&self, samples: &Path, reference: &Path) -> anyhow::Result<()> {
         // Everything that can be refused comes before minutes of work.
-        let samples_set = ImageSet::open(samples, None)?;
-        let networks = Networks::load(&self.job)?;
+        let samples = ImageSet::open(samples, None)?;
+        let networks = networks::load(&self.job)?;
         let reference = self.reference(reference, &networks)?;
-        let samples = judge(&samples_set, "samples", &networks, &self.job)?;
-        let sets = [
-            Set { count: Some(samples.features.len()), sha256: samples.sha256() },
-            reference.set(),
-        ];
-        let certificate =
-            Certificate::new(networks.of_features(), self.job.protocol.protocol(), sets, None);
-        let scores = Scores::of(&samples, &reference, certificate, &self.job)?;
+        let samples = extract(&samples, "samples", &networks, &self.job)?;
+        let sets = [Set { count: Some(samples.len()), sha256: samples.sha256() }, reference.set()];
+        let protocol = self.job.protocol.protocol();
+        let provenance = Provenance::new(networks.feature_network(), protocol, sets, None);
+        let (bootstrap, seed) = (self.job.bootstrap, self.job.seed);
+        let scores = Scores::of(&samples, &reference, provenance, bootstrap, seed)?;
 
         let mut stdout = std::io::stdout();
         if self.json {
@@ -46,27 +40,24 @@ impl Evaluate {
         if let Some(flag) = &scores.flag {
             writeln!(stdout, "careful: {flag}")?;
         }
-        writeln!(stdout, "certificate: {}", scores.certificate)?;
+        writeln!(stdout, "provenance: {}", scores.provenance)?;
         Ok(())
     }
 
     /// The features of a set of images, or the statistics in an `.npz` file.
-    fn reference(&self, path: &Path, networks: &Networks) -> anyhow::Result<Reference> {
+    fn reference(&self, path: &Path, networks: &FeatureNetworks) -> anyhow::Result<Reference> {
         let target = self.save_statistics.as_deref();
         if has_statistics(path)? {
             if target.is_some() {
                 return usage("--save-statistics: the reference is a file of statistics already");
             }
-            let gaussian = read_statistics(path, Some(networks.of_features().width()))?;
-            let bytes =
-                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            return Ok(Reference { gaussian, judged: None, sha256: hex(&Sha256::digest(bytes)) });
+            return Ok(Reference::of_statistics(path, networks.feature_network().width())?);
         }
         if let Some(target) = target {
             check_writable(target)?;
         }
-        let judged = judge(&ImageSet::open(path, None)?, "reference", networks, &self.job)?;
-        let reference = Reference::of(judged)?;
+        let samples = extract(&ImageSet::open(path, None)?, "reference", networks, &self.job)?;
+        let reference = Reference::of_samples(samples)?;
         if let Some(target) = target {
             write_whole(target, &statistics_bytes(&reference.gaussian)?)?;
         }
@@ -74,32 +65,18 @@ impl Evaluate {
     }
 }
 
-impl Reference {
-    /// Images as a reference.
-    pub(super) fn of(judged: Judged) -> anyhow::Result<Self> {
-        let gaussian = Gaussian::of(&judged.features)?;
-        let sha256 = judged.sha256();
-        Ok(Self { gaussian, judged: Some(judged), sha256 })
-    }
-}
-
-/// What the network says about a set of images.
-fn judge(set: &ImageSet, what: &str, networks: &Networks, job: &Job) -> anyhow::Result<Judged> {
-    let bar = networks::bar(set.len() as u64, what);
-    let mut all: Option<Judged> = None;
-    let protocol = job.protocol.protocol();
-    let workers = Workers::per_core()?;
-    set.for_each_batch(BATCH * workers.count(), |images| {
-        let shares = split_evenly(images.len(), workers.count());
-        for judged in workers.run(shares, |share| networks.look(&images[share], protocol)) {
-            match &mut all {
-                Some(all) => all.extend(&judged?)?,
-                None => all = Some(judged?),
-            }
-        }
-        bar.inc(images.len() as u64);
-        Ok(())
+/// The features of a set of images.
+fn extract(
+    set: &ImageSet,
+    what: &str,
+    networks: &FeatureNetworks,
+    job: &Job,
+) -> anyhow::Result<SampleFeatures> {
+    let bar = ProgressBar::new(what);
+    let (workers, protocol) = (Workers::per_core()?, job.protocol.protocol());
+    let samples = networks.extract_set(&workers, set, protocol, &mut |images| {
+        bar.advance(set.len(), images);
     })?;
-    bar.finish_and_clear();
-    all.context("no image was judged")
+    bar.finish();
+    Ok(samples)
 }

@@ -1,9 +1,9 @@
 //! The images of a report: the same noise at every step count, and the intermediate steps from noise to image.
 
-use stride_eval::report::images::{STRIP_STEPS, Strip, Tile, is_in_strip, sheet};
+use std::sync::atomic::AtomicBool;
 
-use super::draw::Studio;
-use super::study::Study;
+use stride_eval::evaluator::{Evaluator, SplitResult};
+use stride_eval::report::images::{STRIP_STEPS, Strip, Tile, is_in_strip, sheet};
 
 /// Prompts of the grid.
 const PROMPTS: usize = 6;
@@ -18,27 +18,32 @@ pub(super) struct Gallery {
     pub(super) sheet: Vec<u8>,
     /// Intermediate steps of the first image.
     pub(super) strips: Vec<Strip>,
-    /// The failures of every study.
+    /// The failures of every split.
     pub(super) failures: Vec<Vec<Tile>>,
 }
 
 impl Gallery {
     /// Draws the images again that a report shows.
-    pub(super) fn draw(studio: &Studio<'_>, studies: &[Study]) -> anyhow::Result<Self> {
-        let images = &studio.data[0].folder.images;
-        let prompts: Vec<String> =
-            images.iter().take(PROMPTS).map(|image| image.captions[0].clone()).collect();
+    pub(super) fn draw(
+        evaluator: &Evaluator,
+        splits: &[SplitResult],
+        stop: &AtomicBool,
+    ) -> anyhow::Result<Self> {
+        let data = &evaluator.splits()[0];
+        let count = data.folder.images.len().min(PROMPTS);
+        let prompts: Vec<String> = (0..count).map(|index| data.caption(index).to_owned()).collect();
         let tile = |prompt: &str, index, steps| -> anyhow::Result<Tile> {
-            Ok(Tile::new(&studio.draw(0, prompt, index, steps)?)?)
+            let image = evaluator.generate(0, prompt, index, steps, stop, &mut |_| {})?;
+            Ok(Tile::new(&image)?)
         };
         let row = |(index, prompt): (usize, &String)| {
-            let steps = studio.job.steps.iter();
+            let steps = evaluator.settings().steps.iter();
             steps.map(|&steps| tile(prompt, index, steps)).collect::<anyhow::Result<Vec<_>>>()
         };
         let grid = prompts.iter().enumerate().map(row).collect::<anyhow::Result<Vec<_>>>()?;
-        let strips = STRIP_STEPS.map(|steps| strip(studio, &prompts[0], steps));
-        let failures = studies.iter().map(|study| {
-            let failures = study.failures.iter();
+        let strips = STRIP_STEPS.map(|steps| strip(evaluator, &prompts[0], steps, stop));
+        let failures = splits.iter().map(|split| {
+            let failures = split.failures.iter();
             failures.map(|failure| tile(&failure.caption, failure.index, failure.steps)).collect()
         });
         Ok(Self {
@@ -52,11 +57,16 @@ impl Gallery {
 }
 
 /// The states of image 0 after some steps.
-fn strip(studio: &Studio<'_>, prompt: &str, steps: usize) -> anyhow::Result<Strip> {
+fn strip(
+    evaluator: &Evaluator,
+    prompt: &str,
+    steps: usize,
+    stop: &AtomicBool,
+) -> anyhow::Result<Strip> {
     let mut states = Vec::new();
-    studio.draw_seen(0, prompt, 0, steps, &mut |event| {
-        if is_in_strip(event.step, steps) {
-            states.push(Tile::new(&event.preview()));
+    evaluator.generate(0, prompt, 0, steps, stop, &mut |state| {
+        if is_in_strip(state.step, steps) {
+            states.push(Tile::new(&(state.preview)()));
         }
     })?;
     Ok(Strip { steps, states: states.into_iter().collect::<Result<_, _>>()? })

@@ -1,14 +1,11 @@
-//! Parts into one report.
+//! Parts of a job into one report.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
+use stride_eval::evaluator::{FeatureStore, JobIdentity};
 
-use super::arguments::Evaluate;
-use super::store::{Store, copy_blocks};
-use crate::output::write_whole;
+use super::arguments::{Evaluate, Job};
 
 /// Join parts that were evaluated with --shard, and write the report
 ///
@@ -17,7 +14,7 @@ use crate::output::write_whole;
 pub(super) struct Merge {
     /// Folders of all parts (their --out)
     #[arg(value_name = "PARTS", required = true)]
-    shards: Vec<PathBuf>,
+    parts: Vec<PathBuf>,
     /// Folder for the result
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -27,19 +24,9 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    /// Puts the features together; what no shard did is done now.
+    /// Puts the features together; what no part did is done now.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let identity = Store::identity(&self.shards[0])?;
-        for shard in &self.shards[1..] {
-            Store::identity(shard)?.check(shard, &identity)?;
-        }
-        let features = self.out.join("features");
-        fs::create_dir_all(&features)
-            .with_context(|| format!("cannot make the folder {}", features.display()))?;
-        write_whole(&self.out.join("job.json"), &serde_json::to_vec_pretty(&identity)?)?;
-        for shard in &self.shards {
-            copy_blocks(&shard.join("features"), &features)?;
-        }
-        Evaluate::of_job(identity.job, self.out, self.json).run()
+        let JobIdentity::<Job> { job, .. } = FeatureStore::merge(&self.parts, &self.out)?;
+        Evaluate::of_job(job, self.out, self.json).run()
     }
 }

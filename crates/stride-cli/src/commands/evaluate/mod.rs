@@ -1,20 +1,15 @@
-//! `stride evaluate`: distances between sets of images, with a certificate, and a model's report.
+//! `stride evaluate`: distances between sets of images, with their provenance, and a model's report.
 
 mod arguments;
-mod attributes;
-mod clip_scorer;
-mod draw;
 mod folders;
 mod gallery;
 mod import;
-mod judged;
 mod losses;
 mod merge;
+mod model;
+mod models;
 mod networks;
+mod progress;
 mod report;
-mod scores;
-mod store;
-mod study;
-mod subjects;
 
 pub(crate) use arguments::Evaluate;

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
+use stride_eval::comparison::STEP_COUNTS;
 use stride_eval::report::markdown::table;
 use stride_eval::report::text::significant;
 
-use super::super::evaluation::STEP_COUNTS;
 use super::super::gallery::{PROMPTS, SHEET_PROMPTS};
 use super::summary::{DIGITS, Group, Measure};
 use super::{COST_COLUMNS, Report};

@@ -11,10 +11,10 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 use stride::objective::ObjectiveConfig;
+use stride_eval::comparison::{Quality, StepEvaluator, StepResult};
 use stride_eval::report::chart::{Points, svg_file};
 
 use super::Compare;
-use super::evaluation::{Evaluator, Quality, StepResult};
 use super::gallery::Gallery;
 use super::plan::{Plan, Side};
 use crate::commands::plot::read_curves;
@@ -54,7 +54,7 @@ struct Run {
 }
 
 impl Report {
-    pub(super) fn new(arguments: &Compare, plan: &Plan, evaluator: &Evaluator) -> Self {
+    pub(super) fn new(arguments: &Compare, plan: &Plan, evaluator: &StepEvaluator) -> Self {
         let is_flow =
             |side: &&Side| matches!(side.dit().objective, ObjectiveConfig::FlowMatching(_));
         let by_cost = |a: &&Side, b: &&Side| a.passes_per_row.total_cmp(&b.passes_per_row);

@@ -1,12 +1,12 @@
 //! The report as a page.
 
 use maud::{Markup, html};
+use stride_eval::comparison::{STEP_COUNTS, StepResult};
 use stride_eval::report::chart::{Axis, Chart, Line, smooth};
 use stride_eval::report::images::{grid, strip};
 use stride_eval::report::page::{document, facts, table};
 use stride_eval::report::text::{in_steps, significant};
 
-use super::super::evaluation::{STEP_COUNTS, StepResult};
 use super::super::gallery::{Gallery, PROMPTS};
 use super::summary::{DIGITS, Group, Measure, readable};
 use super::{COST_COLUMNS, Report};

@@ -1,9 +1,9 @@
 //! The runs of an objective together: means and ranges over seeds.
 
+use stride_eval::comparison::{Quality, STEP_COUNTS};
 use stride_eval::report::chart::Points;
 use stride_eval::report::text::significant;
 
-use super::super::evaluation::{Quality, STEP_COUNTS};
 use super::{Report, Run};
 
 /// The runs of one objective, one for each seed.
@@ -44,7 +44,7 @@ pub(super) const MEASURES: [Measure; 2] = [
         heading: "Attribute accuracy by number of steps",
         axis: "Attributes named and shown, in percent",
         is_better_low: false,
-        value: |quality| Some(1e2 * quality.accuracy.total().share()?.0),
+        value: |quality| Some(1e2 * quality.accuracy.total().fraction()?.0),
     },
 ];
 

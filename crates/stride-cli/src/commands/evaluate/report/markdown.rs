@@ -3,18 +3,18 @@
 use std::fmt::Write as _;
 
 use stride_eval::attribute_accuracy::{AttributeAccuracy, Tally};
+use stride_eval::evaluator::{EvaluationReport, SplitResult};
 use stride_eval::report::markdown::table;
 use stride_eval::report::text::significant;
 
 use super::super::gallery::Gallery;
-use super::super::study::Study;
 use super::table::{Column, Table};
-use super::{Report, clip_frame, heading};
+use super::{clip_frame, heading, summary};
 
 /// Tables and certificates.
-pub(super) fn tables(report: &Report) -> String {
-    let mut text = format!("# {} at every step count\n\n{}\n", report.model, report.summary());
-    for study in &report.studies {
+pub(super) fn tables(report: &EvaluationReport) -> String {
+    let mut text = format!("# {} at every step count\n\n{}\n", report.model, summary(report));
+    for study in &report.splits {
         let _ = write!(text, "\n## {}\n\nData: `{}`.", heading(study), study.folder);
         let _ = write!(
             text,
@@ -37,7 +37,7 @@ pub(super) fn tables(report: &Report) -> String {
         });
         text += &table(&columns, rows);
     }
-    for study in &report.studies {
+    for study in &report.splits {
         attributes(&mut text, study);
     }
     if !report.checkpoints.is_empty() {
@@ -52,16 +52,16 @@ pub(super) fn tables(report: &Report) -> String {
         text += &table(&["training step", "steps", "distance"], rows);
     }
     text.push_str("\n## Certificates\n\n");
-    for study in &report.studies {
+    for study in &report.splits {
         for scores in std::iter::once(&study.floor).chain(&study.rows) {
-            let _ = writeln!(text, "* {}: {}", scores.distance_name, scores.certificate);
+            let _ = writeln!(text, "* {}: {}", scores.distance_name, scores.provenance);
         }
     }
     text
 }
 
 /// How often every attribute is shown at every step count.
-fn attributes(text: &mut String, study: &Study) {
+fn attributes(text: &mut String, study: &SplitResult) {
     let Some(real) = &study.real_attributes else { return };
     let rows =
         || study.rows.iter().filter_map(|row| Some((row.steps()?, row.attributes.as_ref()?)));
@@ -71,7 +71,7 @@ fn attributes(text: &mut String, study: &Study) {
         .chain(rows().map(|(steps, _)| steps.to_string()))
         .collect();
     let percent = |tally: Option<Tally>| {
-        let fraction = tally.and_then(|tally| tally.share());
+        let fraction = tally.and_then(|tally| tally.fraction());
         fraction.map_or_else(String::new, |(fraction, _)| format!("{:.1}", 1e2 * fraction))
     };
     let row = |(name, tally): (&str, Tally)| {
@@ -93,8 +93,8 @@ fn attributes(text: &mut String, study: &Study) {
 }
 
 /// The tables with the sheet of images.
-pub(super) fn with_images(report: &Report, gallery: &Gallery) -> String {
-    let steps: Vec<String> = report.studies[0]
+pub(super) fn with_images(report: &EvaluationReport, gallery: &Gallery) -> String {
+    let steps: Vec<String> = report.splits[0]
         .rows
         .iter()
         .filter_map(|scores| scores.steps().map(|steps| steps.to_string()))

@@ -2,26 +2,25 @@
 
 use maud::{Markup, html};
 use stride_eval::attribute_accuracy::{AttributeAccuracy, Tally};
+use stride_eval::evaluator::{EvaluationReport, Scores, SplitResult};
 use stride_eval::report::chart::{Axis, Chart, Line, Points};
 use stride_eval::report::images::{grid, strip};
 use stride_eval::report::page::{document, facts, table};
 use stride_eval::report::text::{in_steps, significant};
 
 use super::super::gallery::Gallery;
-use super::super::scores::Scores;
-use super::super::study::Study;
 use super::table::Table;
-use super::{Report, clip_frame, heading};
+use super::{clip_frame, heading, summary};
 
 /// The page.
-pub(super) fn html(report: &Report, gallery: &Gallery) -> String {
-    let steps: Vec<usize> = report.studies[0].rows.iter().filter_map(Scores::steps).collect();
+pub(super) fn html(report: &EvaluationReport, gallery: &Gallery) -> String {
+    let steps: Vec<usize> = report.splits[0].rows.iter().filter_map(Scores::steps).collect();
     let prompts = gallery.prompts.iter().map(String::as_str);
     let body = html! {
         (facts(&key_numbers(report)))
         h2 { "The same noise with more and more steps" }
         (grid(&steps, prompts.zip(&gallery.grid)))
-        @for study in &report.studies { (study_section(report, study)) (attribute_table(study)) }
+        @for study in &report.splits { (study_section(report, study)) (attribute_table(study)) }
         h2 { "From noise to image" }
         p class="dim small" {
             (gallery.prompts[0]) " The decoded image after intermediate steps, out of 2, 4 and 128."
@@ -31,20 +30,20 @@ pub(super) fn html(report: &Report, gallery: &Gallery) -> String {
         (training(report))
         (certificates(report))
     };
-    document(&format!("{} at every step count", report.model), &report.summary(), &body)
+    document(&format!("{} at every step count", report.model), &summary(report), &body)
 }
 
 /// The numbers that matter most.
-fn key_numbers(report: &Report) -> Vec<(String, String)> {
-    let rows = &report.studies[0].rows;
+fn key_numbers(report: &EvaluationReport) -> Vec<(String, String)> {
+    let rows = &report.splits[0].rows;
     let mut facts = Vec::new();
     for scores in [rows.first(), rows.last()].into_iter().flatten() {
         let steps = in_steps(scores.steps().unwrap_or(0));
         facts.push((significant(scores.distance, 4), format!("distance at {steps}")));
     }
-    let floor = report.studies[0].floor.distance;
+    let floor = report.splits[0].floor.distance;
     facts.push((significant(floor, 4), "distance of the autoencoder".to_owned()));
-    for study in &report.studies {
+    for study in &report.splits {
         let fraction =
             |scores: &Scores| Some((total(scores.attributes.as_ref()?)?, scores.steps()?));
         let best = study.rows.iter().filter_map(fraction).max_by(|a, b| a.0.total_cmp(&b.0));
@@ -58,7 +57,7 @@ fn key_numbers(report: &Report) -> Vec<(String, String)> {
     facts
 }
 
-fn study_section(report: &Report, study: &Study) -> Markup {
+fn study_section(report: &EvaluationReport, study: &SplitResult) -> Markup {
     let step_table = Table::of(report, study);
     let head = html! {
         th { "steps" }
@@ -90,7 +89,7 @@ fn study_section(report: &Report, study: &Study) -> Markup {
 }
 
 /// Distance, attributes and overlap by number of steps.
-fn step_charts(study: &Study) -> [Chart; 3] {
+fn step_charts(study: &SplitResult) -> [Chart; 3] {
     let line = |name: &str, value: &dyn Fn(&Scores) -> Option<f64>| {
         let point = |scores: &Scores| Some((scores.steps()? as f64, value(scores)?));
         Line::dotted(name, study.rows.iter().filter_map(point).collect())
@@ -126,18 +125,18 @@ fn step_charts(study: &Study) -> [Chart; 3] {
 
 /// The fraction of all named attributes that is shown.
 fn total(accuracy: &AttributeAccuracy) -> Option<f64> {
-    Some(accuracy.total().share()?.0)
+    Some(accuracy.total().fraction()?.0)
 }
 
 /// How often every attribute is shown at every step count.
-fn attribute_table(study: &Study) -> Markup {
+fn attribute_table(study: &SplitResult) -> Markup {
     let Some(real) = &study.real_attributes else { return html! {} };
     let rows: Vec<(usize, &AttributeAccuracy)> = study
         .rows
         .iter()
         .filter_map(|scores| Some((scores.steps()?, scores.attributes.as_ref()?)))
         .collect();
-    let percent = |tally: Option<Tally>| match tally.and_then(|tally| tally.share()) {
+    let percent = |tally: Option<Tally>| match tally.and_then(|tally| tally.fraction()) {
         None => html! { td {} },
         Some((fraction, _)) => {
             // From half right on, so that differences show.
@@ -165,8 +164,8 @@ fn attribute_table(study: &Study) -> Markup {
 }
 
 /// The images that show least of what was asked for.
-fn failures(report: &Report, gallery: &Gallery) -> Markup {
-    if report.studies.iter().all(|study| study.failures.is_empty()) {
+fn failures(report: &EvaluationReport, gallery: &Gallery) -> Markup {
+    if report.splits.iter().all(|study| study.failures.is_empty()) {
         return html! {};
     }
     html! {
@@ -176,7 +175,7 @@ fn failures(report: &Report, gallery: &Gallery) -> Markup {
             asked for, and what it sees instead."
         }
         div class="failures" {
-            @for (study, images) in report.studies.iter().zip(&gallery.failures) {
+            @for (study, images) in report.splits.iter().zip(&gallery.failures) {
                 @for (failure, image) in study.failures.iter().zip(images) {
                     div class="failure" {
                         (image.img(&failure.caption))
@@ -201,7 +200,7 @@ fn failures(report: &Report, gallery: &Gallery) -> Markup {
     }
 }
 
-fn training(report: &Report) -> Markup {
+fn training(report: &EvaluationReport) -> Markup {
     if report.losses.is_empty() && report.checkpoints.is_empty() {
         return html! {};
     }
@@ -231,9 +230,9 @@ fn training(report: &Report) -> Markup {
     }
 }
 
-fn certificates(report: &Report) -> Markup {
-    let floor = &report.studies[0].floor;
-    let first = &floor.certificate;
+fn certificates(report: &EvaluationReport) -> Markup {
+    let floor = &report.splits[0].floor;
+    let first = &floor.provenance;
     let about = [
         ("distance", floor.distance_name.clone()),
         ("protocol", format!("{} ({})", first.protocol.name(), first.input)),
@@ -247,14 +246,14 @@ fn certificates(report: &Report) -> Markup {
         h2 { "Certificate" }
         dl class="about" {
             @for (name, value) in about { dt { (name) } dd { (value) } }
-            @for study in &report.studies { dt { (study.label) } dd { (study.fingerprint) } }
+            @for study in &report.splits { dt { (study.label) } dd { (study.fingerprint) } }
         }
         details {
             summary { "The certificate of every row" }
             ol class="certificates" {
-                @for study in &report.studies {
+                @for study in &report.splits {
                     @for scores in std::iter::once(&study.floor).chain(&study.rows) {
-                        li { code { (scores.certificate) } }
+                        li { code { (scores.provenance) } }
                     }
                 }
             }

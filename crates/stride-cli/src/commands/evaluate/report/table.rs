@@ -1,10 +1,7 @@
 //! The step table of a study, for every way to write it.
 
+use stride_eval::evaluator::{EvaluationReport, Scores, SplitResult};
 use stride_eval::report::text::significant;
-
-use super::super::scores::Scores;
-use super::super::study::Study;
-use super::Report;
 
 /// Scores by step count, as text.
 pub(super) struct Table {
@@ -46,7 +43,7 @@ enum Better {
 
 impl Table {
     /// The table of a study.
-    pub(super) fn of(report: &Report, study: &Study) -> Self {
+    pub(super) fn of(report: &EvaluationReport, study: &SplitResult) -> Self {
         let diversity = report.diversity.as_ref().filter(|_| study.label == "data");
         let diversity_at = |steps: usize| {
             let by_steps = &diversity?.by_steps;
@@ -136,7 +133,7 @@ const COLUMNS: [Column; 13] = [
         better: Better::Higher,
         meaning: "fraction of the attributes named by captions that the images show, according to the attribute classifier",
         cell: |scores, _| {
-            let (fraction, error) = scores.attributes.as_ref()?.total().share()?;
+            let (fraction, error) = scores.attributes.as_ref()?.total().fraction()?;
             Some(cell(format!("{:.1} ± {:.1} %", 1e2 * fraction, 1e2 * error), fraction))
         },
     },

@@ -13,7 +13,7 @@ const FID_SHA256: &str = "6726825d";
 /// Everything that decides a Frechet distance, so that two of them can be compared or must not be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Certificate {
+pub struct Provenance {
     /// Resize, quantisation, scaling, epsilon.
     pub protocol: Protocol,
     /// The feature network's name.
@@ -24,7 +24,7 @@ pub struct Certificate {
     pub weights_sha256: String,
     /// Numbers in a feature vector.
     pub width: usize,
-    /// Images that are judged.
+    /// Images that are scored.
     pub samples: usize,
     /// SHA-256 of the SHA-256s of their pixels in order.
     pub samples_sha256: String,
@@ -55,13 +55,13 @@ pub struct Drawing {
     pub steps: usize,
     /// Seed of the first image; the others follow.
     pub seed: u64,
-    /// Strength of guidance; 1 is none.
+    /// Guidance scale; 1 disables guidance.
     pub cfg_scale: f64,
     /// Fingerprint of the data whose captions were drawn.
     pub data: String,
 }
 
-impl Certificate {
+impl Provenance {
     /// What numbers of these sets depend on.
     pub fn new(
         network: &dyn FeatureNetwork,
@@ -90,9 +90,10 @@ impl Certificate {
     pub fn distance_name(&self) -> String {
         let is_fid =
             self.network == "inception-v3 fid" && self.weights_sha256.starts_with(FID_SHA256);
-        match is_fid {
-            true => "FID".to_owned(),
-            false => format!("Frechet distance ({})", self.features_name()),
+        if is_fid {
+            "FID".to_owned()
+        } else {
+            format!("Frechet distance ({})", self.features_name())
         }
     }
 
@@ -116,7 +117,7 @@ impl Certificate {
     }
 }
 
-impl fmt::Display for Certificate {
+impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let references = self.references.map_or("statistics".to_owned(), |n| format!("{n} images"));
         write!(
@@ -144,8 +145,8 @@ impl fmt::Display for Certificate {
 mod tests {
     use super::*;
 
-    fn certificate(network: &str, weights_sha256: &str) -> Certificate {
-        Certificate {
+    fn provenance(network: &str, weights_sha256: &str) -> Provenance {
+        Provenance {
             protocol: Protocol::PytorchFid,
             network: network.to_owned(),
             input: String::new(),
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn only_the_published_weights_in_their_own_graph_are_called_fid() {
-        let name = |network, weights| certificate(network, weights).distance_name();
+        let name = |network, weights| provenance(network, weights).distance_name();
         assert_eq!(name("inception-v3 fid", "6726825d0af5f729"), "FID");
         let other = "Frechet distance (inception-v3 keras, weights 6726825d0a)";
         assert_eq!(name("inception-v3 keras", "6726825d0af5f729"), other);
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn as_many_samples_as_dimensions_are_flagged() {
-        let mut own = certificate("inception-v3 fid", "");
+        let mut own = provenance("inception-v3 fid", "");
         assert!(own.flag().is_some_and(|text| text.contains("use at least 2049")));
         own.samples = 2049;
         assert_eq!(own.flag(), None);

@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use serde::Deserialize;
 use stride::image::RgbImage;
-use stride_eval::Judge;
+use stride_eval::AttributeClassifier;
 use stride_eval::attribute_accuracy::AttributeAccuracy;
 
 /// Side of a drawing on the sheet.
@@ -19,10 +19,11 @@ struct Drawing {
     attributes: BTreeMap<String, String>,
 }
 
-fn judge() -> Judge {
+pub(crate) fn classifier() -> AttributeClassifier {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/avatars-classifier");
     let read = |name: &str| fs::read(folder.join(name)).expect("committed");
-    Judge::load(&read("config.json"), &read("model.safetensors"), &Device::flex()).expect("valid")
+    AttributeClassifier::load(&read("config.json"), &read("model.safetensors"), &Device::flex())
+        .expect("valid")
 }
 
 /// Drawings beside and below each other, and what they are.
@@ -42,23 +43,23 @@ fn drawings() -> (Vec<RgbImage>, Vec<Drawing>) {
     ((0..lines.len()).map(cut).collect(), lines)
 }
 
-fn accuracy(judge: &Judge, images: &[RgbImage], captions: &[&Drawing]) -> f64 {
-    let verdicts = judge.look(images).expect("finite");
-    assert_eq!(verdicts.features.len(), images.len());
+fn accuracy(classifier: &AttributeClassifier, images: &[RgbImage], captions: &[&Drawing]) -> f64 {
+    let predictions = classifier.predict(images).expect("finite");
+    assert_eq!(predictions.features.len(), images.len());
     let mut accuracy = AttributeAccuracy::default();
-    for (drawing, choices) in captions.iter().zip(&verdicts.choices) {
-        accuracy.add(&drawing.text, &drawing.attributes, &judge.config().attributes, choices);
+    for (drawing, labels) in captions.iter().zip(&predictions.labels) {
+        accuracy.add(&drawing.text, &drawing.attributes, &classifier.config().attributes, labels);
     }
-    accuracy.total().share().expect("attributes are named").0
+    accuracy.total().fraction().expect("attributes are named").0
 }
 
 #[test]
 fn drawings_show_what_their_captions_name() {
-    let (judge, (images, drawings)) = (judge(), drawings());
+    let (classifier, (images, drawings)) = (classifier(), drawings());
     let captions: Vec<&Drawing> = drawings.iter().collect();
-    let right = accuracy(&judge, &images, &captions);
+    let right = accuracy(&classifier, &images, &captions);
     let shuffled: Vec<&Drawing> = drawings.iter().cycle().skip(1).take(drawings.len()).collect();
-    let swapped = accuracy(&judge, &images, &shuffled);
+    let swapped = accuracy(&classifier, &images, &shuffled);
     println!("right captions {right:.3}, those of others {swapped:.3}");
     assert!(right > 0.95, "{right}");
     assert!(swapped < 0.5, "{swapped}");

@@ -1,8 +1,8 @@
-//! Images through a classifier of attributes: what they show, and features to compare them by.
+//! The attribute classifier: what images show, and features to compare them by.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest as _, Sha256};
-use stride::classifier::{AttributeClassifier, AttributeClassifierConfig};
+use stride::classifier::{self, AttributeClassifierConfig};
 use stride::image::RgbImage;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
@@ -13,32 +13,32 @@ use crate::protocol::Protocol;
 use crate::resize::Resize;
 use crate::{EvalError, Features};
 
-/// Hexadecimal digits of the weights' hash in a judge's name.
+/// Hexadecimal digits of the weights' hash in a classifier's name.
 const HASH_DIGITS: usize = 8;
 /// Names of the two files of a classifier's folder.
 pub const FILE_NAMES: [&str; 2] = ["config.json", "model.safetensors"];
 
-/// A trained classifier of attributes.
+/// A trained attribute classifier that takes images of any size.
 #[derive(Debug)]
-pub struct Judge {
-    model: AttributeClassifier,
+pub struct AttributeClassifier {
+    model: classifier::AttributeClassifier,
     name: String,
     weights_sha256: String,
     precision: Precision,
     device: Device,
 }
 
-/// What a judge sees in some images.
+/// What a classifier predicts for some images.
 #[derive(Clone, Debug)]
-pub struct Verdicts {
+pub struct Predictions {
     /// One vector an image.
     pub features: Features,
-    /// For every image and attribute of the judge, the place of the value.
-    pub choices: Vec<Vec<usize>>,
+    /// For every image and attribute, the index of the predicted value.
+    pub labels: Vec<Vec<usize>>,
 }
 
-impl Judge {
-    /// A judge from the contents of the files of [`FILE_NAMES`].
+impl AttributeClassifier {
+    /// A classifier from the contents of the files of [`FILE_NAMES`].
     ///
     /// # Errors
     /// The configuration or the weights are damaged, or do not belong together.
@@ -60,22 +60,22 @@ impl Judge {
         })
     }
 
-    /// What its features are called: numbers of different judges say nothing about each other.
+    /// What its features are called: numbers of different classifiers do not compare.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The attributes it tells.
+    /// Its attributes and sizes.
     pub fn config(&self) -> &AttributeClassifierConfig {
         self.model.config()
     }
 
-    /// Looks at images of any size; those of another size than it was trained on are resized
-    /// (cubic, with antialias).
+    /// Predicts the attributes of images; those of another size than it was trained on are resized (cubic, with
+    /// antialias).
     ///
     /// # Errors
     /// A feature is not finite.
-    pub fn look(&self, images: &[RgbImage]) -> Result<Verdicts, EvalError> {
+    pub fn predict(&self, images: &[RgbImage]) -> Result<Predictions, EvalError> {
         let side = self.config().resolution;
         let mut pixels = Vec::with_capacity(images.len() * 3 * side * side);
         for image in images {
@@ -92,16 +92,16 @@ impl Judge {
         }
         let pixels = TensorData::new(pixels, [images.len(), 3, side, side]);
         let pixels = Tensor::from_data(pixels, &self.device);
-        let answers = self.precision.scope(|| self.model.forward(pixels));
-        let values = answers.features.clone().into_data().iter::<f32>().collect();
-        Ok(Verdicts {
+        let output = self.precision.scope(|| self.model.forward(pixels));
+        let values = output.features.clone().into_data().iter::<f32>().collect();
+        Ok(Predictions {
             features: Features::new(&self.name, self.config().feature_size, values)?,
-            choices: answers.choices(self.config()),
+            labels: output.choices(self.config()),
         })
     }
 }
 
-impl FeatureNetwork for Judge {
+impl FeatureNetwork for AttributeClassifier {
     fn name(&self) -> String {
         "attribute classifier".to_owned()
     }
@@ -120,6 +120,6 @@ impl FeatureNetwork for Judge {
     }
 
     fn features(&self, images: &[RgbImage], _: Protocol) -> Result<NetworkOutput, EvalError> {
-        Ok(NetworkOutput { features: self.look(images)?.features, logits: None })
+        Ok(NetworkOutput { features: self.predict(images)?.features, logits: None })
     }
 }

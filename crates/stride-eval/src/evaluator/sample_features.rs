@@ -1,64 +1,99 @@
-//! What networks say about a set of images: all that stays of them.
+//! What networks make of a set of images, and its file.
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest as _, Sha256};
 use stride::image::RgbImage;
-use stride_eval::images::{digest, hex};
-use stride_eval::{EvalError, Features};
 
-/// Images that go through a network together.
-pub(super) const BATCH: usize = 8;
+use crate::images::{digest, hex};
+use crate::{EvalError, Features};
 
 /// Length of an image's digest.
 const DIGEST: usize = 32;
+/// The tensor of labels has kept its first name.
+const LABELS: &str = "choices";
 
-/// Features, logits, attributes and digests of images, in their order.
+/// Features, logits, predicted attributes and digests of images, in their order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Judged {
-    pub(super) features: Features,
+pub struct SampleFeatures {
+    /// Of the feature network.
+    pub features: Features,
     /// Absent for a network without one set of classes.
-    pub(super) logits: Option<Features>,
+    pub logits: Option<Features>,
     /// CLIP's vectors; absent without CLIP.
-    pub(super) clip: Option<Features>,
-    /// For every image and attribute of the classifier, the place of the value; empty without a classifier.
-    pub(super) choices: Vec<Vec<usize>>,
+    pub clip: Option<Features>,
+    /// For every image and attribute of the classifier, the index of the predicted value; empty without a classifier.
+    pub labels: Vec<Vec<usize>>,
     digests: Vec<u8>,
 }
 
-impl Judged {
-    /// What was said about some images.
-    pub(super) fn new(
+impl SampleFeatures {
+    /// What networks made of `images`.
+    pub fn new(
         features: Features,
         logits: Option<Features>,
         clip: Option<Features>,
-        choices: Vec<Vec<usize>>,
+        labels: Vec<Vec<usize>>,
         images: &[RgbImage],
     ) -> Self {
         let digests = images.iter().flat_map(digest).collect();
-        Self { features, logits, clip, choices, digests }
+        Self { features, logits, clip, labels, digests }
     }
 
-    /// Adds later images.
-    pub(super) fn extend(&mut self, other: &Self) -> Result<(), EvalError> {
+    /// Joins consecutive stretches of a set.
+    ///
+    /// # Errors
+    /// There is none, one of them failed, or their widths differ.
+    pub fn join(
+        parts: impl IntoIterator<Item = Result<Self, EvalError>>,
+    ) -> Result<Self, EvalError> {
+        let mut parts = parts.into_iter();
+        let Some(first) = parts.next() else {
+            let what = "a sample set".to_owned();
+            return Err(EvalError::TooFew { what, expected: 1, found: 0 });
+        };
+        parts.try_fold(first?, |mut all, part| {
+            all.extend(&part?)?;
+            Ok(all)
+        })
+    }
+
+    /// Adds the images that follow.
+    ///
+    /// # Errors
+    /// The widths differ.
+    pub fn extend(&mut self, other: &Self) -> Result<(), EvalError> {
         self.features.extend(&other.features)?;
         for (set, more) in [(&mut self.logits, &other.logits), (&mut self.clip, &other.clip)] {
             if let (Some(set), Some(more)) = (set, more) {
                 set.extend(more)?;
             }
         }
-        self.choices.extend_from_slice(&other.choices);
+        self.labels.extend_from_slice(&other.labels);
         self.digests.extend_from_slice(&other.digests);
         Ok(())
     }
 
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
     /// SHA-256 of the SHA-256s of the images.
-    pub(super) fn sha256(&self) -> String {
+    pub fn sha256(&self) -> String {
         hex(&Sha256::digest(&self.digests))
     }
 
-    /// The bytes of a file.
-    pub(super) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+    /// The bytes of a safetensors file.
+    ///
+    /// # Errors
+    /// The format's writer refuses, which names no case of ours.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
         let named = [
             ("features", Some(&self.features)),
             ("logits", self.logits.as_ref()),
@@ -74,20 +109,20 @@ impl Judged {
             .collect();
         let count = self.digests.len() / DIGEST;
         tensors.push(("digests", Dtype::U8, vec![count, DIGEST], self.digests.clone()));
-        if let Some(first) = self.choices.first() {
+        if let Some(first) = self.labels.first() {
             // An attribute has some tens of values.
-            let choices = self.choices.iter().flatten().map(|&choice| choice as u8).collect();
-            tensors.push(("choices", Dtype::U8, vec![count, first.len()], choices));
+            let labels = self.labels.iter().flatten().map(|&label| label as u8).collect();
+            tensors.push((LABELS, Dtype::U8, vec![count, first.len()], labels));
         }
         let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
             Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
         });
         let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-        Ok(safetensors::serialize(views, None)?)
+        safetensors::serialize(views, None)
     }
 
     /// What [`Self::to_bytes`] wrote; nothing where the file is damaged.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let file = SafeTensors::deserialize(bytes).ok()?;
         let set = |name: &str| {
             let view = file.tensor(name).ok()?;
@@ -96,18 +131,18 @@ impl Judged {
                 view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             Features::new(name, width, values.collect()).ok()
         };
-        let choices = file.tensor("choices").ok().map(|view| {
+        let labels = file.tensor(LABELS).ok().map(|view| {
             let width = view.shape().get(1).copied().unwrap_or(1).max(1);
             let rows = view.data().chunks_exact(width);
-            rows.map(|row| row.iter().map(|&choice| usize::from(choice)).collect()).collect()
+            rows.map(|row| row.iter().map(|&label| usize::from(label)).collect()).collect()
         });
-        let judged = Self {
-            choices: choices.unwrap_or_default(),
+        let samples = Self {
+            labels: labels.unwrap_or_default(),
             features: set("features")?,
             logits: set("logits"),
             clip: set("clip"),
             digests: file.tensor("digests").ok()?.data().to_vec(),
         };
-        (judged.digests.len() == judged.features.len() * DIGEST).then_some(judged)
+        (samples.digests.len() == samples.features.len() * DIGEST).then_some(samples)
     }
 }

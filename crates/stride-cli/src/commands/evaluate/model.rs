@@ -1,0 +1,90 @@
+//! A model at every step count against real images.
+
+use stride_data::Part;
+use stride_eval::EvalError;
+use stride_eval::evaluator::{DataSplit, Evaluator, FeatureStore};
+use stride_kernels::workers::Workers;
+
+use super::arguments::{Evaluate, Job};
+use super::gallery::Gallery;
+use super::progress::ProgressBar;
+use super::{losses, models, networks, report};
+use crate::interrupt;
+use crate::usage::usage;
+
+impl Evaluate {
+    /// Evaluates what is not evaluated yet; then reports, if everything is.
+    pub(super) fn evaluate_model(&self) -> anyhow::Result<()> {
+        let job = &self.job;
+        if job.samples < 2 {
+            return usage("--samples: expected at least 2");
+        }
+        let stop = interrupt::stop_flag()?;
+        let splits = open_splits(job)?;
+        let networks = networks::load(job)?;
+        let models = models::load(job)?;
+        let images = self.out.as_ref().map(|out| out.join("images")).filter(|_| self.save_images);
+        let evaluator =
+            Evaluator::new(job.settings(), models, splits, networks, Workers::per_core()?)?
+                .with_image_dir(images);
+        let mut store = match &self.out {
+            Some(out) => FeatureStore::open(out, &evaluator.identity(job.clone()))?,
+            None => FeatureStore::in_memory(),
+        };
+        let part = self.shard.map_or(Part { index: 0, count: 1 }, |part| Part {
+            index: part.index,
+            count: part.count,
+        });
+        let mut progress = ProgressBar::new("images");
+        let collected = evaluator.collect(part, &mut store, &stop, &mut |at| progress.update(at));
+        collected.map_err(with_hint)?;
+        progress.finish();
+
+        if let Some(missing) = evaluator.missing(&store) {
+            tracing::info!(
+                "part {} of {} is done; {} waits for another part: stride evaluate merge DIR... --out DIR",
+                part.index + 1,
+                part.count,
+                missing.name
+            );
+            return Ok(());
+        }
+        let mut report = evaluator.report(&store)?;
+        report.losses = job.run.as_deref().map(losses::read).transpose()?.unwrap_or_default();
+        if let Some(out) = &self.out {
+            let gallery = Gallery::draw(&evaluator, &report.splits, &stop).map_err(with_hint)?;
+            report::write(&report, out, &gallery)?;
+        }
+        report::print(&report, self.json)
+    }
+}
+
+/// The data, and the held-out data where there is some.
+fn open_splits(job: &Job) -> anyhow::Result<Vec<DataSplit>> {
+    let mut splits = Vec::new();
+    for (label, path) in [("data", &job.data), ("heldout", &job.heldout)] {
+        let Some(path) = path else { continue };
+        let split = DataSplit::open(label, path, job.samples)?;
+        let found = split.folder.images.len();
+        if found < job.samples {
+            return usage(format!(
+                "--samples {}: {} lists {found} images; name fewer samples",
+                job.samples,
+                path.display()
+            ));
+        }
+        splits.push(split);
+    }
+    Ok(splits)
+}
+
+/// Tells how an interrupted evaluation goes on.
+fn with_hint(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    match error.downcast_ref() {
+        Some(EvalError::Interrupted) => {
+            anyhow::anyhow!("interrupted; with --out, the same command goes on from here")
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,135 @@
+//! What generates images for an evaluation.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::{Tensor, TensorData};
+use stride::image::RgbImage;
+use stride::pipeline::{GenerateError, GenerateRequest, Pipeline};
+use stride_kernels::gemm::Compute;
+
+use crate::EvalError;
+
+/// Generates images from prompts.
+pub trait Generator: Sync {
+    /// What reports call it.
+    fn name(&self) -> &str;
+
+    /// Height and width of its images.
+    fn resolution(&self) -> usize;
+
+    /// The guidance scale where none is given.
+    fn default_cfg_scale(&self) -> f64;
+
+    /// The dtype that it computes in.
+    fn compute(&self) -> Compute;
+
+    /// One image. `observer` sees the state after every step and may stop.
+    ///
+    /// # Errors
+    /// The request is not possible with this generator, or the observer stopped ([`EvalError::Interrupted`]).
+    fn generate(
+        &self,
+        request: &SampleRequest<'_>,
+        observer: &mut dyn FnMut(IntermediateStep<'_>) -> ControlFlow<()>,
+    ) -> Result<RgbImage, EvalError>;
+
+    /// Images of its resolution after its autoencoder.
+    fn reconstruct(&self, images: &[RgbImage]) -> Vec<RgbImage>;
+}
+
+/// An image to generate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SampleRequest<'a> {
+    /// The prompt.
+    pub prompt: &'a str,
+    /// Steps from noise to image.
+    pub num_steps: usize,
+    /// Guidance scale; 1 disables guidance.
+    pub cfg_scale: f64,
+    /// Seed of the noise.
+    pub seed: u64,
+}
+
+/// The state after a step.
+pub struct IntermediateStep<'a> {
+    /// Steps done, from 1.
+    pub step: usize,
+    /// Decodes the state.
+    pub preview: &'a dyn Fn() -> RgbImage,
+}
+
+impl SampleRequest<'_> {
+    /// Generates the image unless `stop` is set; `observer` sees the state after every step.
+    ///
+    /// # Errors
+    /// As for [`Generator::generate`]; [`EvalError::Interrupted`] if `stop` was set.
+    pub fn generate(
+        &self,
+        generator: &dyn Generator,
+        stop: &AtomicBool,
+        observer: &mut dyn FnMut(IntermediateStep<'_>),
+    ) -> Result<RgbImage, EvalError> {
+        let is_stopped = || stop.load(Ordering::Relaxed);
+        let image = generator.generate(self, &mut |step| {
+            observer(step);
+            if is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if is_stopped() { Err(EvalError::Interrupted) } else { image }
+    }
+}
+
+impl Generator for Pipeline {
+    fn name(&self) -> &str {
+        &self.index().name
+    }
+
+    fn resolution(&self) -> usize {
+        self.index().resolution
+    }
+
+    fn default_cfg_scale(&self) -> f64 {
+        self.index().default_cfg_scale
+    }
+
+    fn compute(&self) -> Compute {
+        self.precision().compute()
+    }
+
+    fn generate(
+        &self,
+        request: &SampleRequest<'_>,
+        observer: &mut dyn FnMut(IntermediateStep<'_>) -> ControlFlow<()>,
+    ) -> Result<RgbImage, EvalError> {
+        let request = GenerateRequest {
+            prompt: request.prompt.to_owned(),
+            negative_prompt: None,
+            num_steps: request.num_steps,
+            cfg_scale: request.cfg_scale,
+            seed: request.seed,
+            count: 1,
+        };
+        let images = Self::generate(self, &request, &mut |event| {
+            observer(IntermediateStep { step: event.step, preview: &|| event.preview() })
+        });
+        match images {
+            Ok(mut images) => Ok(images.swap_remove(0).image),
+            Err(GenerateError::Stopped) => Err(EvalError::Interrupted),
+            Err(error) => Err(EvalError::Generator(Box::new(error))),
+        }
+    }
+
+    fn reconstruct(&self, images: &[RgbImage]) -> Vec<RgbImage> {
+        let side = self.index().resolution;
+        let values = images.iter().flat_map(|image| {
+            (0..3).flat_map(|channel| {
+                let bytes = image.pixels.iter().skip(channel).step_by(3);
+                bytes.map(|&byte| f32::from(byte) / 127.5 - 1.0)
+            })
+        });
+        let data = TensorData::new(values.collect::<Vec<f32>>(), [images.len(), 3, side, side]);
+        let pixels = Tensor::<4>::from_data(data, self.device());
+        let vae = &self.parts().vae;
+        self.precision().scope(|| RgbImage::from_tensor(vae.decode(vae.encode(pixels))))
+    }
+}
