@@ -7,7 +7,7 @@ use crate::palette::{Background, Color, HairColor, Skin};
 
 /// Everything that is decided about one image.
 ///
-/// Values come from [`Attributes::sample`], which keeps them coherent: facial hair only
+/// Values come from [`Distribution::sample`](crate::Distribution::sample), which keeps them coherent: facial hair only
 /// on men, no hair style under a hat, open eyes behind sunglasses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attributes {

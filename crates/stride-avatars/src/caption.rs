@@ -26,7 +26,13 @@ pub(crate) fn sentence(a: &Attributes, draw: &mut Draw, length: Length, choice: 
     finish(draw, length, text)
 }
 
-fn choose_topics(a: &Attributes, draw: &mut Draw, length: Length, choice: Choice) -> Vec<Topic> {
+/// What a caption of that length tells, in a random order.
+pub(crate) fn choose_topics(
+    a: &Attributes,
+    draw: &mut Draw,
+    length: Length,
+    choice: Choice,
+) -> Vec<Topic> {
     let mut seen = topics(a);
     draw.shuffle(&mut seen);
     let rare = |topic: &Topic| choice == Choice::RareFirst && is_rare(*topic, a);
@@ -44,7 +50,7 @@ fn choose_topics(a: &Attributes, draw: &mut Draw, length: Length, choice: Choice
         let absent = absences(a);
         if !absent.is_empty() {
             let absence = draw.pick(&absent);
-            if length == Length::Tiny {
+            if length == Length::Tiny && num_rare == 0 {
                 seen.clear();
             }
             seen.push(absence);

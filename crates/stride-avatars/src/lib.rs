@@ -14,6 +14,26 @@
 //! assert_eq!(captions.len(), 8);
 //! # Ok::<(), stride_avatars::Error>(())
 //! ```
+//!
+//! # For testing and for training
+//!
+//! Models are tested with [`Distribution::Natural`] and [`CaptionKind::Mixed`], the defaults, which stay as they
+//! are. For training there are [`Distribution::Flat`], where rare values are common, and [`CaptionKind::People`],
+//! where most captions tell everything and half of them are typed as people type prompts. The images depend on seed,
+//! split, distribution and resolution alone: a second folder with [`CaptionKind::Short`] and everything else alike
+//! shows the same images with short captions, for the end of a training, and needs no new latents. [`PEOPLES_PROMPTS`]
+//! judge a trained model and are in no caption for training.
+//!
+//! # What no caption tells
+//!
+//! * Which of several drawings stands for a value ([`Attributes::drawing`]): two of short, cropped, long straight and
+//!   shoulder-length hair and of the bob, two moustaches, glasses, winter hats and closed eyes each, three sunglasses.
+//! * Eyebrows, which follow the expression; open eyes; the color of glasses and of flowers, which are always the same;
+//!   the shirt under a jacket; hair under a hat.
+//! * Drawings of Avataaars that are never used: the eye patch; blazer with sweater, graphic shirts, the scoop neck;
+//!   crying, rolling, squinting and crossed eyes, hearts, the silly wink; the mouths concerned, default, disbelief,
+//!   eating, tongue and vomit; big hair, the second dreadlocks, afro with band, the shaggy ones, shaved sides and
+//!   bald top. Of Toon Head: the beard of the chin alone and neutral eyebrows.
 
 mod art;
 pub mod attributes;
@@ -23,6 +43,7 @@ mod dataset;
 mod draw;
 mod error;
 mod image;
+mod lexicon;
 mod listing;
 mod named;
 pub mod palette;
@@ -30,6 +51,7 @@ mod prompts;
 mod raster;
 mod sample;
 mod split;
+mod typed;
 
 pub use art::{Credit, Meta};
 pub use attributes::{Attributes, Gender, Style};

@@ -5,6 +5,7 @@ use crate::caption::sentence;
 use crate::draw::{Draw, Purpose};
 use crate::named::named_values;
 use crate::prompts::is_prompt;
+use crate::typed::typed;
 
 /// Captions written for every image.
 pub const CAPTIONS_PER_IMAGE: usize = 8;
@@ -16,6 +17,10 @@ named_values! {
         Mixed = "mixed",
         /// Three sentences in four tell everything, and the others whatever is rare in the image.
         Complete = "complete",
+        /// Half of them as people type prompts; lengths as of the complete ones.
+        People = "people",
+        /// As people type prompts and as sentences, three in four of them short: for the end of a training.
+        Short = "short",
     }
 }
 
@@ -32,6 +37,15 @@ pub(crate) enum Length {
     Short,
     /// One attribute.
     Tiny,
+}
+
+/// Whose words a caption is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wording {
+    /// A sentence in few words.
+    Sentence,
+    /// As people type prompts.
+    Typed,
 }
 
 /// What a caption that does not tell everything tells.
@@ -57,10 +71,14 @@ impl CaptionKind {
     ) -> Vec<String> {
         let mut draw = Draw::new(seed, index, Purpose::Captions);
         let mut found: Vec<String> = Vec::with_capacity(count);
-        let lengths = self.lengths();
-        for length in lengths.into_iter().chain(lengths.into_iter().skip(1).cycle()).take(count) {
+        let wanted = self.wanted();
+        let first_and_rest = wanted.into_iter().chain(wanted.into_iter().skip(1).cycle());
+        for (wording, length) in first_and_rest.take(count) {
             for _ in 0..20 {
-                let text = sentence(attributes, &mut draw, length, self.choice());
+                let text = match wording {
+                    Wording::Sentence => sentence(attributes, &mut draw, length, self.choice()),
+                    Wording::Typed => typed(attributes, &mut draw, length, self.choice()),
+                };
                 // Mixed captions are older than the prompts and stay as models were tested with them.
                 let is_free = self == Self::Mixed || !is_prompt(&text);
                 if is_free && !found.contains(&text) {
@@ -72,18 +90,41 @@ impl CaptionKind {
         found
     }
 
-    const fn lengths(self) -> [Length; CAPTIONS_PER_IMAGE] {
+    fn wanted(self) -> [(Wording, Length); CAPTIONS_PER_IMAGE] {
         use Length::{Complete, Full, Medium, Short, Tiny};
+        use Wording::{Sentence, Typed};
         match self {
-            Self::Mixed => [Complete, Medium, Short, Tiny, Full, Medium, Short, Tiny],
-            Self::Complete => [Complete, Full, Complete, Full, Complete, Full, Medium, Short],
+            Self::Mixed => [Complete, Medium, Short, Tiny, Full, Medium, Short, Tiny]
+                .map(|length| (Sentence, length)),
+            Self::Complete => [Complete, Full, Complete, Full, Complete, Full, Medium, Short]
+                .map(|length| (Sentence, length)),
+            Self::People => [
+                (Sentence, Complete),
+                (Typed, Complete),
+                (Sentence, Full),
+                (Typed, Full),
+                (Sentence, Complete),
+                (Typed, Full),
+                (Sentence, Medium),
+                (Typed, Short),
+            ],
+            Self::Short => [
+                (Sentence, Complete),
+                (Typed, Full),
+                (Sentence, Medium),
+                (Typed, Medium),
+                (Sentence, Short),
+                (Typed, Short),
+                (Sentence, Tiny),
+                (Typed, Tiny),
+            ],
         }
     }
 
     const fn choice(self) -> Choice {
         match self {
             Self::Mixed => Choice::Random,
-            Self::Complete => Choice::RareFirst,
+            Self::Complete | Self::People | Self::Short => Choice::RareFirst,
         }
     }
 }

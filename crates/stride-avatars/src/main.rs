@@ -61,6 +61,10 @@ enum CaptionsArgument {
     Mixed,
     /// Sentences that tell everything (three in four), or at least what is rare
     Complete,
+    /// The same, half of them as people type prompts
+    People,
+    /// Like people, but most of them short: for the end of a training
+    Short,
 }
 
 fn main() -> ExitCode {
@@ -91,6 +95,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         captions: match arguments.captions {
             CaptionsArgument::Mixed => CaptionKind::Mixed,
             CaptionsArgument::Complete => CaptionKind::Complete,
+            CaptionsArgument::People => CaptionKind::People,
+            CaptionsArgument::Short => CaptionKind::Short,
         },
     };
     let progress = Progress::new(request.count);
