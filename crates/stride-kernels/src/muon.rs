@@ -15,9 +15,9 @@ pub struct MuonStep {
     pub learning_rate: f32,
     /// Decay rate of the momentum.
     pub momentum: f32,
-    /// The share of every value that is taken away: learning rate times weight decay.
+    /// The fraction of every value that is taken away: learning rate times weight decay.
     pub decay: f32,
-    /// What the products of the Newton-Schulz iteration round their factors to.
+    /// The compute dtype of the products of the Newton-Schulz iteration.
     pub compute: Compute,
 }
 

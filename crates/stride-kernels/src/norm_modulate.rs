@@ -7,6 +7,9 @@ use crate::parallel_init::in_chunks;
 use crate::samples::{sample_len, stretch_len};
 use crate::vectorized::vectorized;
 
+/// Added to the mean square under a root, where a layer has no constant of its own.
+pub const EPSILON: f64 = 1e-6;
+
 /// What is divided out of every token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {

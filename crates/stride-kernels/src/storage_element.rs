@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 
 use half::bf16;
 
-use crate::gemm::round_to_bf16;
+use crate::compute::round_to_bf16;
 use crate::vectorized::vectorized;
 
 /// A type of numbers in memory. Whatever it is, sums, norms and activations are computed in f32.

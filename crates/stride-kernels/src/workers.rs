@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use crate::device::is_cpu;
 
 /// A fixed set of workers, one core each.
 ///
@@ -23,6 +26,15 @@ impl Workers {
     pub fn new(count: usize) -> Result<Self, ThreadPoolBuildError> {
         let pool = |_| ThreadPoolBuilder::new().num_threads(1).build();
         Ok(Self { pools: (0..count.max(1)).map(pool).collect::<Result<_, _>>()? })
+    }
+
+    /// Workers for what is computed on a device: one for every core that the process may use if it is the CPU, one
+    /// in all for another, which runs one operation after the other.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn on(device: &Device) -> Result<Self, ThreadPoolBuildError> {
+        if is_cpu(device) { Self::per_core() } else { Self::new(1) }
     }
 
     /// One worker for every core the process may use.
@@ -109,6 +121,14 @@ mod tests {
         let workers = Workers::new(3).expect("threads");
         let sums = workers.run(split_evenly(10, 3), |range| range.sum::<usize>());
         assert_eq!(sums, [3, 12, 30]);
+    }
+
+    #[test]
+    fn the_cpu_has_a_worker_for_every_core() {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            assert_eq!(Workers::on(&device).expect("threads").count(), cores);
+        }
     }
 
     #[test]

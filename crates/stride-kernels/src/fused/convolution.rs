@@ -12,18 +12,18 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{DType, Tensor, bf16};
 
 use super::extension::FusedOps;
+use super::precision;
 use super::record::{BackwardPass, record};
 use super::storage::{Dense, Held, tensor};
-use super::{is_fused_image, plain, precision};
 use crate::activation::Activation;
 use crate::column_sums::column_sums;
 use crate::convolution::{self, After, Geometry};
 use crate::gemm::{Compute, PackedRhs};
 
-/// What surrounds a convolution.
+/// What comes before and after a convolution.
 #[derive(Clone, Debug)]
 pub struct Conv2dOptions {
-    /// How often every row and column is repeated before; 1 for not at all.
+    /// How often every row and column is repeated before; 1 leaves them as they are.
     pub upsample: usize,
     /// Added to the result, `[B, H', W', O]`.
     pub residual: Option<Tensor<4>>,
@@ -37,18 +37,15 @@ impl Default for Conv2dOptions {
     }
 }
 
-/// `y = act(x * w + bias + residual)` of a layer, with images `[B, H, W, C]` and `[B, H', W', O]`.
-///
-/// See [`convolution`](crate::convolution) for the equation. The residual and the activation come
-/// in the same pass where no gradient is wanted. The result is of the type of `x`; see [`stored`](super::stored).
-pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Conv2dOptions) -> Tensor<4> {
-    let kernels_serve = is_fused_image(&x) && layer.groups == 1 && layer.dilation == [1, 1];
-    let Some(padding) = padding(layer).filter(|_| kernels_serve) else {
-        return plain::conv2d(layer, x, around);
-    };
+/// The sizes of a layer on images `[B, H, W, C]`; none if the kernels do not serve it.
+pub(super) fn geometry(layer: &Conv2d, dims: [usize; 4], upsample: usize) -> Option<Geometry> {
+    if layer.groups != 1 || layer.dilation != [1, 1] {
+        return None;
+    }
+    let padding = padding(layer)?;
     let ([batch, height, width, channels], [out_channels, _, down, across]) =
-        (x.dims(), layer.weight.dims());
-    let geometry = Geometry {
+        (dims, layer.weight.dims());
+    Some(Geometry {
         batch,
         size: [height, width],
         channels,
@@ -56,18 +53,27 @@ pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Conv2dOptions) -> Tensor<4> 
         kernel: [down, across],
         stride: layer.stride,
         padding,
-        upsample: around.upsample,
-    };
+        upsample,
+    })
+}
+
+/// A layer of this geometry on images, with what the options add.
+pub(super) fn convolve(
+    layer: &Conv2d,
+    x: Tensor<4>,
+    geometry: Geometry,
+    options: Conv2dOptions,
+) -> Tensor<4> {
     let packed = if x.is_autodiff() { None } else { precision::packed_kernel(layer, &geometry) };
     let compute = precision::compute();
-    let how = Convolution { geometry, compute, packed, activation: around.activation };
     let bias = match &layer.bias {
         Some(bias) => bias.val(),
-        None => Tensor::zeros([out_channels], &x.device()),
+        None => Tensor::zeros([geometry.out_channels], &x.device()),
     };
+    let how = Convolution { geometry, compute, packed, activation: options.activation };
     let (x, bias) = (x.into_dispatch(), bias.into_dispatch());
     let weight = layer.weight.val().into_dispatch();
-    Tensor::from_dispatch(match around.residual {
+    Tensor::from_dispatch(match options.residual {
         None => Dispatch::conv2d(x, weight, bias, how),
         Some(residual) => Dispatch::conv2d_onto(x, weight, bias, residual.into_dispatch(), how),
     })
@@ -114,7 +120,7 @@ pub(super) trait ConvolutionOps: Backend {
 
 impl ConvolutionOps for Flex {
     fn conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: Convolution) -> FlexTensor {
-        convolve(x, &Dense::new(weight), bias, None, &how)
+        forward(x, &Dense::new(weight), bias, None, &how)
     }
 
     fn conv2d_onto(
@@ -124,7 +130,7 @@ impl ConvolutionOps for Flex {
         residual: FlexTensor,
         how: Convolution,
     ) -> FlexTensor {
-        convolve(x, &Dense::new(weight), bias, Some(residual), &how)
+        forward(x, &Dense::new(weight), bias, Some(residual), &how)
     }
 }
 
@@ -164,7 +170,7 @@ fn activate<C: CheckpointStrategy>(
     }
 }
 
-fn convolve(
+fn forward(
     x: FlexTensor,
     weight: &Dense,
     bias: FlexTensor,
@@ -172,13 +178,13 @@ fn convolve(
     how: &Convolution,
 ) -> FlexTensor {
     if x.dtype() == DType::BF16 {
-        convolve_stored::<bf16>(&Dense::new(x), weight, bias, residual, how)
+        forward_in::<bf16>(&Dense::new(x), weight, bias, residual, how)
     } else {
-        convolve_stored::<f32>(&Dense::new(x), weight, bias, residual, how)
+        forward_in::<f32>(&Dense::new(x), weight, bias, residual, how)
     }
 }
 
-fn convolve_stored<T: Held>(
+fn forward_in<T: Held>(
     x: &Dense<T>,
     weight: &Dense,
     bias: FlexTensor,
@@ -205,7 +211,7 @@ fn with_backward(
     how: Convolution,
 ) -> (FlexTensor, BackwardPass<3>) {
     let (x, weight) = (Dense::<f32>::new(x), Dense::new(weight));
-    let y = convolve_stored(&x, &weight, bias, None, &how);
+    let y = forward_in(&x, &weight, bias, None, &how);
     let Convolution { geometry, compute, .. } = how;
     let backward = move |grad: FlexTensor, wanted: [bool; 3]| {
         let grad = Dense::<f32>::new(grad);

@@ -7,15 +7,15 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::GroupNorm;
 use burn::tensor::{DType, Tensor, bf16};
 
+use super::plain;
 use super::record::{BackwardPass, record};
-use super::storage::{Dense, tensor};
-use super::{is_fused_image, plain};
+use super::storage::{Dense, is_fused_image, tensor};
 use crate::group_norm::{self, Geometry};
 
 /// A group norm of images `[B, H, W, C]`, and SiLU of it with `silu`.
 ///
 /// See [`group_norm`](crate::group_norm) for the equation. The result is of the type of `x`; see
-/// [`stored`](super::stored).
+/// [`to_compute_dtype`](super::to_compute_dtype).
 pub fn group_norm(layer: &GroupNorm, x: Tensor<4>, silu: bool) -> Tensor<4> {
     let (Some(gain), Some(bias), true) = (&layer.gamma, &layer.beta, is_fused_image(&x)) else {
         return plain::group_norm(layer, x, silu);

@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, PaddingConfig2d};
 use burn::tensor::{DType, Device, Tensor};
 
-use super::tests::{check, close, inputs, numbers, to_f64};
+use super::tests::{check, close, in_both_precisions, inputs, numbers, to_f64};
 use super::*;
 use crate::gemm::Compute;
 use crate::pool::Pooling;
@@ -68,7 +68,7 @@ impl Case {
         x.reshape([self.batch, self.size[0], self.size[1], self.channels[0]])
     }
 
-    fn around(&self) -> Conv2dOptions {
+    fn options(&self) -> Conv2dOptions {
         Conv2dOptions { upsample: self.upsample, ..Conv2dOptions::default() }
     }
 }
@@ -78,7 +78,7 @@ fn convolutions_agree() {
     for case in Case::all() {
         check(&format!("{case:?}"), &case.lengths(), &|x| {
             let layer = case.layer(x[1].clone(), Some(x[2].clone()));
-            conv2d(&layer, case.input(x[0].clone()), case.around()).reshape([-1])
+            conv2d(&layer, case.input(x[0].clone()), case.options()).reshape([-1])
         });
     }
 }
@@ -90,9 +90,9 @@ fn what_follows_a_convolution_agrees_with_and_without_gradients() {
         let [input, weight, _] = case.lengths();
         let operation = |x: &[Tensor<1>]| {
             let residual = Some(x[2].clone().reshape([1, 6, 5, 20]));
-            let around = Conv2dOptions { residual, activation, ..case.around() };
+            let options = Conv2dOptions { residual, activation, ..case.options() };
             let layer = case.layer(x[1].clone(), None);
-            conv2d(&layer, case.input(x[0].clone()), around).reshape([-1])
+            conv2d(&layer, case.input(x[0].clone()), options).reshape([-1])
         };
         let lengths = [input, weight, 6 * 5 * 20];
         check(&format!("{activation:?}"), &lengths, &operation);
@@ -112,7 +112,7 @@ fn convolutions_in_bf16_stay_close_forwards_and_backwards() {
             inputs(&values, DType::F32, &device).into_iter().map(Tensor::require_grad).collect();
         let layer = case.layer(x[1].clone(), Some(x[2].clone()));
         let y = Precision::training(compute)
-            .scope(|| conv2d(&layer, case.input(x[0].clone()), case.around()));
+            .scope(|| conv2d(&layer, case.input(x[0].clone()), case.options()));
         let gradients = y.clone().square().sum().backward();
         let grads = x.iter().map(|x| to_f64(x.grad(&gradients).expect("tracked")));
         let grads: Vec<_> = grads.collect();
@@ -127,6 +127,23 @@ fn convolutions_in_bf16_stay_close_forwards_and_backwards() {
 }
 
 #[test]
+fn plain_convolutions_in_bf16_are_near_those_of_the_kernels() {
+    for case in
+        [Case::same(1, [9, 8], [15, 30]), Case { upsample: 2, ..Case::same(2, [4, 3], [4, 6]) }]
+    {
+        let run = |conv2d: fn(&Conv2d, Tensor<4>, Conv2dOptions) -> Tensor<4>| {
+            in_both_precisions(&case.lengths(), &|x| {
+                let layer = case.layer(x[1].clone(), Some(x[2].clone()));
+                conv2d(&layer, case.input(x[0].clone()), case.options()).reshape([-1])
+            })
+        };
+        let ([full, half], [_, kernels]) = (run(plain::conv2d), run(conv2d));
+        assert_ne!(full, half, "{case:?}");
+        close(&format!("{case:?}"), &half, &kernels, 2e-2);
+    }
+}
+
+#[test]
 fn packed_kernels_give_the_same_numbers() {
     let case = Case::same(1, [9, 8], [15, 30]);
     let values: Vec<_> = case.lengths().iter().enumerate().map(|(i, &n)| numbers(n, i)).collect();
@@ -134,7 +151,7 @@ fn packed_kernels_give_the_same_numbers() {
     let layer = case.layer(x[1].clone(), Some(x[2].clone()));
     for compute in [Compute::F32, Compute::Bf16] {
         let run = |precision: &Precision| {
-            let run = || conv2d(&layer, case.input(x[0].clone()), case.around());
+            let run = || conv2d(&layer, case.input(x[0].clone()), case.options());
             to_f64(precision.scope(run).reshape([-1]))
         };
         let keeping = Precision::inference(compute);
@@ -145,7 +162,7 @@ fn packed_kernels_give_the_same_numbers() {
 
 /// Compares what a layer makes of images stored in bfloat16 with what it makes of the same numbers
 /// in f32: they may differ by the rounding of the result.
-fn check_stored(what: &str, x: Tensor<4>, layer: impl Fn(Tensor<4>) -> Tensor<4>) {
+fn check_in_bf16(what: &str, x: Tensor<4>, layer: impl Fn(Tensor<4>) -> Tensor<4>) {
     let stored = x.cast(DType::BF16);
     let exact = to_f64(layer(stored.clone().cast(DType::F32)).reshape([-1]));
     let found = layer(stored);
@@ -168,18 +185,18 @@ fn layers_answer_in_the_type_that_images_are_stored_in() {
         let x = inputs(&values, DType::F32, &Device::flex());
         let layer = case.layer(x[1].clone(), Some(x[2].clone()));
         let precision = Precision::inference(compute);
-        let run = |x: Tensor<4>| precision.scope(|| conv2d(&layer, x, case.around()));
+        let run = |x: Tensor<4>| precision.scope(|| conv2d(&layer, x, case.options()));
         let what = format!("{case:?} {compute:?}");
-        check_stored(&what, case.input(x[0].clone()), run);
+        check_in_bf16(&what, case.input(x[0].clone()), run);
         let [b, h, w, c] = run(case.input(x[0].clone())).dims();
         let residual = inputs(&[numbers(b * h * w * c, 3)], DType::BF16, &Device::flex());
         let residual = residual[0].clone().reshape([b, h, w, c]);
         for activation in [Activation::Relu, Activation::Silu] {
-            check_stored(&format!("{what} {activation:?}"), case.input(x[0].clone()), |x| {
+            check_in_bf16(&format!("{what} {activation:?}"), case.input(x[0].clone()), |x| {
                 let residual = Some(residual.clone().cast(x.dtype()));
-                let around =
-                    Conv2dOptions { residual, activation: Some(activation), ..case.around() };
-                precision.scope(|| conv2d(&layer, x, around))
+                let options =
+                    Conv2dOptions { residual, activation: Some(activation), ..case.options() };
+                precision.scope(|| conv2d(&layer, x, options))
             });
         }
     }
@@ -188,14 +205,16 @@ fn layers_answer_in_the_type_that_images_are_stored_in() {
         let x = inputs(&values, DType::F32, &Device::flex());
         let layer = norm(8, 64, x[1].clone(), x[2].clone());
         let images = x[0].clone().reshape([1, 40, 20, 64]);
-        check_stored("group norm", images, |x| group_norm(&layer, x, silu));
+        check_in_bf16("group norm", images, |x| group_norm(&layer, x, silu));
     }
 }
 
 #[test]
 fn images_are_stored_in_bf16_for_inference_alone() {
     let x = Tensor::<4>::ones([1, 2, 2, 2], &Device::flex());
-    let dtype = |precision: Precision, x: &Tensor<4>| precision.scope(|| stored(x.clone()).dtype());
+    let dtype = |precision: Precision, x: &Tensor<4>| {
+        precision.scope(|| to_compute_dtype(x.clone()).dtype())
+    };
     let in_bf16 = match Isa::detect() {
         Isa::Avx512Bf16 => DType::BF16,
         _ => DType::F32,

@@ -10,9 +10,9 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::extension::FusedOps;
+use super::precision;
 use super::record::{BackwardPass, record};
 use super::storage::{Dense, tensor};
-use super::{is_fused, plain, precision};
 use crate::activation::Activation;
 use crate::column_sums::column_sums;
 use crate::gemm::{self, Compute, Epilogue, MatrixRef, PackedRhs, Rhs};
@@ -22,12 +22,8 @@ pub(super) fn on_rows(layer: &Linear, x: Tensor<2>, activation: Option<Activatio
     let weight = layer.weight.val();
     let bias = match &layer.bias {
         Some(bias) => bias.val(),
-        None => Tensor::zeros([weight.dims()[1]], (&x.device(), x.dtype())),
+        None => Tensor::zeros([weight.dims()[1]], &x.device()),
     };
-    if !is_fused(&x) {
-        let y = plain::linear(x, weight, bias);
-        return activation.map_or(y.clone(), |activation| plain::activate(y, activation));
-    }
     let packed = if x.is_autodiff() { None } else { precision::packed(layer) };
     let how = Product { compute: precision::compute(), packed, activation };
     let [x, weight] = [x, weight].map(Tensor::into_dispatch);

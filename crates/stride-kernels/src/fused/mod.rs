@@ -3,7 +3,8 @@
 //! On Flex in f32 each runs as one pass of this crate with a backward pass written by hand; on
 //! every other device and type it is composed of the library's operations ([`plain`]).
 
-use burn::backend::{Dispatch, DispatchDevice};
+use burn::backend::Dispatch;
+use burn::nn::conv::Conv2d;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{DType, Tensor};
 
@@ -11,12 +12,13 @@ use crate::activation::Activation;
 use crate::adamw::AdamwStep;
 use crate::isa::Isa;
 use crate::muon::MuonStep;
-use crate::norm_modulate::Norm;
-pub use convolution::{Conv2dOptions, conv2d};
+use crate::norm_modulate::{EPSILON, Norm};
+pub use convolution::Conv2dOptions;
 use extension::{Attention, FusedOps};
 pub use group_norm::group_norm;
 pub use pool::pool;
 pub use precision::Precision;
+use storage::{is_fused, is_fused_image};
 pub use swiglu::swiglu;
 use update::UpdateOps;
 
@@ -37,7 +39,7 @@ mod update;
 /// Whatever stands before the last axis goes through as the rows of one matrix: with a batch axis
 /// the library's backward pass would make one gradient of the weight a sample and add them up.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    of_rows(x, |rows| linear::on_rows(layer, rows, None))
+    of_rows(x, |rows| linear_rows(layer, rows, None))
 }
 
 /// [`linear`] followed by an activation, in one pass where no gradient is wanted.
@@ -46,7 +48,26 @@ pub fn linear_activate<const D: usize>(
     x: Tensor<D>,
     activation: Activation,
 ) -> Tensor<D> {
-    of_rows(x, |rows| linear::on_rows(layer, rows, Some(activation)))
+    of_rows(x, |rows| linear_rows(layer, rows, Some(activation)))
+}
+
+fn linear_rows(layer: &Linear, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
+    if is_fused(&x) {
+        linear::on_rows(layer, x, activation)
+    } else {
+        plain::linear(layer, x, activation)
+    }
+}
+
+/// `y = act(x * w + bias + residual)` of a layer, with images `[B, H, W, C]` and `[B, H', W', O]`.
+///
+/// See [`convolution`](crate::convolution) for the equation. The residual and the activation come
+/// in the same pass where no gradient is wanted. The result is of the type of `x`; see [`to_compute_dtype`].
+pub fn conv2d(layer: &Conv2d, x: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
+    match convolution::geometry(layer, x.dims(), options.upsample) {
+        Some(geometry) if is_fused_image(&x) => convolution::convolve(layer, x, geometry, options),
+        _ => plain::conv2d(layer, x, options),
+    }
 }
 
 /// The activation of every number of `x`.
@@ -56,9 +77,6 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
     }
     Tensor::from_dispatch(Dispatch::activate(x.into_dispatch(), activation))
 }
-
-/// Added to the mean square under a root, where a layer has no constant of its own.
-const EPSILON: f64 = 1e-6;
 
 /// `norm(x) (1 + scale) + shift`: `x` is `[B, T, D]`, `shift` and `scale` are `[B, 1, D]`.
 ///
@@ -275,36 +293,17 @@ fn of_rows<const D: usize>(x: Tensor<D>, f: impl FnOnce(Tensor<2>) -> Tensor<2>)
     y.reshape(dims)
 }
 
-/// Images as they lie between layers: in bfloat16 where the scope is one of [`Precision::inference`]
-/// in bf16 and the processor multiplies bfloat16, otherwise as they are.
+/// Images in the type in which they lie between layers: bfloat16 inside a scope of
+/// [`Precision::inference`] in bf16 where the processor multiplies bfloat16, otherwise as they are.
 ///
-/// Layers answer in the type that they are asked in, and `cast` leads back to f32. It halves what goes to memory and
-/// back, at the cost of one rounding a layer.
-pub fn stored(images: Tensor<4>) -> Tensor<4> {
+/// Layers answer in the type that they are asked in, and `cast` leads back to f32. It halves the traffic with
+/// memory, at the cost of one rounding a layer.
+pub fn to_compute_dtype(images: Tensor<4>) -> Tensor<4> {
     let is_bf16 = precision::is_bf16_inference() && Isa::detect() >= Isa::Avx512Bf16;
-    match is_bf16 && !images.is_autodiff() && is_fused(&images) {
-        true => images.cast(DType::BF16),
-        false => images,
-    }
-}
-
-/// Whether the kernels of this crate serve a tensor of images.
-fn is_fused_image(x: &Tensor<4>) -> bool {
-    is_on_cpu(x) && (x.dtype() == DType::F32 || (x.dtype() == DType::BF16 && !x.is_autodiff()))
-}
-
-/// Whether the kernels of this crate serve a tensor.
-fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
-    is_on_cpu(x) && x.dtype() == DType::F32
-}
-
-fn is_on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device();
-    match device.as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
-        #[allow(unreachable_patterns, reason = "other devices come with features")]
-        _ => false,
+    if is_bf16 && !images.is_autodiff() && is_fused(&images) {
+        images.cast(DType::BF16)
+    } else {
+        images
     }
 }
 

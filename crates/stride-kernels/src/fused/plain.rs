@@ -1,23 +1,50 @@
 //! The fused operations composed of the library's: what the kernels are tested against, and what
 //! runs on every device but Flex.
+//!
+//! They honour [`Precision`](super::Precision) as `torch.autocast` does: with bf16, products of f32 have
+//! their factors and their results rounded to bfloat16, while the kernels round the factors only.
 
-use burn::nn::GroupNorm;
+use burn::module::Param;
 use burn::nn::conv::Conv2d;
-use burn::tensor::Tensor;
+use burn::nn::{GroupNorm, Linear};
 use burn::tensor::activation::{gelu, relu, sigmoid, silu, softmax};
 use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::{DType, Tensor};
 
-use super::{Conv2dOptions, EPSILON};
+use super::convolution::Conv2dOptions;
+use super::precision;
 use crate::activation::Activation;
 use crate::adamw::AdamwStep;
+use crate::compute::Compute;
 use crate::muon::{self, MuonStep};
-use crate::norm_modulate::Norm;
+use crate::norm_modulate::{EPSILON, Norm};
 use crate::pool::{Geometry, Pooling};
 
-/// See [`linear`](super::linear).
-pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    x.matmul(weight) + bias.unsqueeze()
+/// See [`linear`](super::linear) and [`linear_activate`](super::linear_activate).
+pub fn linear(layer: &Linear, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
+    let y = matmul(x, layer.weight.val(), precision::compute());
+    let y = match &layer.bias {
+        Some(bias) => y + bias.val().unsqueeze(),
+        None => y,
+    };
+    match activation {
+        Some(activation) => activate(y, activation),
+        None => y,
+    }
+}
+
+/// A product whose factors are rounded if they are f32 and the compute dtype is less.
+fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>, compute: Compute) -> Tensor<D> {
+    if is_rounded(&a, compute) {
+        a.cast(DType::BF16).matmul(b.cast(DType::BF16)).cast(DType::F32)
+    } else {
+        a.matmul(b)
+    }
+}
+
+fn is_rounded<const D: usize>(factor: &Tensor<D>, compute: Compute) -> bool {
+    compute == Compute::Bf16 && factor.dtype() == DType::F32
 }
 
 /// See [`activate`](super::activate).
@@ -37,12 +64,26 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
 }
 
 /// See [`conv2d`](super::conv2d).
-pub fn conv2d(layer: &Conv2d, x: Tensor<4>, around: Conv2dOptions) -> Tensor<4> {
-    let Conv2dOptions { upsample, residual, activation } = around;
+pub fn conv2d(layer: &Conv2d, x: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
+    let Conv2dOptions { upsample, residual, activation } = options;
     let [b, h, w, c] = x.dims();
     let repeated = x.reshape([b, h, 1, w, 1, c]).expand([b, h, upsample, w, upsample, c]);
     let x = repeated.reshape([b, h * upsample, w * upsample, c]);
-    let y = layer.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]);
+    let x = x.permute([0, 3, 1, 2]);
+    let y = if is_rounded(&x, precision::compute()) {
+        let rounded = |x: Tensor<4>| x.cast(DType::BF16);
+        let mut layer = layer.clone();
+        let bias = layer.bias.take();
+        layer.weight = Param::initialized(layer.weight.id, rounded(layer.weight.val()));
+        let y = layer.forward(rounded(x)).cast(DType::F32);
+        match bias {
+            Some(bias) => y + bias.val().reshape([1, -1, 1, 1]),
+            None => y,
+        }
+    } else {
+        layer.forward(x)
+    };
+    let y = y.permute([0, 2, 3, 1]);
     let y = match residual {
         Some(residual) => y + residual,
         None => y,
@@ -157,12 +198,13 @@ fn attend(
         }
     };
     // Scaling the queries is cheaper than scaling the scores.
-    let scores = (q * (head_dim as f64).powf(-0.5)).matmul(k.swap_dims(2, 3)); // [B, N, T, L]
+    let compute = precision::compute();
+    let scores = matmul(q * (head_dim as f64).powf(-0.5), k.swap_dims(2, 3), compute); // [B, N, T, L]
     let scores = match bias {
         Some(bias) => scores + bias,
         None => scores,
     };
-    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([b, t, d])
+    matmul(softmax(scores, 3), v, compute).swap_dims(1, 2).reshape([b, t, d])
 }
 
 /// See [`adamw`](super::adamw).
@@ -188,7 +230,7 @@ pub fn join_gradients(first: Tensor<1>, others: Vec<Tensor<1>>) -> (Tensor<1>, f
     (sum, squares)
 }
 
-/// See [`muon`](super::muon); products are in the number type of the tensors.
+/// See [`muon`](super::muon).
 pub fn muon(
     value: Tensor<1>,
     gradient: Tensor<1>,
@@ -198,13 +240,14 @@ pub fn muon(
 ) -> (Tensor<1>, Tensor<1>) {
     let scaled = gradient * (with.gradient_scale * (1.0 - with.momentum));
     let buffer = buffer * with.momentum + scaled.clone();
-    let update = orthogonalize((buffer.clone() * with.momentum + scaled).reshape(shape));
+    let update = (buffer.clone() * with.momentum + scaled).reshape(shape);
+    let update = orthogonalize(update, with.compute);
     let value = value * (1.0 - with.decay) - update.reshape([-1]) * with.learning_rate;
     (value, buffer)
 }
 
 /// See [`muon::orthogonalize`](crate::muon::orthogonalize).
-fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
+fn orthogonalize(matrix: Tensor<2>, compute: Compute) -> Tensor<2> {
     let [rows, columns] = matrix.dims();
     let is_tall = rows > columns;
     let x = if is_tall { matrix.transpose() } else { matrix };
@@ -212,9 +255,9 @@ fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
     let mut x = x.div(norm.reshape([1, 1]));
     let [a, b, c] = muon::QUINTIC;
     for _ in 0..muon::ITERATIONS {
-        let gram = x.clone().matmul(x.clone().transpose());
-        let polynomial = gram.clone().matmul(gram.clone()) * c + gram * b;
-        x = polynomial.matmul(x.clone()) + x * a;
+        let gram = matmul(x.clone(), x.clone().transpose(), compute);
+        let polynomial = matmul(gram.clone(), gram.clone(), compute) * c + gram * b;
+        x = matmul(polynomial, x.clone(), compute) + x * a;
     }
     if is_tall { x.transpose() } else { x }
 }

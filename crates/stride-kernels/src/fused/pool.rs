@@ -5,8 +5,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-use super::storage::{Dense, tensor};
-use super::{is_fused, plain};
+use super::plain;
+use super::storage::{Dense, is_fused, tensor};
 use crate::pool::{self, Geometry, Pooling};
 
 /// The largest numbers or the means of square windows of images, `[B, H, W, C]` to `[B, H', W', C]`: windows

@@ -1,4 +1,4 @@
-//! Slices out of Flex tensors, and Flex tensors out of vectors.
+//! Which tensors the kernels serve, slices out of them, and tensors out of vectors.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -6,9 +6,21 @@ use std::ops::Range;
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{Element, FloatDType, Shape, TensorData, bf16};
+use burn::tensor::{DType, Element, FloatDType, Shape, Tensor, TensorData, bf16};
 
+use crate::device::is_cpu;
 use crate::storage_element::StorageElement;
+
+/// Whether the kernels of this crate serve a tensor.
+pub(super) fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
+    is_cpu(&x.device()) && x.dtype() == DType::F32
+}
+
+/// Whether the kernels of this crate serve a tensor of images.
+pub(super) fn is_fused_image(x: &Tensor<4>) -> bool {
+    let is_served = x.dtype() == DType::F32 || (x.dtype() == DType::BF16 && !x.is_autodiff());
+    is_cpu(&x.device()) && is_served
+}
 
 /// A type of numbers that tensors hold.
 pub(super) trait Held: StorageElement + Element {

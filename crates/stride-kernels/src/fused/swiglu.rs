@@ -6,9 +6,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
+use super::plain;
 use super::record::{BackwardPass, record};
-use super::storage::{Dense, tensor};
-use super::{is_fused, plain};
+use super::storage::{Dense, is_fused, tensor};
 use crate::swiglu;
 
 /// `silu(a) b`: `x` is `[.., 2 W]` and holds `a` and `b` side by side, the result is `[.., W]`.

@@ -253,7 +253,7 @@ fn cross_attention_agrees() {
 }
 
 /// Outputs and gradients in f32 and in bf16, each flat.
-fn in_both_precisions(
+pub(super) fn in_both_precisions(
     lengths: &[usize],
     operation: &dyn Fn(&[Tensor<1>]) -> Tensor<1>,
 ) -> [Vec<f64>; 2] {
@@ -294,6 +294,49 @@ fn bf16_rounds_what_is_multiplied_forwards_and_backwards() {
         let difference: Vec<f64> = full.iter().zip(&half).map(|(x, y)| x - y).collect();
         let error = norm(&difference) / norm(&full);
         assert!(error < 1e-2, "{name}: relative error {error:.1e}");
+    }
+}
+
+#[test]
+fn plain_products_in_bf16_are_near_those_of_the_kernels() {
+    let [t, heads, head_dim] = [70, 2, 16];
+    let d = heads * head_dim;
+    type Operation = Box<dyn Fn(&[Tensor<1>], bool) -> Tensor<1>>;
+    let products: [(&str, Vec<usize>, Operation); 3] = [
+        (
+            "linear",
+            vec![60 * 40, 40 * 96, 96],
+            Box::new(|x, is_plain| {
+                let (layer, rows) = (layer(&x[1..], [40, 96]), x[0].clone().reshape([60, 40]));
+                let y =
+                    if is_plain { plain::linear(&layer, rows, None) } else { linear(&layer, rows) };
+                y.reshape([-1])
+            }),
+        ),
+        (
+            "self attention",
+            vec![t * 3 * d],
+            Box::new(move |x, is_plain| {
+                let qkv = x[0].clone().reshape([1, t, 3 * d]);
+                let f = if is_plain { plain::self_attention } else { self_attention };
+                f(qkv, heads, None).reshape([-1])
+            }),
+        ),
+        (
+            "causal attention",
+            vec![t * d, t * d, t * d],
+            Box::new(move |x, is_plain| {
+                let [q, k, v] = [0, 1, 2].map(|i| x[i].clone().reshape([1, t, d]));
+                let f = if is_plain { plain::causal_attention } else { causal_attention };
+                f(q, k, v, heads).reshape([-1])
+            }),
+        ),
+    ];
+    for (name, lengths, operation) in products {
+        let [full, half] = in_both_precisions(&lengths, &|x| operation(x, true));
+        let [_, kernels] = in_both_precisions(&lengths, &|x| operation(x, false));
+        assert_ne!(full, half, "{name}");
+        close(name, &half, &kernels, 2e-2);
     }
 }
 

@@ -1,45 +1,30 @@
 //! Matrix products with what follows them: C = act(A B + bias).
 //!
-//! With AVX-512 the products are our own (`avx512`), in f32 or with inputs rounded to bfloat16;
+//! With AVX-512 the products are our own (`avx512`), in f32 or with factors rounded to bfloat16;
 //! elsewhere they are those of the `gemm` crate (`portable`).
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod bfloat16;
 mod epilogue;
 mod matrix;
 mod packed;
 mod patches;
 mod portable;
-mod share;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::mem::MaybeUninit;
 
-use serde::{Deserialize, Serialize};
-
-pub use bfloat16::round_to_bf16;
 pub use epilogue::Epilogue;
 pub use matrix::MatrixRef;
 pub use packed::PackedRhs;
 pub use patches::{Patches, Taps};
 
-use self::share::Target;
+use self::threads::Target;
+pub use crate::compute::Compute;
 use crate::isa::Isa;
 use crate::storage_element::StorageElement;
-
-/// What the inputs of a product are rounded to; sums are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compute {
-    /// Inputs are taken as they are.
-    #[default]
-    F32,
-    /// Inputs are rounded to bfloat16, to the nearest, ties to even. Twice as fast where the
-    /// processor multiplies bfloat16 pairs, which also takes subnormal inputs and products as 0.
-    Bf16,
-}
 
 /// The right factor of a product.
 #[derive(Clone, Copy, Debug)]

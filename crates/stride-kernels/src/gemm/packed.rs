@@ -4,8 +4,9 @@ use std::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
-use super::share::{Target, for_each_chunk};
-use super::{Compute, Epilogue, MatrixRef, Patches, portable};
+use super::threads::{Target, for_each_chunk};
+use super::{Epilogue, MatrixRef, Patches, portable};
+use crate::compute::Compute;
 use crate::isa::Isa;
 use crate::storage_element::StorageElement;
 

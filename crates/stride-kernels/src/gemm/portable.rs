@@ -2,9 +2,9 @@
 
 use gemm::Parallelism;
 
-use super::bfloat16::round_to_bf16;
-use super::share::{Target, for_each, threads_for};
-use super::{Compute, Epilogue, MatrixRef};
+use super::threads::{Target, for_each, threads_for};
+use super::{Epilogue, MatrixRef};
+use crate::compute::{Compute, round_to_bf16};
 
 /// A product is computed in tiles of this shape whatever the number of threads, so that the
 /// number does not change the result.

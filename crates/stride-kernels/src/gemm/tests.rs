@@ -4,10 +4,10 @@ use rayon::ThreadPoolBuilder;
 
 use super::packed::Factor;
 use super::{
-    Compute, Epilogue, MatrixRef, PackedRhs, Rhs, matmul, matmul_with, product, round_to_bf16,
-    slice_of_written,
+    Compute, Epilogue, MatrixRef, PackedRhs, Rhs, matmul, matmul_with, product, slice_of_written,
 };
 use crate::activation::{Activation, Form};
+use crate::compute::round_to_bf16;
 use crate::isa::Isa;
 
 const COMPUTES: [Compute; 2] = [Compute::F32, Compute::Bf16];

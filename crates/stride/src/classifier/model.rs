@@ -5,7 +5,9 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, FloatDType, Tensor};
 use stride_kernels::activation::Activation;
-use stride_kernels::fused::{Conv2dOptions, conv2d, group_norm, linear, linear_activate, stored};
+use stride_kernels::fused::{
+    Conv2dOptions, conv2d, group_norm, linear, linear_activate, to_compute_dtype,
+};
 
 use super::{AttributeClassifierConfig, ClassifierConfigError};
 use crate::weights::{self, WeightsError};
@@ -70,7 +72,7 @@ impl AttributeClassifier {
 
     /// What it says of images `[B, 3, R, R]` in [-1, 1], R its resolution.
     pub fn forward(&self, pixels: Tensor<4>) -> Answers {
-        let x = stored(pixels.permute([0, 2, 3, 1])); // [B, R, R, 3]
+        let x = to_compute_dtype(pixels.permute([0, 2, 3, 1])); // [B, R, R, 3]
         let x = self.stages.iter().fold(x, |x, stage| stage.forward(x));
         let x = conv2d(&self.last, x, Conv2dOptions::default()).cast(FloatDType::F32);
         let features = linear_activate(&self.features, x.flatten::<2>(1, 3), Activation::Silu);

@@ -4,7 +4,9 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, FloatDType, Tensor};
-use stride_kernels::fused::{self, Conv2dOptions, conv2d, cross_attention, group_norm, stored};
+use stride_kernels::fused::{
+    self, Conv2dOptions, conv2d, cross_attention, group_norm, to_compute_dtype,
+};
 
 use super::AutoencoderKlConfig;
 
@@ -39,7 +41,7 @@ impl Encoder {
     }
 
     pub(super) fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let x = conv2d(&self.conv_in, stored(pixels), Conv2dOptions::default());
+        let x = conv2d(&self.conv_in, to_compute_dtype(pixels), Conv2dOptions::default());
         let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x));
         let x = self.mid_block.forward(x);
         let x = group_norm(&self.conv_norm_out, x, true);
@@ -75,7 +77,11 @@ impl Decoder {
     }
 
     pub(super) fn forward(&self, z: Tensor<4>) -> Tensor<4> {
-        let x = self.mid_block.forward(conv2d(&self.conv_in, stored(z), Conv2dOptions::default()));
+        let x = self.mid_block.forward(conv2d(
+            &self.conv_in,
+            to_compute_dtype(z),
+            Conv2dOptions::default(),
+        ));
         let x = self.up_blocks.iter().fold(x, |x, block| block.forward(x));
         let x = group_norm(&self.conv_norm_out, x, true);
         conv2d(&self.conv_out, x, Conv2dOptions::default()).cast(FloatDType::F32)
@@ -248,7 +254,7 @@ impl Attention {
         let (q, k, v) = (of_tokens(&self.to_q), of_tokens(&self.to_k), of_tokens(&self.to_v));
         let attended = cross_attention(q, k, v, None, 1, None); // [B, hw, C]
         let out = self.to_out.iter().fold(attended, |y, layer| fused::linear(layer, y));
-        stored(x + out.reshape([b, h, w, c]))
+        to_compute_dtype(x + out.reshape([b, h, w, c]))
     }
 }
 

@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d, Relu};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use stride_kernels::activation::Activation;
-use stride_kernels::fused::{Conv2dOptions, conv2d, stored};
+use stride_kernels::fused::{Conv2dOptions, conv2d, to_compute_dtype};
 
 use super::resample::{
     channels_first, channels_last, downsample_mean, pixel_shuffle, pixel_unshuffle,
@@ -181,7 +181,7 @@ impl Stack {
 
     /// Images are `[B, H, W, C]`.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut x = stored(x);
+        let mut x = to_compute_dtype(x);
         let mut upsample = 1;
         let next = self.layers.iter().skip(1).map(Some).chain([None]);
         for (layer, next) in self.layers.iter().zip(next) {

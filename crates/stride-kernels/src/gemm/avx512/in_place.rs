@@ -8,11 +8,11 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::super::share::{Target, for_each_chunk, threads_for};
+use super::super::threads::{Target, for_each_chunk, threads_for};
 use super::super::{Epilogue, Patches};
+use super::blocking::{TILE_ROWS, WIDE_TILE_COLS, WIDE_TILE_ROWS, stretches};
 use super::panels::{self, Format, Panels, parts_of};
-use super::tile::{Factor, Tile};
-use super::{TILE_ROWS, WIDE_TILE_COLS, WIDE_TILE_ROWS, activate, stretches};
+use super::tile::{Factor, Tile, activate};
 use crate::activation::Activation;
 use crate::parallel_init::in_chunks;
 use crate::storage_element::StorageElement;
@@ -70,7 +70,7 @@ pub(in super::super) unsafe fn multiply_patches<T: StorageElement>(
                     unsafe {
                         tile.multiply(format);
                         if let Some(activation) = epilogue.activation.filter(|_| is_last) {
-                            activate::activate(activation, &tile);
+                            activate(activation, &tile);
                         }
                     }
                 }

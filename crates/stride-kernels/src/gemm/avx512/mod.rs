@@ -6,46 +6,28 @@
 //! high-performance matrix multiplication" (2008): the packed rows of A stay in the second-level
 //! cache while one panel of B after the other goes by.
 
-mod activate;
+mod blocking;
 mod buffer;
 mod in_place;
 mod panels;
-mod rectangles;
 mod rows;
 mod tile;
 
 use std::cell::RefCell;
 use std::ops::Range;
 
+use self::blocking::{
+    LANES, MOST_PANELS, PACK_COST, Rectangles, TILE_COLS, TILE_ROWS, bands, stretches,
+};
 use self::buffer::Buffer;
 pub(super) use self::in_place::multiply_patches;
 pub(super) use self::panels::{Format, Panels};
 use self::panels::{Place, Source};
-use self::rectangles::Rectangles;
 pub(super) use self::rows::{Rows, padded_channels};
-use self::tile::{Factor, Tile};
-use super::share::{Target, for_each, threads_for};
+use self::tile::{Factor, Tile, activate};
+use super::threads::{Target, for_each, threads_for};
 use super::{Epilogue, MatrixRef};
 use crate::activation::Activation;
-
-/// Rows of a tile.
-const TILE_ROWS: usize = 8;
-/// Columns of a tile.
-const TILE_COLS: usize = 48;
-/// The same of tiles for columns that fill them better; the sums then have room for fewer rows.
-const WIDE_TILE_COLS: usize = 64;
-const WIDE_TILE_ROWS: usize = 6;
-/// Rows are packed, and cut for threads, in multiples of the lanes of a vector.
-const LANES: usize = 16;
-/// Most units of K in a stretch. A panel of B then takes 147 KB and streams from the second-level
-/// cache, but C is read and written seldom, which was the faster by 5 % and more.
-const MOST_UNITS: usize = 768;
-/// Most rows of A packed at a time, 590 KB of the second-level cache.
-const MOST_ROWS: usize = 192;
-/// Most panels of B packed at a time, 3.5 MB.
-const MOST_PANELS: usize = 24;
-/// What it costs to pack a number, in multiplications.
-const PACK_COST: f64 = 16.0;
 
 /// The right factor.
 #[derive(Clone, Copy)]
@@ -61,24 +43,6 @@ impl Columns<'_> {
             Self::Packed(panels) => panels.cols(),
         }
     }
-}
-
-/// The units of K cut into nearly equal stretches.
-fn stretches(units: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    // With nothing to sum over there is still the epilogue, so there is always a stretch.
-    let count = units.div_ceil(MOST_UNITS).max(1);
-    (0..count).map(move |i| i * units / count..(i + 1) * units / count)
-}
-
-/// Rows cut into nearly equal bands small enough to be packed, at multiples of the lanes of a
-/// vector.
-fn bands(rows: &Range<usize>) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
-    let (start, end) = (rows.start, rows.end);
-    let (vectors, count) = (rows.len().div_ceil(LANES), rows.len().div_ceil(MOST_ROWS));
-    (0..count).map(move |i| {
-        let last = start + (i + 1) * vectors / count * LANES;
-        start + i * vectors / count * LANES..last.min(end)
-    })
 }
 
 thread_local! {
@@ -215,7 +179,7 @@ impl Product<'_> {
             unsafe {
                 tile.multiply(self.format);
                 if let Some(activation) = self.epilogue.activation.filter(|_| is_last) {
-                    activate::activate(activation, &tile);
+                    activate(activation, &tile);
                 }
             }
         }

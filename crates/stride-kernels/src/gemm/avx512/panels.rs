@@ -6,10 +6,11 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::super::share::{for_each, threads_for};
-use super::super::{Compute, MatrixRef};
+use super::super::MatrixRef;
+use super::super::threads::{for_each, threads_for};
+use super::blocking::{LANES, PACK_COST, TILE_COLS, WIDE_TILE_COLS, stretches};
 use super::buffer::Buffer;
-use super::{LANES, PACK_COST, TILE_COLS, WIDE_TILE_COLS, stretches};
+use crate::compute::Compute;
 use crate::isa::Isa;
 
 /// What a unit holds.

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::super::{MatrixRef, Patches};
+use super::blocking::{LANES, TILE_ROWS};
 use super::buffer::Buffer;
 use super::panels::{self, Format, Place, Source, parts_of, vector_offset};
-use super::{LANES, TILE_ROWS};
 
 /// The left factor.
 #[derive(Clone, Copy)]

@@ -1,8 +1,22 @@
-//! Rounding to bfloat16 where the processor does not do it.
+//! The compute dtype of products, and rounding to bfloat16 where the processor does not do it.
+
+use serde::{Deserialize, Serialize};
+
+/// The compute dtype: what the factors of a product are rounded to; sums are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compute {
+    /// Factors are taken as they are.
+    #[default]
+    F32,
+    /// Factors are rounded to bfloat16, to the nearest, ties to even. Twice as fast where the
+    /// processor multiplies pairs of bfloat16; it then takes subnormal factors and products as 0.
+    Bf16,
+}
 
 /// Rounds to the nearest bfloat16, ties to even; the result is the same number as f32.
 #[inline(always)]
-pub fn round_to_bf16(x: f32) -> f32 {
+pub(crate) fn round_to_bf16(x: f32) -> f32 {
     let bits = x.to_bits();
     // Carries could turn a NaN into a number; the highest bit of its fraction alone keeps it one.
     let rounded = if x.is_nan() { bits | 0x40_0000 } else { bits + 0x7fff + (bits >> 16 & 1) };

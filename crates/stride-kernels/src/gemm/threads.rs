@@ -1,4 +1,4 @@
-//! What threads share when they work on one product.
+//! One product on several threads.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
