@@ -32,8 +32,7 @@ pub(crate) fn load(folder: Option<&Path>, device: &Device) -> anyhow::Result<Mod
     let pipeline = Pipeline::from_files(&files, device)
         .with_context(|| format!("cannot use the model {place}"))?;
     let digest = Sha256::digest(files.get(HASHED)?);
-    let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Model { pipeline, hash: hash.chars().take(HASH_DIGITS).collect() })
+    Ok(Model { pipeline, hash: hex::encode(digest).chars().take(HASH_DIGITS).collect() })
 }
 
 fn read_folder(folder: &Path) -> anyhow::Result<PipelineFiles> {

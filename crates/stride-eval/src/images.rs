@@ -127,7 +127,7 @@ fn same_size(
 
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 fn read(path: &Path) -> Result<RgbImage, EvalError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nalgebra::{DMatrix, DVector};
 use stride::image::RgbImage;
 use zip::read::ZipFile;
-use zip::write::FileOptions;
+use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::EvalError;
@@ -34,7 +34,7 @@ pub fn has_statistics(path: &Path) -> Result<bool, EvalError> {
         return Ok(false);
     }
     let archive = open(&path.display().to_string(), open_file(path)?)?;
-    Ok(archive.file_names().any(|name| name == "mu.npy"))
+    Ok(archive.index_for_name("mu.npy").is_some())
 }
 
 /// Reads `mu` and `sigma` as pytorch-fid, clean-fid and the ADM suite write them (f32 or f64).
@@ -85,7 +85,7 @@ pub fn statistics_bytes(gaussian: &Gaussian) -> Result<Vec<u8>, EvalError> {
         ("mu.npy", format!("({width},)"), gaussian.mean.as_slice()),
         ("sigma.npy", format!("({width}, {width})"), gaussian.covariance.as_slice()),
     ] {
-        let options = FileOptions::default().compression_method(CompressionMethod::Stored);
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         writer.start_file(name, options).map_err(|error| refused(&error))?;
         let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
         // Magic, version and length take ten bytes; numpy aligns the data to 64.
@@ -236,8 +236,9 @@ fn entry<'a, R: Read + Seek>(
     file: &str,
     archive: &'a mut ZipArchive<R>,
     name: &str,
-) -> Result<ZipFile<'a>, EvalError> {
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+) -> Result<ZipFile<'a, R>, EvalError> {
+    let names = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned()));
+    let names: Vec<String> = names.collect();
     archive.by_name(&format!("{name}.npy")).map_err(|error| {
         problem(file, format!("expected an array {name}, found {names:?} ({error})"))
     })

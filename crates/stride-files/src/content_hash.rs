@@ -61,7 +61,7 @@ impl ContentHash {
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -75,15 +75,9 @@ impl FromStr for ContentHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("expected 64 hexadecimal digits, found \"{text}\"");
-        if text.len() != 2 * Self::LENGTH || !text.is_ascii() {
-            return Err(expected());
-        }
         let mut bytes = [0; Self::LENGTH];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            let digits = &text[2 * index..2 * index + 2];
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| expected())?;
-        }
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| format!("expected 64 hexadecimal digits, found \"{text}\""))?;
         Ok(Self(bytes))
     }
 }

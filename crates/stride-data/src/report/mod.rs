@@ -130,7 +130,7 @@ impl DataReport {
                 *self.attributes.entry(attribute.to_owned()).or_default() += 1;
             }
         }
-        let content = image.content.iter().map(|byte| format!("{byte:02x}")).collect();
+        let content = hex::encode(image.content);
         self.contents.entry(content).or_default().push(name.to_owned());
     }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::captions::{Captions, utf8};
+use super::record::{Layout, Place, Record};
 use super::tree::Tree;
-use super::{Layout, Place, Record, celeba, listing, names};
+use super::{celeba, listing, names};
 use crate::{CelebaAttributes, Limits, Problem};
 
 /// Folders that hold ten captions of each image in MM-CelebA-HQ.

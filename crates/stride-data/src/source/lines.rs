@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read};
 
+use csv_core::ReadRecordResult;
+
 use super::captions::utf8;
 use crate::{Problem, ProblemKind};
 
@@ -47,7 +49,7 @@ pub(super) fn for_each_line(
 /// Calls `use_row` with the line on which it begins and the fields of every row.
 ///
 /// Fields are parted by commas; one in quotes may have commas, line breaks and doubled quotes.
-/// Source: RFC 4180.
+/// The bounds are why this is `csv-core` and not `csv`, which holds a row whatever its length.
 ///
 /// # Errors
 /// When reading fails or quotes are never closed; the rows before have been used.
@@ -57,96 +59,105 @@ pub(super) fn for_each_row(
     problems: &mut Vec<Problem>,
     mut use_row: impl FnMut(usize, &[&str], &mut Vec<Problem>) -> Result<(), String>,
 ) -> Result<(), ProblemKind> {
-    let mut row = Row::default();
-    let mut finish = |row: &mut Row, problems: &mut Vec<Problem>| {
-        let used = if row.bytes.len() > MAX_LINE_BYTES {
-            Err(format!("longer than {MAX_LINE_BYTES} bytes"))
-        } else {
-            match row.fields() {
-                Ok(fields) if fields == [""] => Ok(()),
-                Ok(fields) => use_row(row.begins_at, &fields, problems),
-                Err(kind) => Err(kind.to_string()),
+    let mut reader = BufReader::new(reader);
+    let mut parser = csv_core::Reader::new();
+    let (mut row, mut piece) = (Row::default(), Vec::new());
+    let (mut line, mut begins_at) = (1, 1);
+    loop {
+        piece.clear();
+        let is_end = (&mut reader).take(MAX_PIECE_BYTES).read_until(b'\n', &mut piece)? == 0;
+        if is_end {
+            // It ends the last row, unless that is in quotes.
+            piece.push(b'\n');
+        }
+        if row.is_empty() {
+            begins_at = line;
+        }
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            let (read, is_whole) = row.read(&mut parser, rest);
+            rest = &rest[read..];
+            if is_whole {
+                let used = match row.fields() {
+                    Ok(fields) if fields == [""] => Ok(()),
+                    Ok(fields) => use_row(begins_at, &fields, problems),
+                    Err(problem) => Err(problem),
+                };
+                if let Err(problem) = used {
+                    let kind = ProblemKind::Line { line: begins_at, problem };
+                    problems.push(Problem::new(file, kind));
+                }
+                row.clear();
             }
-        };
-        if let Err(problem) = used {
-            problems.push(Problem::new(file, ProblemKind::Line { line: row.begins_at, problem }));
         }
-        *row = Row { begins_at: row.line, line: row.line, ..Row::default() };
-    };
-    for byte in BufReader::new(reader).bytes() {
-        if row.push(byte?) {
-            finish(&mut row, problems);
+        line += usize::from(piece.ends_with(b"\n"));
+        if is_end && !row.is_empty() {
+            let problem = "quotes that are never closed".to_owned();
+            return Err(ProblemKind::Line { line: begins_at, problem });
+        } else if is_end {
+            return Ok(());
         }
     }
-    if row.is_quoted {
-        let problem = "quotes that are never closed".to_owned();
-        return Err(ProblemKind::Line { line: row.begins_at, problem });
-    }
-    finish(&mut row, problems);
-    Ok(())
 }
+
+/// Bytes of a line that the parser gets at a time.
+const MAX_PIECE_BYTES: u64 = 1 << 16;
 
 /// A row that is being read.
+#[derive(Default)]
 struct Row {
-    begins_at: usize,
-    line: usize,
     bytes: Vec<u8>,
-    /// Where fields end in `bytes`, without the last.
+    /// Where fields end in `bytes`.
     ends: Vec<usize>,
-    is_quoted: bool,
-    was_quote: bool,
-}
-
-impl Default for Row {
-    fn default() -> Self {
-        let (bytes, ends) = (Vec::new(), Vec::new());
-        Self { begins_at: 1, line: 1, bytes, ends, is_quoted: false, was_quote: false }
-    }
+    /// How much of each is in use.
+    num_bytes: usize,
+    num_ends: usize,
+    is_too_long: bool,
 }
 
 impl Row {
-    /// Takes a byte in; true where the row ends.
-    fn push(&mut self, byte: u8) -> bool {
-        self.line += usize::from(byte == b'\n');
-        // A quote right after a closing one stands for itself.
-        let doubled = byte == b'"' && self.was_quote && !self.is_quoted;
-        self.was_quote = byte == b'"' && self.is_quoted;
-        match byte {
-            b'"' => {
-                if doubled {
-                    self.keep(byte);
-                }
-                self.is_quoted = !self.is_quoted;
+    /// Lets the parser read some bytes; returns how many it took, and whether the row ended with them.
+    fn read(&mut self, parser: &mut csv_core::Reader, input: &[u8]) -> (usize, bool) {
+        let (bytes, ends) = (&mut self.bytes[self.num_bytes..], &mut self.ends[self.num_ends..]);
+        let (result, read, num_bytes, num_ends) = parser.read_record(input, bytes, ends);
+        self.num_bytes += num_bytes;
+        self.num_ends += num_ends;
+        match result {
+            ReadRecordResult::OutputFull if self.bytes.len() <= MAX_LINE_BYTES => {
+                let room = (2 * self.bytes.len()).clamp(1 << 12, MAX_LINE_BYTES + 1);
+                self.bytes.resize(room, 0);
             }
-            b'\n' if !self.is_quoted => {
-                if self.bytes.last() == Some(&b'\r') {
-                    self.bytes.pop();
-                }
-                return true;
+            ReadRecordResult::OutputEndsFull if self.ends.len() < MAX_LINE_BYTES => {
+                self.ends.resize((2 * self.ends.len()).max(16), 0);
             }
-            b',' if !self.is_quoted && self.ends.len() < MAX_LINE_BYTES => {
-                self.ends.push(self.bytes.len());
+            // What follows of the row is read over what is there.
+            ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                (self.num_bytes, self.num_ends, self.is_too_long) = (0, 0, true);
             }
-            byte => self.keep(byte),
+            _ => {}
         }
-        false
+        (read, matches!(result, ReadRecordResult::Record))
     }
 
-    fn keep(&mut self, byte: u8) {
-        // One more than allowed, so that it shows.
-        if self.bytes.len() <= MAX_LINE_BYTES {
-            self.bytes.push(byte);
-        }
+    fn is_empty(&self) -> bool {
+        self.num_bytes == 0 && self.num_ends == 0 && !self.is_too_long
     }
 
-    fn fields(&self) -> Result<Vec<&str>, ProblemKind> {
+    fn fields(&self) -> Result<Vec<&str>, String> {
+        if self.is_too_long {
+            return Err(format!("longer than {MAX_LINE_BYTES} bytes"));
+        }
         let mut start = 0;
-        let mut fields = Vec::with_capacity(self.ends.len() + 1);
-        for &end in self.ends.iter().chain([&self.bytes.len()]) {
-            fields.push(utf8(self.bytes.get(start..end).unwrap_or_default())?);
+        let fields = self.ends[..self.num_ends].iter().map(|&end| {
+            let field = utf8(&self.bytes[start..end]).map_err(|kind| kind.to_string());
             start = end;
-        }
-        Ok(fields)
+            field
+        });
+        fields.collect()
+    }
+
+    fn clear(&mut self) {
+        (self.num_bytes, self.num_ends, self.is_too_long) = (0, 0, false);
     }
 }
 
@@ -179,6 +190,9 @@ mod tests {
             [(1, vec!["a", "b"]), (3, vec!["1,\"2\"", "x\ny"]), (5, vec!["last", ""])]
         );
         assert!(problems.is_empty() && result.is_ok());
+        // A quote inside of a field is a quote.
+        let (kept, _, _) = self::rows(b"a 3\" nail,b\n");
+        assert_eq!(kept, [(1, vec!["a 3\" nail".to_owned(), "b".to_owned()])]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::captions::{Captions, attributes, texts};
 use super::lines::{for_each_line, for_each_row};
 use super::names;
+use super::record::{Place, Record};
 use super::tree::Tree;
-use super::{Place, Record};
 use crate::{Limits, Problem, ProblemKind};
 
 /// One line of `metadata.jsonl`; other fields are ignored, as data sets carry their own.

@@ -14,7 +14,8 @@ use serde_json::Value;
 use tar::{Archive, Entry, EntryType};
 
 use super::captions::{Captions, texts, utf8};
-use super::{Place, Record, names};
+use super::names;
+use super::record::{Place, Record};
 use crate::{Limits, Problem, ProblemKind};
 
 /// Bytes that the headers of one member may take: long names are written before it.

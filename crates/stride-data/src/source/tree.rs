@@ -63,6 +63,11 @@ impl Tree {
                 Err(problem) => problems.push(problem),
             }
         }
+        if archive.has_duplicate_names() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let problem = "some names come more than once; the last entry of each is used";
+            problems.push(Problem::new(name, ProblemKind::Corrupt(problem.to_owned())));
+        }
         let refused = problems.iter().map(|problem| problem.name.clone()).collect();
         Ok(Self { files, refused, kind: Kind::Zip(Box::new(archive)) })
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use stride_data::{Limits, ProblemKind, Source, decode};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
-use zip::write::FileOptions;
+use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::sets::{captions, error, fixture, folder, names, open, png, problems};
@@ -121,7 +121,7 @@ fn zip_of(write: impl FnOnce(&mut ZipWriter<Cursor<Vec<u8>>>)) -> Vec<u8> {
 }
 
 fn add(zip: &mut ZipWriter<Cursor<Vec<u8>>>, name: &str, bytes: &[u8]) {
-    let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
     zip.start_file(name, options).expect("in memory");
     zip.write_all(bytes).expect("in memory");
 }
@@ -131,7 +131,7 @@ fn members_that_lead_out_of_a_zip_are_refused() {
     let bytes = zip_of(|zip| {
         add(zip, "../a.png", &png(1));
         add(zip, "/b.png", &png(1));
-        zip.add_symlink("c.png", "/etc/passwd", FileOptions::default()).expect("in memory");
+        zip.add_symlink("c.png", "/etc/passwd", SimpleFileOptions::default()).expect("in memory");
         add(zip, "d.png", &png(2));
         add(zip, "./d.png", &png(3));
         add(zip, "__MACOSX/d.png", &png(3));

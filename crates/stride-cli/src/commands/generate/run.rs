@@ -1,14 +1,12 @@
 //! What `stride generate` does, in order: check, load, compute, write.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use serde::Serialize;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{GenerateError, GenerateRequest, GeneratedImage, Pipeline};
@@ -32,7 +30,7 @@ impl Generate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         let prompt = self.prompt.join(" ");
-        let seed = self.seed.unwrap_or_else(random_seed);
+        let seed = self.seed.map_or_else(random_seed, Ok)?;
         if seed.checked_add(self.count as u64).is_none() {
             return usage(format!(
                 "--seed {seed}: too large for --count {}; the last seed is {}",
@@ -179,9 +177,9 @@ fn shorten(text: &str) -> String {
 }
 
 /// A seed that nobody chose; ten digits at most, so that people can type it again.
-fn random_seed() -> u64 {
-    // The standard library draws the keys of its hash maps from the system's randomness.
-    RandomState::new().build_hasher().finish() >> 32
+fn random_seed() -> anyhow::Result<u64> {
+    let seed = getrandom::u32().map_err(|error| anyhow!("no random seed: {error}; pass --seed"))?;
+    Ok(u64::from(seed))
 }
 
 fn milliseconds(from: Instant, to: Instant) -> f64 {

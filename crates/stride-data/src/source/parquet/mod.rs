@@ -17,8 +17,8 @@ use self::footer::{Chunk, Column, Footer, broken};
 use self::page::{Header, Kind};
 use self::values::{Dictionary, Page};
 use super::captions::{Captions, utf8};
+use super::record::{Place, Record};
 use super::shared_file::SharedFile;
-use super::{Place, Record};
 use crate::{Limits, Problem, ProblemKind};
 
 /// Names of columns that hold images, alone or as a structure with `bytes`.
