@@ -3,6 +3,7 @@
 use std::fs;
 
 use rayon::prelude::*;
+use stride::image::signed_unit;
 
 use crate::{CaptionedImage, DataError, Filter, ImageFolder, Limits, decode, square};
 
@@ -66,9 +67,9 @@ impl ImageSet {
                 .zip(&mut green[target.clone()])
                 .zip(&mut blue[target]);
             for (((r, g), b), rgb) in planes.zip(source.chunks_exact(3)) {
-                *r = f32::from(rgb[0]) / 127.5 - 1.0;
-                *g = f32::from(rgb[1]) / 127.5 - 1.0;
-                *b = f32::from(rgb[2]) / 127.5 - 1.0;
+                *r = signed_unit(rgb[0]);
+                *g = signed_unit(rgb[1]);
+                *b = signed_unit(rgb[2]);
             }
         }
     }

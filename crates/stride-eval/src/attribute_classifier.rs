@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest as _, Sha256};
 use stride::classifier::{self, AttributeClassifierConfig};
-use stride::image::RgbImage;
+use stride::image::{RgbImage, signed_unit};
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
@@ -80,8 +80,7 @@ impl AttributeClassifier {
         let mut pixels = Vec::with_capacity(images.len() * 3 * side * side);
         for image in images {
             for channel in 0..3 {
-                let plane = image.pixels.iter().skip(channel).step_by(3);
-                let plane: Vec<f32> = plane.map(|&value| f32::from(value) / 127.5 - 1.0).collect();
+                let plane: Vec<f32> = image.channel(channel).map(signed_unit).collect();
                 if (image.height, image.width) == (side, side) {
                     pixels.extend(plane);
                 } else {

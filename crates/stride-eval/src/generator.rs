@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::{Tensor, TensorData};
 use stride::image::RgbImage;
 use stride::pipeline::{GenerateError, GenerateRequest, Pipeline};
 use stride_kernels::gemm::Compute;
@@ -120,15 +119,7 @@ impl Generator for Pipeline {
     }
 
     fn reconstruct(&self, images: &[RgbImage]) -> Vec<RgbImage> {
-        let side = self.index().resolution;
-        let values = images.iter().flat_map(|image| {
-            (0..3).flat_map(|channel| {
-                let bytes = image.pixels.iter().skip(channel).step_by(3);
-                bytes.map(|&byte| f32::from(byte) / 127.5 - 1.0)
-            })
-        });
-        let data = TensorData::new(values.collect::<Vec<f32>>(), [images.len(), 3, side, side]);
-        let pixels = Tensor::<4>::from_data(data, self.device());
+        let pixels = RgbImage::to_tensor(images, self.device());
         let vae = &self.parts().vae;
         self.precision().scope(|| RgbImage::from_tensor(vae.decode(vae.encode(pixels))))
     }

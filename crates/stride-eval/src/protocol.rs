@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use stride::image::RgbImage;
+use stride::image::{RgbImage, signed_unit};
 
 use crate::frechet::EpsilonRule;
 use crate::resize::Resize;
@@ -68,13 +68,12 @@ impl Protocol {
     }
 
     fn plane(self, image: &RgbImage, channel: usize) -> Vec<f32> {
-        let bytes = image.pixels.iter().skip(channel).step_by(3);
-        let plane: Vec<f32> = bytes.map(|&byte| f32::from(byte)).collect();
+        let plane: Vec<f32> = image.channel(channel).map(f32::from).collect();
         let mut values = self.resize().apply(&plane, image.height, image.width, INPUT_SIDE);
         for value in &mut values {
             *value = match self {
-                Self::Reference => (*value / 127.5 - 1.0).clamp(-1.0, 1.0),
-                Self::PytorchFid => *value / 127.5 - 1.0,
+                Self::Reference => signed_unit(*value).clamp(-1.0, 1.0),
+                Self::PytorchFid => signed_unit(*value),
                 Self::Clean => (value.clamp(0.0, 255.0) - 128.0) / 128.0,
                 Self::TorchFidelity => (*value - 128.0) / 128.0,
             };

@@ -6,6 +6,7 @@ pub mod context;
 pub mod dit;
 mod floats;
 pub mod image;
+mod network_input;
 pub mod noise;
 pub mod objective;
 pub mod pipeline;

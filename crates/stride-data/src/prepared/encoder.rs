@@ -1,6 +1,7 @@
 //! What turns images into latents, as preparation sees it.
 
 use half::f16;
+use stride::image::signed_unit;
 
 use super::shard::LatentShape;
 use crate::ContentHash;
@@ -34,10 +35,11 @@ pub trait LatentEncoder {
 pub(super) fn write_planes(rgb: &[u8], resolution: usize, mirrored: bool, out: &mut Vec<f32>) {
     for channel in 0..3 {
         for row in rgb.chunks_exact(3 * resolution) {
-            let value = |column: usize| f32::from(row[3 * column + channel]) / 127.5 - 1.0;
-            match mirrored {
-                false => out.extend((0..resolution).map(value)),
-                true => out.extend((0..resolution).rev().map(value)),
+            let value = |column: usize| signed_unit(row[3 * column + channel]);
+            if mirrored {
+                out.extend((0..resolution).rev().map(value));
+            } else {
+                out.extend((0..resolution).map(value));
             }
         }
     }

@@ -13,7 +13,7 @@ use super::patch::{PatchEmbed, unpatchify};
 use super::position::{Rotary, sincos_2d};
 use super::{DitConfig, DitConfigError, linear};
 use crate::context::TextContext;
-use crate::objective::NetworkInput;
+use crate::network_input::NetworkInput;
 
 /// A score this low leaves no weight after the softmax, and stays finite in half precision.
 const HIDDEN_SCORE: f64 = -3e4;

@@ -6,4 +6,4 @@ mod rgb;
 
 pub use png_file::{ImageError, PngMetadata, png_bytes, read_png_metadata};
 pub use resize::{Filter, Tap, resize};
-pub use rgb::RgbImage;
+pub use rgb::{RgbImage, signed_unit};

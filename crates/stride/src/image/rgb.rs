@@ -1,8 +1,13 @@
 //! Images outside tensors.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::floats::floats;
+
+/// A channel's value from 0 to 255 as networks take it: v / 127.5 - 1, in [-1, 1].
+pub fn signed_unit(value: impl Into<f32>) -> f32 {
+    value.into() / 127.5 - 1.0
+}
 
 /// An RGB image with 8 bits a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,24 @@ impl RgbImage {
         values.chunks_exact(channels * plane).map(image).collect()
     }
 
+    /// The images as a batch `[B, 3, H, W]` with values in [-1, 1].
+    ///
+    /// # Panics
+    /// The images differ in size, or one has another number of pixels than its sides say.
+    pub fn to_tensor(images: &[Self], device: &Device) -> Tensor<4> {
+        let [height, width] = images.first().map_or([0, 0], |image| [image.height, image.width]);
+        let values: Vec<f32> = images
+            .iter()
+            .flat_map(|image| (0..3).flat_map(|channel| image.channel(channel).map(signed_unit)))
+            .collect();
+        Tensor::from_data(TensorData::new(values, [images.len(), 3, height, width]), device)
+    }
+
+    /// The bytes of one channel, row by row.
+    pub fn channel(&self, channel: usize) -> impl Iterator<Item = u8> {
+        self.pixels.iter().skip(channel).step_by(3).copied()
+    }
+
     /// Rows of images as one, with white gaps of `gap` pixels between them; one row is a strip.
     ///
     /// Every image has a tile of the largest width and height. Tiles without image stay
@@ -78,7 +101,6 @@ impl RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
 
     #[test]
     fn values_are_scaled_rounded_and_clamped() {
@@ -86,6 +108,19 @@ mod tests {
         let images = RgbImage::from_tensor(Tensor::from_floats(values, &Device::flex()));
         let expected = RgbImage { width: 2, height: 1, pixels: vec![0, 128, 0, 255, 255, 191] };
         assert_eq!(images, [expected]);
+    }
+
+    #[test]
+    fn every_byte_survives_the_way_to_a_tensor_and_back() {
+        let image = |shift: u8| RgbImage {
+            width: 16,
+            height: 16,
+            pixels: (0..768).map(|i| (i as u8).wrapping_add(shift)).collect(),
+        };
+        let images = [image(0), image(100)];
+        let tensor = RgbImage::to_tensor(&images, &Device::flex());
+        assert_eq!(RgbImage::from_tensor(tensor), images);
+        assert_eq!([0u8, 255].map(signed_unit), [-1.0, 1.0]);
     }
 
     #[test]

@@ -3,13 +3,11 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::error::check_shares;
-use super::path::{Leading, path_targets};
-use super::targets::wide;
-use super::{
-    BASE_LEVEL, Batch, Conditioning, FlowTime, Network, NetworkInput, Objective, ObjectiveError,
-    Row, RowKind, Teacher, TrainingTargets, step_level,
-};
+use super::contract::{Batch, Conditioning, Network, Objective, Teacher, TrainingTargets};
+use super::error::{ObjectiveError, check_fractions};
+use super::path::{Leading, path_targets, wide};
+use super::row::{FlowTime, Row, RowKind};
+use crate::network_input::{BASE_LEVEL, step_level};
 use crate::noise::{self, ChaCha8Rng};
 use crate::sampler::{Guidance, Sampler};
 
@@ -19,7 +17,7 @@ use crate::sampler::{Guidance, Sampler};
 pub struct ConsistencyConfig {
     /// How t is drawn.
     pub flow_time: FlowTime,
-    /// Share of rows trained on the empty caption.
+    /// Fraction of rows trained on the empty caption.
     pub cond_dropout_prob: f64,
 }
 
@@ -42,7 +40,7 @@ impl Default for ConsistencyConfig {
 /// Times are drawn from the whole of [0, 1) and not from the grid of the gap.
 impl Objective for ConsistencyConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
-        check_shares(&[("cond_dropout_prob", self.cond_dropout_prob)])?;
+        check_fractions(&[("cond_dropout_prob", self.cond_dropout_prob)])?;
         self.flow_time.validate()
     }
 
@@ -80,10 +78,7 @@ impl Objective for ConsistencyConfig {
     }
 
     fn guidance(&self) -> Guidance {
-        match self.cond_dropout_prob > 0.0 {
-            true => Guidance::AnyLevel,
-            false => Guidance::Never,
-        }
+        Guidance::learned_by_dropout(self.cond_dropout_prob)
     }
 }
 
@@ -95,16 +90,11 @@ fn gap(progress: f64) -> f64 {
 
 /// (x_u + (1 - u) s'(x_u, u, 1 - u) - x_t) / (1 - t) with u = t + gap.
 fn consistency_targets(leading: Leading<'_>, gap: f64, teacher: &Network<'_>) -> Tensor<4> {
-    let input = NetworkInput {
-        // The path is straight.
-        x_t: leading.x_t.clone() + leading.velocity.clone() * gap,
-        t: leading.column(|row| row.t + gap),
-        log2_steps: leading.column(|row| step_level(1.0 - row.t - gap)),
-        guidance_scale: None,
-    };
-    let x_u = input.x_t.clone();
-    let left = wide(leading.column(|row| 1.0 - row.t - gap));
-    let data = x_u + teacher(input, Conditioning::Caption) * left;
+    // The path is straight.
+    let x_u = leading.x_t.clone() + leading.velocity.clone() * gap;
+    let left = |row: &Row| 1.0 - row.t - gap;
+    let input = leading.input(x_u.clone(), |row| row.t + gap, |row| step_level(left(row)));
+    let data = x_u + teacher(input, Conditioning::Caption) * wide(leading.column(left));
     (data - leading.x_t.clone()) / wide(leading.column(|row| 1.0 - row.t))
 }
 

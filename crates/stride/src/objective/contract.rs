@@ -1,10 +1,14 @@
-//! What an objective is to the trainer.
+//! What an objective is to the trainer: what it is handed, what it makes of it, and what that costs.
 
-use burn::tensor::Tensor;
+use std::cell::Cell;
+
+use burn::tensor::{Device, Tensor};
 use stride_kernels::gemm::Compute;
 
-use super::{ObjectiveError, Row, TrainingTargets};
-use crate::noise::ChaCha8Rng;
+use super::error::ObjectiveError;
+use super::row::Row;
+use crate::network_input::NetworkInput;
+use crate::noise::{ChaCha8Rng, keyed_rng, purpose};
 use crate::sampler::{Guidance, Sampler};
 
 /// Decides what the rows of a batch are for, what the network should answer, and how a trained
@@ -16,7 +20,7 @@ pub trait Objective: Send + Sync {
     /// Names the setting that is out of range.
     fn validate(&self, batch_size: usize) -> Result<(), ObjectiveError>;
 
-    /// Checks the settings against what products of the training steps round their factors to.
+    /// Checks the settings against the compute dtype of training.
     ///
     /// # Errors
     /// Names the setting that asks for more digits.
@@ -30,7 +34,7 @@ pub trait Objective: Send + Sync {
     /// generator per row, so that a row's draws depend on neither the batch nor its order.
     fn plan_rows(&self, progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row>;
 
-    /// The row without teacher that judges a network at time t on held-out data.
+    /// The row without teacher that tells the error of a network at time t on held-out data.
     fn evaluation_row(&self, t: f64) -> Row {
         Row::flow(t)
     }
@@ -83,19 +87,6 @@ pub struct Batch<'a> {
 /// A network on a plain device: input and conditioning of the leading rows to answers.
 pub type Network<'a> = dyn Fn(NetworkInput, Conditioning) -> Tensor<4> + 'a;
 
-/// What the network sees beside the captions.
-#[derive(Clone, Debug)]
-pub struct NetworkInput {
-    /// States, `[B, C, H, W]`.
-    pub x_t: Tensor<4>,
-    /// Times in [0, 1), `[B]`.
-    pub t: Tensor<1>,
-    /// Levels k of the step sizes d = 2^-k, real numbers in [0, 7], `[B]`.
-    pub log2_steps: Tensor<1>,
-    /// Guidance scales of at least 1, `[B]`, if they are an input; otherwise 1.
-    pub guidance_scale: Option<Tensor<1>>,
-}
-
 /// What the teacher is conditioned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conditioning {
@@ -105,14 +96,137 @@ pub enum Conditioning {
     Null,
 }
 
-impl NetworkInput {
-    /// The same input on the autodiff device, without gradient of its own.
-    pub fn for_student(&self) -> Self {
-        Self {
-            x_t: Tensor::from_inner(self.x_t.clone()),
-            t: Tensor::from_inner(self.t.clone()),
-            log2_steps: Tensor::from_inner(self.log2_steps.clone()),
-            guidance_scale: self.guidance_scale.clone().map(Tensor::from_inner),
+/// One training batch: the student sees `input` and the captions, and is asked for `target`.
+#[derive(Clone, Debug)]
+pub struct TrainingTargets {
+    /// What the student sees.
+    pub input: NetworkInput,
+    /// What the student should answer, `[B, C, H, W]`, without gradient.
+    pub target: Tensor<4>,
+    /// How the errors of the rows add up.
+    pub weight: LossWeight,
+}
+
+/// How the errors of rows add up to a loss: the mean of factor x error, or of
+/// factor x error / (error + offset), where the error below the line has no gradient, so that rows
+/// of large error count no more than others.
+#[derive(Clone, Debug, Default)]
+pub struct LossWeight {
+    /// The factor of every row, `[B]`; 1 if absent.
+    pub factor: Option<Tensor<1>>,
+    /// The error below which a row fades out, `[B]`, positive; the plain error if absent.
+    pub offset: Option<Tensor<1>>,
+}
+
+impl TrainingTargets {
+    /// The mean squared error of every row, `[B]`.
+    ///
+    /// `prediction` may live on an autodiff device; the targets carry no gradient.
+    pub fn row_losses(&self, prediction: Tensor<4>) -> Tensor<1> {
+        let target = if prediction.is_autodiff() {
+            Tensor::from_inner(self.target.clone())
+        } else {
+            self.target.clone()
+        };
+        (prediction - target).square().mean_dims(&[1, 2, 3]).flatten(0, 3)
+    }
+
+    /// The loss, `[1]`: the weighted mean of the row losses.
+    ///
+    /// # Source
+    /// The adaptive weight: Consistency Models Made Easy (Geng et al. 2024, arXiv 2406.14548) and
+    /// alpha-Flow (2025, arXiv 2510.20771).
+    pub fn loss(&self, row_losses: Tensor<1>) -> Tensor<1> {
+        let constant = |values: &Tensor<1>| {
+            let values = values.clone();
+            if row_losses.is_autodiff() { Tensor::from_inner(values) } else { values }
+        };
+        let mut losses = row_losses.clone();
+        if let Some(factor) = &self.weight.factor {
+            losses = losses * constant(factor);
+        }
+        if let Some(offset) = &self.weight.offset {
+            losses = losses / (row_losses.clone().detach() + constant(offset));
+        }
+        losses.mean()
+    }
+}
+
+/// A trained row costs three forward passes: one, and a backward pass of two.
+const STUDENT_PASSES: f64 = 3.0;
+/// Points of a run at which batches are planned.
+const POINTS: u64 = 140;
+
+/// Forward passes of the network per row of training, averaged over a run: three for the row
+/// itself, and what the objective asks its teacher, counted on planned batches.
+///
+/// # Source
+/// The accounting of the shortcut paper (arXiv 2410.12557, section 4): 16 % above flow matching
+/// for a quarter of self-consistency rows, here (3 + 2/4) / 3.
+pub fn passes_per_row(objective: &dyn Objective, batch_size: usize) -> f64 {
+    let device = Device::flex();
+    let asked = Cell::new(0usize);
+    for point in 0..POINTS {
+        let mut rngs: Vec<_> = (0..batch_size as u64)
+            .map(|row| keyed_rng(0, purpose::TRAINING_ROW, point, row))
+            .collect();
+        let progress = (point as f64 + 0.5) / POINTS as f64;
+        let rows = objective.plan_rows(progress, &mut rngs);
+        let zeros = || Tensor::<4>::zeros([batch_size, 1, 1, 1], &device);
+        let batch = Batch { rows: &rows, progress, x_0: zeros(), x_1: zeros() };
+        objective.targets(batch, &|input, _| {
+            asked.set(asked.get() + input.x_t.dims()[0]);
+            input.x_t
+        });
+    }
+    STUDENT_PASSES + asked.get() as f64 / (POINTS as f64 * batch_size as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(weight: LossWeight) -> TrainingTargets {
+        let device = Device::flex();
+        let column = |values: [f32; 2]| Tensor::<1>::from_floats(values, &device);
+        let x_t = Tensor::<4>::zeros([2, 1, 1, 2], &device);
+        let input = NetworkInput {
+            x_t: x_t.clone(),
+            t: column([0.0; 2]),
+            log2_steps: column([7.0; 2]),
+            guidance_scale: None,
+        };
+        TrainingTargets { input, target: x_t, weight }
+    }
+
+    #[test]
+    fn weights_are_constants_of_the_loss() {
+        let device = Device::flex();
+        let autodiff = device.clone().autodiff();
+        let column = |values: [f32; 2]| Tensor::<1>::from_floats(values, &device);
+        let (factor, offset) = (column([1.0, 0.5]), column([0.1, 0.2]));
+        for (factor, offset, expected) in [
+            (None, None, [1.0, 1.0]),
+            (Some(factor.clone()), None, [1.0, 0.5]),
+            (None, Some(offset.clone()), [1.0 / 4.1, 1.0 / 9.2]),
+            (Some(factor), Some(offset), [1.0 / 4.1, 0.5 / 9.2]),
+        ] {
+            let targets = targets(LossWeight { factor, offset });
+            // Row errors are 4 and 9.
+            let prediction = Tensor::<4>::from_floats([[[[2.0, 2.0]]], [[[3.0, 3.0]]]], &autodiff)
+                .require_grad();
+            let loss = targets.loss(targets.row_losses(prediction.clone()));
+            let value: f32 = loss.clone().inner().into_scalar();
+            let expected_loss = (4.0 * expected[0] + 9.0 * expected[1]) / 2.0;
+            assert!((value - expected_loss).abs() < 1e-5, "{value} {expected_loss}");
+            let gradient = prediction.grad(&loss.backward()).expect("used").into_data();
+            let gradient: Vec<f32> = gradient.iter().collect();
+            // d/dp of w/2 * mean(p^2) over two numbers is w p / 2.
+            for (found, expected) in
+                gradient.iter().step_by(2).zip([expected[0], 1.5 * expected[1]])
+            {
+                assert!((found - expected).abs() < 1e-5, "{gradient:?} {expected}");
+            }
         }
     }
 }

@@ -4,15 +4,13 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use stride_kernels::gemm::Compute;
 
-use super::error::{check, check_positive, check_shares};
-use super::flow_matching::flow_row;
-use super::flow_time::draw_sigmoid;
-use super::path::{Leading, path_targets};
-use super::targets::{column, wide};
-use super::{
-    Batch, Conditioning, FlowTime, LossWeight, Network, NetworkInput, Objective, ObjectiveError,
-    Row, RowKind, Teacher, TrainingTargets, step_level,
+use super::contract::{
+    Batch, Conditioning, LossWeight, Network, Objective, Teacher, TrainingTargets,
 };
+use super::error::{ObjectiveError, check, check_fractions, check_positive};
+use super::path::{Leading, path_targets, wide};
+use super::row::{FlowTime, Row, RowKind, draw_sigmoid};
+use crate::network_input::{column, step_level};
 use crate::noise::{self, ChaCha8Rng};
 use crate::sampler::{Guidance, Sampler};
 
@@ -20,7 +18,7 @@ use crate::sampler::{Guidance, Sampler};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataAnchoredConfig {
-    /// Share of the rows with a step size above 0.
+    /// Fraction of the rows with a step size above 0.
     pub consistency_share: f64,
     /// Fraction of the run after which these rows begin; flow matching alone before.
     pub consistency_start: f64,
@@ -35,19 +33,19 @@ pub struct DataAnchoredConfig {
     pub start_mean: f64,
     /// Its standard deviation.
     pub start_std: f64,
-    /// Share of steps that start at pure noise instead.
+    /// Fraction of steps that start at pure noise instead.
     pub noise_start_share: f64,
     /// Mean of the logit of the noise level 1 - t - d at which a step ends.
     pub end_mean: f64,
     /// Its standard deviation.
     pub end_std: f64,
-    /// Share of steps that end at data instead.
+    /// Fraction of steps that end at data instead.
     pub data_end_share: f64,
     /// Below this mean square of error / a, rows count less.
     pub adaptive_offset: f64,
     /// How much consistency rows count beside flow-matching rows.
     pub weighting: AnchorWeighting,
-    /// Share of rows trained on the empty caption.
+    /// Fraction of rows trained on the empty caption.
     pub cond_dropout_prob: f64,
     /// Guidance inside the targets of consistency rows; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +123,7 @@ impl Default for DataAnchoredConfig {
 /// where it is used. d enters the network as its level -log2 d, a real number.
 impl Objective for DataAnchoredConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
-        check_shares(&[
+        check_fractions(&[
             ("consistency_share", self.consistency_share),
             ("consistency_start", self.consistency_start),
             ("noise_start_share", self.noise_start_share),
@@ -171,14 +169,8 @@ impl Objective for DataAnchoredConfig {
         let started = progress >= self.consistency_start;
         let share = if started { self.consistency_share } else { 0.0 };
         let num_consistency = (share * rngs.len() as f64) as usize;
-        let plan = |(index, rng): (usize, &mut ChaCha8Rng)| {
-            if index < num_consistency {
-                self.consistency_row(rng)
-            } else {
-                flow_row(self.flow_time, self.cond_dropout_prob, rng)
-            }
-        };
-        rngs.iter_mut().enumerate().map(plan).collect()
+        let leading = |_, rng: &mut ChaCha8Rng| self.consistency_row(rng);
+        self.flow_time.draw_rows_after(num_consistency, leading, self.cond_dropout_prob, rngs)
     }
 
     fn teacher(&self) -> Teacher {
@@ -207,10 +199,7 @@ impl Objective for DataAnchoredConfig {
     }
 
     fn guidance(&self) -> Guidance {
-        match self.cond_dropout_prob > 0.0 {
-            true => Guidance::AnyLevel,
-            false => Guidance::Never,
-        }
+        Guidance::learned_by_dropout(self.cond_dropout_prob)
     }
 }
 
@@ -242,17 +231,11 @@ impl DataAnchoredConfig {
         let Some(TargetGuidance { scale, mix, fade_time }) = self.guidance else {
             return v;
         };
-        let strength = |row: &Row| match row.drop_caption {
-            true => 0.0,
-            false => (row.t / fade_time).min(1.0),
-        };
+        let strength =
+            |row: &Row| if row.drop_caption { 0.0 } else { (row.t / fade_time).min(1.0) };
         let strength = wide(leading.column(strength));
-        let input = NetworkInput {
-            x_t: leading.x_t.clone(),
-            t: leading.column(|row| row.t),
-            log2_steps: leading.column(|row| Row::flow(row.t).log2_steps),
-            guidance_scale: None,
-        };
+        let input =
+            leading.input(leading.x_t.clone(), |row| row.t, |row| Row::flow(row.t).log2_steps);
         let v_text = teacher(input.clone(), Conditioning::Caption);
         let v_null = teacher(input, Conditioning::Null);
         let guided = v.clone() * scale + v_text * mix + v_null * (1.0 - scale - mix);
@@ -267,13 +250,12 @@ fn anchored_targets(
     anchor: f64,
     teacher: &Network<'_>,
 ) -> Tensor<4> {
-    let anchored = leading.column(|row| anchor * row.step_size());
-    let input = NetworkInput {
-        x_t: leading.x_t.clone() + v.clone() * wide(anchored),
-        t: leading.column(|row| row.t + anchor * row.step_size()),
-        log2_steps: leading.column(|row| step_level((1.0 - anchor) * row.step_size())),
-        guidance_scale: None,
-    };
+    let anchored = |row: &Row| anchor * row.step_size();
+    let input = leading.input(
+        leading.x_t.clone() + v.clone() * wide(leading.column(anchored)),
+        |row| row.t + anchored(row),
+        |row| step_level((1.0 - anchor) * row.step_size()),
+    );
     v * anchor + teacher(input, Conditioning::Caption) * (1.0 - anchor)
 }
 

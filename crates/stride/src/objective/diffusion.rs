@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{check_positive, check_shares};
-use super::targets::{column, wide};
-use super::{
-    Batch, LossWeight, Network, NetworkInput, Objective, ObjectiveError, Row, RowKind, Teacher,
-    TrainingTargets,
-};
+use super::contract::{Batch, LossWeight, Network, Objective, Teacher, TrainingTargets};
+use super::error::{ObjectiveError, check_fractions, check_positive};
+use super::path::wide;
+use super::row::{Row, RowKind};
+use crate::network_input::{NetworkInput, column};
 use crate::noise::{self, ChaCha8Rng};
 use crate::sampler::{
     DiffusionSampling, Guidance, NUM_DIFFUSION_STEPS, NoiseSchedule, Prediction, Sampler,
@@ -29,7 +28,7 @@ pub struct DiffusionConfig {
     pub sampler: DiffusionSampler,
     /// The sampler clamps its estimates of the data to this magnitude (latents of unit scale).
     pub clip: f64,
-    /// Share of rows trained on the empty caption.
+    /// Fraction of rows trained on the empty caption.
     pub cond_dropout_prob: f64,
 }
 
@@ -57,7 +56,7 @@ impl Default for DiffusionConfig {
     }
 }
 
-/// With the share s of the signal's variance at step index n (see
+/// With the signal's fraction s of the variance at step index n (see
 /// [`NoiseSchedule::signal_variance`]), x_t = sqrt(s) x_1 + sqrt(1 - s) x_0, and the target is
 /// x_0, or v = sqrt(s) x_0 - sqrt(1 - s) x_1. The network sees the index as
 /// t = 1 - (n + 1) / 1000 at the base level, so that t = 0 is noise as everywhere.
@@ -71,7 +70,7 @@ impl Default for DiffusionConfig {
 /// Training via Min-SNR Weighting Strategy (Hang et al. 2023, arXiv 2303.09556), section 3.4.
 impl Objective for DiffusionConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
-        check_shares(&[("cond_dropout_prob", self.cond_dropout_prob)])?;
+        check_fractions(&[("cond_dropout_prob", self.cond_dropout_prob)])?;
         check_positive("clip", self.clip)?;
         self.min_snr_gamma.map_or(Ok(()), |gamma| check_positive("min_snr_gamma", gamma))
     }
@@ -132,10 +131,7 @@ impl Objective for DiffusionConfig {
     }
 
     fn guidance(&self) -> Guidance {
-        match self.cond_dropout_prob > 0.0 {
-            true => Guidance::AnyLevel,
-            false => Guidance::Never,
-        }
+        Guidance::learned_by_dropout(self.cond_dropout_prob)
     }
 }
 

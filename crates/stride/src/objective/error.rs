@@ -5,9 +5,9 @@ use thiserror::Error;
 /// An objective that cannot be trained as configured.
 #[derive(Debug, Error, PartialEq)]
 pub enum ObjectiveError {
-    /// A share or probability is out of range.
+    /// A fraction or probability is out of range.
     #[error("objective: {name} must lie in [0, 1], found {value}")]
-    NotAShare {
+    NotAFraction {
         /// The setting.
         name: &'static str,
         /// Its value.
@@ -23,11 +23,11 @@ pub enum ObjectiveError {
     },
     /// The batch leaves a level without rows.
     #[error(
-        "objective: a share of {share} of {batch_size} rows makes {rows} self-consistency rows, \
-         fewer than the {levels} levels; raise the batch size or the share, or set levels = \"random\""
+        "objective: a fraction of {share} of {batch_size} rows makes {rows} self-consistency rows, \
+         fewer than the {levels} levels; raise the batch size or the fraction, or set levels = \"random\""
     )]
     TooFewRows {
-        /// The configured share.
+        /// The configured fraction.
         share: f64,
         /// Rows of the batch.
         batch_size: usize,
@@ -48,10 +48,10 @@ pub enum ObjectiveError {
     },
 }
 
-pub(super) fn check_shares(shares: &[(&'static str, f64)]) -> Result<(), ObjectiveError> {
-    let is_share = |value: &f64| (0.0..=1.0).contains(value);
-    match shares.iter().find(|(_, value)| !is_share(value)) {
-        Some(&(name, value)) => Err(ObjectiveError::NotAShare { name, value }),
+pub(super) fn check_fractions(fractions: &[(&'static str, f64)]) -> Result<(), ObjectiveError> {
+    let is_fraction = |value: &f64| (0.0..=1.0).contains(value);
+    match fractions.iter().find(|(_, value)| !is_fraction(value)) {
+        Some(&(name, value)) => Err(ObjectiveError::NotAFraction { name, value }),
         None => Ok(()),
     }
 }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::check_shares;
+use super::contract::{Batch, Network, Objective, Teacher, TrainingTargets};
+use super::error::{ObjectiveError, check_fractions};
 use super::path::path_targets;
-use super::{Batch, FlowTime, Network, Objective, ObjectiveError, Row, Teacher, TrainingTargets};
-use crate::noise::{self, ChaCha8Rng};
+use super::row::{FlowTime, Row};
+use crate::noise::ChaCha8Rng;
 use crate::sampler::{Guidance, Sampler};
 
 /// Settings of flow matching.
@@ -19,7 +20,7 @@ use crate::sampler::{Guidance, Sampler};
 pub struct FlowMatchingConfig {
     /// How t is drawn.
     pub flow_time: FlowTime,
-    /// Share of rows trained on the empty caption.
+    /// Fraction of rows trained on the empty caption.
     pub cond_dropout_prob: f64,
 }
 
@@ -31,12 +32,12 @@ impl Default for FlowMatchingConfig {
 
 impl Objective for FlowMatchingConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
-        check_shares(&[("cond_dropout_prob", self.cond_dropout_prob)])?;
+        check_fractions(&[("cond_dropout_prob", self.cond_dropout_prob)])?;
         self.flow_time.validate()
     }
 
     fn plan_rows(&self, _progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
-        rngs.iter_mut().map(|rng| flow_row(self.flow_time, self.cond_dropout_prob, rng)).collect()
+        rngs.iter_mut().map(|rng| self.flow_time.draw_row(self.cond_dropout_prob, rng)).collect()
     }
 
     fn teacher(&self) -> Teacher {
@@ -52,15 +53,6 @@ impl Objective for FlowMatchingConfig {
     }
 
     fn guidance(&self) -> Guidance {
-        match self.cond_dropout_prob > 0.0 {
-            true => Guidance::AnyLevel,
-            false => Guidance::Never,
-        }
+        Guidance::learned_by_dropout(self.cond_dropout_prob)
     }
-}
-
-/// Draws a flow-matching row.
-pub(super) fn flow_row(flow_time: FlowTime, cond_dropout_prob: f64, rng: &mut ChaCha8Rng) -> Row {
-    let t = flow_time.draw(rng);
-    Row { drop_caption: noise::uniform(rng) < cond_dropout_prob, ..Row::flow(t) }
 }

@@ -4,14 +4,13 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use stride_kernels::gemm::Compute;
 
-use super::error::{check, check_positive, check_shares};
-use super::flow_matching::flow_row;
-use super::path::{Leading, path_targets};
-use super::targets::{column, wide};
-use super::{
-    Batch, Conditioning, FlowTime, LossWeight, Network, NetworkInput, Objective, ObjectiveError,
-    Row, RowKind, Teacher, TrainingTargets, step_level,
+use super::contract::{
+    Batch, Conditioning, LossWeight, Network, Objective, Teacher, TrainingTargets,
 };
+use super::error::{ObjectiveError, check, check_fractions, check_positive};
+use super::path::{Leading, path_targets, wide};
+use super::row::{FlowTime, Row, RowKind};
+use crate::network_input::{column, step_level};
 use crate::noise::{self, ChaCha8Rng};
 use crate::sampler::{Guidance, Sampler};
 
@@ -19,7 +18,7 @@ use crate::sampler::{Guidance, Sampler};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MeanFlowConfig {
-    /// Share of the rows with a step size above 0.
+    /// Fraction of the rows with a step size above 0.
     pub mean_share: f64,
     /// How times are drawn; the start and end of a step are two draws in order.
     pub flow_time: FlowTime,
@@ -29,7 +28,7 @@ pub struct MeanFlowConfig {
     pub difference_step: f64,
     /// Divides the loss of a row by its error plus this offset.
     pub adaptive_offset: f64,
-    /// Share of rows trained on the empty caption.
+    /// Fraction of rows trained on the empty caption.
     pub cond_dropout_prob: f64,
 }
 
@@ -66,7 +65,7 @@ impl Default for MeanFlowConfig {
 /// extrapolations along the path.
 impl Objective for MeanFlowConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
-        check_shares(&[
+        check_fractions(&[
             ("mean_share", self.mean_share),
             ("cond_dropout_prob", self.cond_dropout_prob),
         ])?;
@@ -85,14 +84,8 @@ impl Objective for MeanFlowConfig {
 
     fn plan_rows(&self, _progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
         let num_mean = (self.mean_share * rngs.len() as f64) as usize;
-        let plan = |(index, rng): (usize, &mut ChaCha8Rng)| {
-            if index < num_mean {
-                self.mean_row(rng)
-            } else {
-                flow_row(self.flow_time, self.cond_dropout_prob, rng)
-            }
-        };
-        rngs.iter_mut().enumerate().map(plan).collect()
+        let leading = |_, rng: &mut ChaCha8Rng| self.mean_row(rng);
+        self.flow_time.draw_rows_after(num_mean, leading, self.cond_dropout_prob, rngs)
     }
 
     fn teacher(&self) -> Teacher {
@@ -114,10 +107,7 @@ impl Objective for MeanFlowConfig {
     }
 
     fn guidance(&self) -> Guidance {
-        match self.cond_dropout_prob > 0.0 {
-            true => Guidance::AnyLevel,
-            false => Guidance::Never,
-        }
+        Guidance::learned_by_dropout(self.cond_dropout_prob)
     }
 }
 
@@ -138,13 +128,12 @@ impl MeanFlowConfig {
     fn total_derivative(&self, leading: &Leading<'_>, teacher: &Network<'_>) -> Tensor<4> {
         let step = |row: &Row| self.difference_step.min(0.5 * row.step_size());
         let moved = |sign: f64| {
-            let shift = leading.column(|row| sign * step(row));
-            let input = NetworkInput {
-                x_t: leading.x_t.clone() + leading.velocity.clone() * wide(shift),
-                t: leading.column(|row| row.t + sign * step(row)),
-                log2_steps: leading.column(|row| step_level(row.step_size() - sign * step(row))),
-                guidance_scale: None,
-            };
+            let shift = |row: &Row| sign * step(row);
+            let input = leading.input(
+                leading.x_t.clone() + leading.velocity.clone() * wide(leading.column(shift)),
+                |row| row.t + shift(row),
+                |row| step_level(row.step_size() - shift(row)),
+            );
             teacher(input, Conditioning::Caption)
         };
         (moved(1.0) - moved(-1.0)) / wide(leading.column(|row| 2.0 * step(row)))

@@ -1,52 +1,54 @@
 //! What the transformer is trained to predict.
 //!
-//! An [`Objective`] plans the rows of a batch, turns noise and latents into [`TrainingTargets`],
-//! and says how the trained model is sampled. The trainer takes a weighted mean squared error and
-//! knows no more about it. Each objective is a file here, with its settings.
+//! Noise x_0 and data x_1 are the ends of a straight path, x_t = (1 - t) x_0 + t x_1, with velocity
+//! v = x_1 - x_0. The network answers s(x_t, t, d), the mean velocity of a step of size d from t on;
+//! d = 2^-k enters as its level k, and k = 7 stands for d = 0, too. At d = 0 the answer is regressed
+//! from data: the mean of v over all paths through x_t. For larger d nobody knows the true answer.
+//! Objectives differ in what they put in its place, made of the network's own answers:
+//!
+//! | objective | target of a step of size d |
+//! |---|---|
+//! | flow matching | none: v, at d = 0 alone |
+//! | shortcut | the mean of two steps of d / 2, (s(x_t, t, d/2) + s(x', t + d/2, d/2)) / 2 |
+//! | mean flow | v + d D, where D is the derivative of s along the path |
+//! | data-anchored | v for the first part of the step, s for the rest: a v + (1 - a) s(x + a d v, t + a d, d - a d) |
+//! | consistency | what leads to the same data as a later point of the path; d = 1 - t |
+//! | diffusion | none: the noise or v of a curved path of 1000 steps, at d = 0 alone |
+//!
+//! A training step goes through [`Objective`] from top to bottom: `plan_rows` draws what every row of
+//! the batch is for (its time, level, whether its caption is dropped), `pair_noise` may exchange noise
+//! between rows, and `targets` makes [`TrainingTargets`], with the answers of a [`Teacher`] for the
+//! rows that need one. The trainer takes their weighted mean squared error and knows no more about
+//! it; `sampler` and `guidance` tell the pipeline how the trained model is to be used.
 
 mod assignment;
 mod consistency;
 mod contract;
-mod cost;
 mod data_anchored;
 mod diffusion;
 mod error;
 mod flow_matching;
-mod flow_time;
 mod mean_flow;
 mod path;
 mod row;
 mod shortcut;
-mod targets;
 
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::network_input::{BASE_LEVEL, BASE_STEPS, NetworkInput, step_level};
 pub use consistency::ConsistencyConfig;
-pub use contract::{Batch, Conditioning, Network, NetworkInput, Objective, Teacher};
-pub use cost::passes_per_row;
+pub use contract::{
+    Batch, Conditioning, LossWeight, Network, Objective, Teacher, TrainingTargets, passes_per_row,
+};
 pub use data_anchored::{AnchorWeighting, DataAnchoredConfig, TargetGuidance};
 pub use diffusion::{DiffusionConfig, DiffusionSampler};
 pub use error::ObjectiveError;
 pub use flow_matching::FlowMatchingConfig;
-pub use flow_time::FlowTime;
 pub use mean_flow::MeanFlowConfig;
-pub use row::{Row, RowKind};
+pub use row::{FlowTime, Row, RowKind};
 pub use shortcut::{LevelAllocation, NoisePairing, ShortcutConfig};
-pub use targets::{LossWeight, TrainingTargets};
-
-/// The number of steps of the finest sampler; its step size stands for d = 0.
-pub const BASE_STEPS: usize = 128;
-
-/// log2 of [`BASE_STEPS`]: the level k of the flow-matching rows. Levels k = 0..=6 are trained
-/// by self-consistency.
-pub const BASE_LEVEL: u32 = BASE_STEPS.ilog2();
-
-/// The level k = -log2 d of a step size in (0, 1]; sizes below 1/128 count as d = 0.
-pub fn step_level(size: f64) -> f64 {
-    (-size.log2()).min(f64::from(BASE_LEVEL))
-}
 
 /// Lists the objectives: the name in a configuration is the variant's in snake case.
 macro_rules! objectives {

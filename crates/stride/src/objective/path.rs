@@ -2,11 +2,11 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::row::num_leading;
-use super::targets::{column, wide};
-use super::{Batch, LossWeight, NetworkInput, Row, TrainingTargets};
+use super::contract::{Batch, LossWeight, TrainingTargets};
+use super::row::{Row, num_leading};
+use crate::network_input::{NetworkInput, column};
 
-/// The share of noise that is left at t = 1, so that the path never ends in a point mass.
+/// The fraction of noise that is left at t = 1, so that the path never ends in a point mass.
 ///
 /// # Source
 /// kvfrans/shortcut-models, `targets_shortcut.py`.
@@ -38,6 +38,17 @@ impl Leading<'_> {
     /// Numbers of the rows, `[b]`.
     pub(super) fn column(&self, f: impl Fn(&Row) -> f64) -> Tensor<1> {
         column(self.rows, f, &self.x_t.device())
+    }
+
+    /// What the teacher is asked for: states, and every row's time and level.
+    pub(super) fn input(
+        &self,
+        x_t: Tensor<4>,
+        t: impl Fn(&Row) -> f64,
+        log2_steps: impl Fn(&Row) -> f64,
+    ) -> NetworkInput {
+        let (t, log2_steps) = (self.column(t), self.column(log2_steps));
+        NetworkInput { x_t, t, log2_steps, guidance_scale: None }
     }
 }
 
@@ -74,4 +85,9 @@ pub(super) fn path_targets(
         guidance_scale: guided.then(|| column(rows, |row| row.guidance_scale, &device)),
     };
     TrainingTargets { input, target, weight: LossWeight::default() }
+}
+
+/// A column `[B]` as a factor of `[B, C, H, W]`.
+pub(super) fn wide(column: Tensor<1>) -> Tensor<4> {
+    column.reshape([-1, 1, 1, 1])
 }

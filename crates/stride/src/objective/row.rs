@@ -1,6 +1,10 @@
-//! What one row of a training batch is for.
+//! What one row of a training batch is for, and how its time is drawn.
 
-use super::BASE_LEVEL;
+use serde::{Deserialize, Serialize};
+
+use super::error::{ObjectiveError, check_fractions, check_positive};
+use crate::network_input::{BASE_LEVEL, BASE_STEPS};
+use crate::noise::{self, ChaCha8Rng};
 
 /// What one row of a training batch is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,7 +15,7 @@ pub struct Row {
     pub t: f64,
     /// The level k = -log2 d it asks the student for, a real number in [0, 7].
     pub log2_steps: f64,
-    /// The guidance scale it asks the student for; 1 is none.
+    /// The guidance scale it asks the student for; 1 disables guidance.
     pub guidance_scale: f64,
     /// Whether its caption is replaced by the empty one.
     pub drop_caption: bool,
@@ -83,6 +87,82 @@ impl Row {
 /// How many rows at the start of a plan need the teacher.
 pub(super) fn num_leading(rows: &[Row]) -> usize {
     rows.iter().take_while(|row| row.needs_teacher()).count()
+}
+
+/// The distribution of t on flow-matching rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FlowTime {
+    /// Uniform on the grid {0, 1/128, ..., 127/128}.
+    #[default]
+    Grid,
+    /// sigmoid(N(mean, std)), mixed with uniform draws from [0, 1) that keep the ends.
+    LogitNormal {
+        /// Mean of the normal; negative leans towards noise.
+        mean: f64,
+        /// Its standard deviation.
+        std: f64,
+        /// Fraction of the rows drawn uniformly instead.
+        uniform_share: f64,
+    },
+}
+
+impl FlowTime {
+    /// Draws t in [0, 1).
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> f64 {
+        match *self {
+            Self::Grid => noise::below(rng, BASE_STEPS) as f64 / BASE_STEPS as f64,
+            Self::LogitNormal { mean, std, uniform_share } => {
+                if noise::uniform(rng) < uniform_share {
+                    noise::uniform(rng)
+                } else {
+                    draw_sigmoid(mean, std, rng)
+                }
+            }
+        }
+    }
+
+    /// Draws a flow-matching row.
+    pub(super) fn draw_row(&self, cond_dropout_prob: f64, rng: &mut ChaCha8Rng) -> Row {
+        let t = self.draw(rng);
+        Row { drop_caption: noise::uniform(rng) < cond_dropout_prob, ..Row::flow(t) }
+    }
+
+    /// Draws a batch: `num_leading` rows by `leading`, then flow-matching rows.
+    pub(super) fn draw_rows_after(
+        &self,
+        num_leading: usize,
+        leading: impl Fn(usize, &mut ChaCha8Rng) -> Row,
+        cond_dropout_prob: f64,
+        rngs: &mut [ChaCha8Rng],
+    ) -> Vec<Row> {
+        let draw = |(index, rng): (usize, &mut ChaCha8Rng)| {
+            if index < num_leading {
+                leading(index, rng)
+            } else {
+                self.draw_row(cond_dropout_prob, rng)
+            }
+        };
+        rngs.iter_mut().enumerate().map(draw).collect()
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ObjectiveError> {
+        match *self {
+            Self::Grid => Ok(()),
+            Self::LogitNormal { mean, std, uniform_share } => {
+                check_fractions(&[("uniform_share", uniform_share)])?;
+                check_positive("flow_time.std", std)?;
+                // The mean may be negative; its exponential tells whether it is a number.
+                check_positive("exp(flow_time.mean)", mean.exp())
+            }
+        }
+    }
+}
+
+/// Draws sigmoid(N(mean, std)), in (0, 1).
+pub(super) fn draw_sigmoid(mean: f64, std: f64, rng: &mut ChaCha8Rng) -> f64 {
+    let logit = mean + std * noise::normal(rng);
+    1.0 / (1.0 + (-logit).exp())
 }
 
 #[cfg(test)]

@@ -4,14 +4,13 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::assignment::pair_by_transport;
-use super::error::{check, check_positive, check_shares};
-use super::flow_matching::flow_row;
-use super::path::{Leading, path_targets};
-use super::targets::{column, wide};
-use super::{
-    BASE_LEVEL, Batch, Conditioning, FlowTime, LossWeight, Network, NetworkInput, Objective,
-    ObjectiveError, Row, RowKind, Teacher, TrainingTargets,
+use super::contract::{
+    Batch, Conditioning, LossWeight, Network, Objective, Teacher, TrainingTargets,
 };
+use super::error::{ObjectiveError, check, check_fractions, check_positive};
+use super::path::{Leading, path_targets, wide};
+use super::row::{FlowTime, Row, RowKind};
+use crate::network_input::{BASE_LEVEL, NetworkInput, column};
 use crate::noise::{self, ChaCha8Rng};
 use crate::sampler::{Guidance, Sampler};
 
@@ -19,7 +18,7 @@ use crate::sampler::{Guidance, Sampler};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShortcutConfig {
-    /// Share of the rows trained by self-consistency: 0.25 in the paper, 0.125 in its code.
+    /// Fraction of the rows trained by self-consistency: 0.25 in the paper, 0.125 in its code.
     pub bootstrap_share: f64,
     /// How these rows are dealt to the levels.
     pub levels: LevelAllocation,
@@ -32,13 +31,13 @@ pub struct ShortcutConfig {
     pub flow_time: FlowTime,
     /// Teacher states and targets are clamped to this magnitude (latents of unit scale).
     pub clip: f64,
-    /// Share of flow-matching rows trained on the empty caption.
+    /// Fraction of flow-matching rows trained on the empty caption.
     pub cond_dropout_prob: f64,
     /// Whether self-consistency rows drop captions too. The reference does not, so that
     /// its few-step samplers know no empty caption.
     pub bootstrap_cond_dropout: bool,
     /// Guidance scale inside the targets of the finest self-consistency level (d = 1/64), from
-    /// which all larger steps inherit it; 1 is none.
+    /// which all larger steps inherit it; 1 disables guidance.
     pub guidance_scale: f64,
     /// Makes the guidance scale an input of the network instead: self-consistency rows draw it
     /// from [1, this value] with a density that falls as 1 / w.
@@ -104,7 +103,7 @@ impl Default for ShortcutConfig {
 /// never); levels may be drawn at random, so that small batches reach all of them.
 impl Objective for ShortcutConfig {
     fn validate(&self, batch_size: usize) -> Result<(), ObjectiveError> {
-        check_shares(&[
+        check_fractions(&[
             ("bootstrap_share", self.bootstrap_share),
             ("one_step_bias", self.one_step_bias),
             ("bootstrap_start", self.bootstrap_start),
@@ -146,14 +145,8 @@ impl Objective for ShortcutConfig {
     fn plan_rows(&self, progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
         let num_bootstrap =
             if progress < self.bootstrap_start { 0 } else { self.bootstrap_rows(rngs.len()) };
-        let plan = |(index, rng): (usize, &mut ChaCha8Rng)| {
-            if index < num_bootstrap {
-                self.bootstrap_row(index, num_bootstrap, rng)
-            } else {
-                flow_row(self.flow_time, self.cond_dropout_prob, rng)
-            }
-        };
-        rngs.iter_mut().enumerate().map(plan).collect()
+        let leading = |index, rng: &mut ChaCha8Rng| self.bootstrap_row(index, num_bootstrap, rng);
+        self.flow_time.draw_rows_after(num_bootstrap, leading, self.cond_dropout_prob, rngs)
     }
 
     fn pair_noise(&self, x_0: &mut [f32], x_1: &[f32], num_rows: usize) {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::NetworkTime;
+use crate::network_input::NetworkTime;
 
 /// Steps of the forward process.
 pub const NUM_DIFFUSION_STEPS: usize = 1000;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::NetworkTime;
+use crate::network_input::NetworkTime;
 
 /// The step sizes at which a model can be guided.
 ///
@@ -37,6 +37,11 @@ pub enum GuidancePass {
 }
 
 impl Guidance {
+    /// That of a model that learned the empty caption at every step size, if any was dropped.
+    pub(crate) fn learned_by_dropout(cond_dropout_prob: f64) -> Self {
+        if cond_dropout_prob > 0.0 { Self::AnyLevel } else { Self::Never }
+    }
+
     /// How a network that is asked for `time` can be guided.
     pub fn pass(&self, time: NetworkTime) -> GuidancePass {
         match self {

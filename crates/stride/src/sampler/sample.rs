@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{DiffusionSampling, StepPlan, consistency};
-use crate::objective::{BASE_LEVEL, step_level};
+use crate::network_input::{NetworkTime, step_level};
 
 /// How a model is sampled; its objective decides, and `model_index.json` tells.
 ///
@@ -36,27 +36,6 @@ pub enum Sampler {
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 #[error("sampler: clip must be positive and finite, found {0}")]
 pub struct InvalidClip(pub f64);
-
-/// What a network is asked for: a time and a level k of the step size d = 2^-k.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NetworkTime {
-    /// The time t, in [0, 1).
-    pub t: f64,
-    /// The level k, a real number in [0, 7].
-    pub log2_steps: f64,
-}
-
-impl NetworkTime {
-    /// The time at the finest level, which stands for d = 0.
-    pub fn base(t: f64) -> Self {
-        Self { t, log2_steps: f64::from(BASE_LEVEL) }
-    }
-
-    /// Whether the level is the finest one.
-    pub fn is_base_level(&self) -> bool {
-        self.log2_steps >= f64::from(BASE_LEVEL)
-    }
-}
 
 /// The state of a sampler after a step.
 #[derive(Clone, Debug)]

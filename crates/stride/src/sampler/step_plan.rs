@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::objective::BASE_STEPS;
+use crate::network_input::BASE_STEPS;
 
 /// The steps of a sampler, from t = 0 (noise) to t = 1 (data).
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ impl StepPlan {
     /// The plan for `num_steps` in 1..=128.
     ///
     /// A power of two takes equal steps. Any other count n lies between p = 2^floor(log2 n) and
-    /// 2 p: the interval is cut into p equal parts and n - p of them, spread evenly, are halved.
+    /// 2 p: the interval is cut into p equal parts and n - p of them, evenly spaced, are halved.
     /// So every step starts on the grid of its own size, as in training, no step differs from
     /// another by more than a factor of two, and the sizes sum to exactly 1.
     ///
@@ -51,7 +51,7 @@ impl StepPlan {
         let mut steps = Vec::with_capacity(num_steps);
         for part in 0..parts {
             let t = part as f64 / parts as f64;
-            // Part i is halved where the running share i * halved / parts passes a whole number.
+            // Part i is halved where the running count i * halved / parts passes a whole number.
             if (part + 1) * halved / parts > part * halved / parts {
                 let log2_steps = log2_parts + 1;
                 let middle = t + 0.5 / parts as f64;
@@ -82,7 +82,7 @@ impl StepPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::BASE_LEVEL;
+    use crate::network_input::BASE_LEVEL;
 
     #[test]
     fn every_count_has_a_plan_of_aligned_steps_that_sums_to_one() {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, Tolerance};
 use stride::objective::{
     AnchorWeighting, Batch, Conditioning, ConsistencyConfig, DataAnchoredConfig, DiffusionConfig,
     FlowMatchingConfig, MeanFlowConfig, NetworkInput, Objective, Row, RowKind, ShortcutConfig,
-    TargetGuidance, Teacher,
+    TargetGuidance, Teacher, passes_per_row,
 };
 use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler, StepPlan};
 use stride::weights;
@@ -214,4 +214,26 @@ fn ddim_and_ddpm_follow_the_trajectories_of_diffusers() {
             .to_data()
             .assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-3, 1e-3));
     }
+}
+
+#[test]
+fn overheads_are_those_of_the_literature() {
+    let overhead = |objective: &dyn Objective| passes_per_row(objective, 64) / 3.0 - 1.0;
+    assert_eq!(overhead(&FlowMatchingConfig::default()), 0.0);
+    for (bootstrap_share, expected) in [(0.125, 1.0 / 12.0), (0.25, 1.0 / 6.0), (0.75, 0.5)] {
+        let config = ShortcutConfig { bootstrap_share, ..Default::default() };
+        assert!((overhead(&config) - expected).abs() < 1e-9, "{bootstrap_share}");
+    }
+    // Guidance doubles what is asked of the finest level, but whole batches are asked.
+    let guided = ShortcutConfig { guidance_scale: 2.0, ..Default::default() };
+    assert!((overhead(&guided) - 1.0 / 3.0).abs() < 1e-9);
+    let anchored = DataAnchoredConfig::default();
+    assert!((overhead(&anchored) - 1.0 / 12.0).abs() < 1e-9);
+    let guidance = Some(TargetGuidance { scale: 2.0, mix: 0.0, fade_time: 0.1 });
+    let anchored = DataAnchoredConfig { guidance, ..anchored };
+    assert!((overhead(&anchored) - 0.25).abs() < 1e-9);
+    // The gap h leaves a share h of the rows without teacher: 1, 1/2, ... 1/64.
+    let expected = (7.0 - (2.0 - 1.0 / 64.0)) / 7.0 / 3.0;
+    let found = overhead(&ConsistencyConfig::default());
+    assert!((found - expected).abs() < 0.01, "{found} {expected}");
 }
