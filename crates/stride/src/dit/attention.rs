@@ -2,13 +2,13 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use stride_kernels::fused::plain::rms_normalize;
 use stride_kernels::fused::{self, cross_attention, self_attention};
 
 use super::DitConfig;
-use super::linear;
-use super::position::Rotary;
+use super::embedders::MAX_PERIOD;
+use super::init;
 
 /// Self-attention over the image tokens.
 #[derive(Module, Debug)]
@@ -25,8 +25,8 @@ impl SelfAttention {
         let d = config.hidden_size;
         let head_norm = || config.qk_norm.then(|| HeadNorm::new(config.head_dim(), device));
         Self {
-            qkv: linear::xavier(d, 3 * d, device),
-            proj: linear::xavier(d, d, device),
+            qkv: init::xavier(d, 3 * d, device),
+            proj: init::xavier(d, d, device),
             q_norm: head_norm(),
             k_norm: head_norm(),
             num_heads: config.num_heads,
@@ -82,10 +82,10 @@ impl CrossAttention {
         let (d, e) = (config.hidden_size, config.context_dim);
         let head_norm = || config.qk_norm.then(|| HeadNorm::new(config.head_dim(), device));
         Self {
-            to_q: linear::xavier(d, d, device),
-            to_k: linear::xavier(e, d, device),
-            to_v: linear::xavier(e, d, device),
-            to_out: linear::zeros(d, d, device),
+            to_q: init::xavier(d, d, device),
+            to_k: init::xavier(e, d, device),
+            to_v: init::xavier(e, d, device),
+            to_out: init::zeros(d, d, device),
             q_norm: head_norm(),
             k_norm: head_norm(),
             num_heads: config.num_heads,
@@ -117,4 +117,72 @@ impl HeadNorm {
 /// The gains of queries and keys, where there are norms.
 fn gains(q: &Option<HeadNorm>, k: &Option<HeadNorm>) -> Option<(Tensor<1>, Tensor<1>)> {
     Some((q.as_ref()?.weight.val(), k.as_ref()?.weight.val()))
+}
+
+/// Cosines and sines that turn queries and keys by their token's row and column.
+#[derive(Clone, Debug)]
+pub(super) struct Rotary {
+    /// `[1, 1, T, head_dim]`
+    cos: Tensor<4>,
+    /// `[1, 1, T, head_dim]`
+    sin: Tensor<4>,
+}
+
+impl Rotary {
+    /// Angles for a square of `side` x `side` tokens; `head_dim` is a multiple of 4.
+    ///
+    /// Pair i and i + head_dim / 2 of a head turn together: the first half of the pairs by the
+    /// token's column, the second half by its row, with wavelengths 10000^(4 i / head_dim).
+    ///
+    /// # Source
+    /// Rotary position embedding (Su et al. 2021, arXiv 2104.09864), its axial form for images.
+    pub(super) fn new(side: usize, head_dim: usize, device: &Device) -> Self {
+        let quarter = head_dim / 4;
+        let table = |f: fn(f64) -> f64| {
+            let value = |position: usize, i: usize| {
+                f(position as f64 / MAX_PERIOD.powf(i as f64 / quarter as f64)) as f32
+            };
+            let of = |position: usize| (0..quarter).map(|i| value(position, i)).collect::<Vec<_>>();
+            // A position's angles stand in many tokens, and take long to compute.
+            let codes: Vec<_> = (0..side).map(of).collect();
+            let token = |token: usize| codes[token % side].iter().chain(&codes[token / side]);
+            let values: Vec<f32> =
+                (0..side * side).flat_map(|i| token(i).chain(token(i))).copied().collect();
+            Tensor::from_data(TensorData::new(values, [1, 1, side * side, head_dim]), device)
+        };
+        Self { cos: table(f64::cos), sin: table(f64::sin) }
+    }
+
+    /// Turns `[B, N, T, head_dim]`.
+    pub(super) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+        let half = x.dims()[3] / 2;
+        let (a, b) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half));
+        let turned = Tensor::cat(vec![-b, a], 3);
+        x * self.cos.clone() + turned * self.sin.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    #[test]
+    fn rotary_products_depend_on_the_offset_alone() {
+        let device = Device::flex();
+        let (side, dim) = (4, 16);
+        let rotary = Rotary::new(side, dim, &device);
+        let vector = || {
+            Tensor::<4>::random([1, 1, 1, dim], Distribution::Default, &device)
+                .repeat_dim(2, side * side)
+        };
+        let (q, k) = (rotary.apply(vector()), rotary.apply(vector()));
+        let products = q.matmul(k.swap_dims(2, 3));
+        let at = |a: usize, b: usize| {
+            products.clone().slice([0..1, 0..1, a..a + 1, b..b + 1]).into_data()
+        };
+        // One column to the right, then one row down, from two places each.
+        at(0, 1).assert_approx_eq::<f32>(&at(9, 10), Tolerance::relative(1e-4));
+        at(0, 4).assert_approx_eq::<f32>(&at(6, 10), Tolerance::relative(1e-4));
+    }
 }

@@ -6,12 +6,11 @@ use burn::tensor::{Device, Tensor, activation::silu};
 
 use stride_kernels::fused;
 
-use super::block::DitBlock;
-use super::embedding::ScalarEmbedder;
-use super::final_layer::FinalLayer;
-use super::patch::{PatchEmbed, unpatchify};
-use super::position::{Rotary, sincos_2d};
-use super::{DitConfig, DitConfigError, linear};
+use super::attention::Rotary;
+use super::blocks::{DitBlock, FinalLayer};
+use super::embedders::{PatchEmbed, ScalarEmbedder, sincos_2d, unpatchify};
+use super::init;
+use super::{DitConfig, DitConfigError};
 use crate::context::TextContext;
 use crate::network_input::NetworkInput;
 
@@ -58,7 +57,7 @@ impl DitConfig {
             pooled_projection: self
                 .text_conditioning
                 .uses_pooled()
-                .then(|| linear::xavier(self.context_dim, self.hidden_size, device)),
+                .then(|| init::xavier(self.context_dim, self.hidden_size, device)),
             blocks: (0..self.depth).map(|_| DitBlock::new(self, device)).collect(),
             final_layer: FinalLayer::new(self, device),
             config: self.clone(),
