@@ -13,3 +13,37 @@ pub struct TextContext {
     /// has a projection), `[B, E]`.
     pub pooled: Tensor<2>,
 }
+
+impl TextContext {
+    /// The captions of several contexts as one batch, all padded to the length of the longest.
+    ///
+    /// # Panics
+    /// There is no context, or their widths differ.
+    pub fn cat<'a>(contexts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let contexts: Vec<&Self> = contexts.into_iter().collect();
+        let length = |context: &&Self| context.tokens.dims()[1];
+        let longest = contexts.iter().map(length).max().expect("at least one context");
+        let padded = || contexts.iter().map(|context| context.padded_to(longest));
+        Self {
+            tokens: Tensor::cat(padded().map(|context| context.tokens).collect(), 0),
+            padding_mask: Tensor::cat(padded().map(|context| context.padding_mask).collect(), 0),
+            pooled: Tensor::cat(padded().map(|context| context.pooled).collect(), 0),
+        }
+    }
+
+    /// The same captions with hidden positions behind them, `length` in all.
+    fn padded_to(&self, length: usize) -> Self {
+        let [batch, own, width] = self.tokens.dims();
+        if own == length {
+            return self.clone();
+        }
+        let device = self.tokens.device();
+        let tokens = Tensor::zeros([batch, length - own, width], (&device, self.tokens.dtype()));
+        let hidden = Tensor::<2>::ones([batch, length - own], &device).bool();
+        Self {
+            tokens: Tensor::cat(vec![self.tokens.clone(), tokens], 1),
+            padding_mask: Tensor::cat(vec![self.padding_mask.clone(), hidden], 1),
+            pooled: self.pooled.clone(),
+        }
+    }
+}

@@ -76,6 +76,29 @@ fn an_image_says_how_it_was_made_unless_told_not_to() {
 }
 
 #[test]
+fn an_image_names_the_sampler_that_drew_it() {
+    let place = workplace();
+    let path = place.path().join("model/model_index.json");
+    let mut index: Value =
+        serde_json::from_slice(&fs::read(&path).expect("is there")).expect("JSON");
+    let process =
+        |kind| json!({"kind": kind, "schedule": "linear", "prediction": "v", "clip": 4.0});
+    for (sampler, name) in [
+        (json!({"kind": "euler"}), "Euler shortcut"),
+        (json!({"kind": "euler", "base_level_only": true}), "Euler"),
+        (json!({"kind": "consistency"}), "multistep consistency"),
+        (process("ddim"), "DDIM"),
+        (process("ddpm"), "DDPM"),
+    ] {
+        index["sampler"] = sampler;
+        fs::write(&path, index.to_string()).expect("writable");
+        generate(place.path(), &["a man", "--seed", "1", "-o", "a.png"]).expect(0);
+        let parameters = metadata(&place.path().join("a.png")).parameters.expect("text");
+        assert!(parameters.contains(&format!(", Sampler: {name}, CFG scale: ")), "{parameters}");
+    }
+}
+
+#[test]
 fn json_holds_files_settings_and_times() {
     let place = workplace();
     let arguments =

@@ -1,13 +1,13 @@
 //! Images that show how far transformer training is.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use stride::image::RgbImage;
 use stride::noise;
-use stride::sampler::{NetworkTime, Sampler, StepPlan};
+use stride::objective::NetworkInput;
+use stride::sampler::{Sampler, StepPlan};
 use stride::tokenizer::{ClipTokenizer, Vocabulary, pad_token_ids};
 use stride::vae::Autoencoder;
 
@@ -57,28 +57,30 @@ impl SampleSheet {
             .collect::<Result<Vec<_>, TrainError>>()?;
         let context =
             model.text_encoder.forward(pad_token_ids(&rows, vocabulary.end_row(), &self.device));
-        let noise = |step| {
-            let of_seed =
-                |seed| noise::gaussian_at_step(seed, step, self.latent_shape, &self.device);
-            Tensor::stack::<4>((0..prompts.len() as u64).map(of_seed).collect(), 0)
+        let (count, shape, device) = (prompts.len(), self.latent_shape, self.device.clone());
+        let noise = move |step| {
+            let of_seed = |seed| noise::gaussian_at_step(seed, step, shape, &device);
+            Tensor::stack::<4>((0..count as u64).map(of_seed).collect(), 0)
         };
 
         let mut one_step_std = f64::NAN;
         let mut images = Vec::new();
-        for count in STEP_COUNTS {
-            let plan = StepPlan::new(count).expect("the counts above are in range");
-            let network = |x: Tensor<4>, time: NetworkTime| {
-                let column = |value: f64| Tensor::<1>::full([prompts.len()], value, &self.device);
-                model.dit.forward(x, column(time.t), column(time.log2_steps), &context)
-            };
-            let drawn = self.sampler.sample(&plan, noise, network, |_| ControlFlow::Continue(()));
-            let Some(x) = drawn else { continue };
-            if count == 1 {
-                let values: Vec<f64> = x.clone().into_data().iter::<f64>().collect();
+        for num_steps in STEP_COUNTS {
+            let plan = StepPlan::new(num_steps).expect("the counts above are in range");
+            let mut trajectory = self.sampler.start(plan, noise.clone());
+            while let Some(time) = trajectory.time() {
+                let x = trajectory.state().clone();
+                let input = NetworkInput::at_times(x, &vec![time; count]);
+                trajectory.advance(model.dit.forward_guided(input, &context));
+            }
+            let x = trajectory.state();
+            if num_steps == 1 {
+                let values: Vec<f64> = x.to_data().iter::<f64>().collect();
                 one_step_std = standard_deviation(&values);
             }
             // One image at a time: decoding holds the most memory.
             let row = x
+                .clone()
                 .iter_dim(0)
                 .flat_map(|latents| RgbImage::from_tensor(self.autoencoder.decode(latents)));
             images.push(row.collect());

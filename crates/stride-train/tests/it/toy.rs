@@ -2,7 +2,6 @@
 //! 128 steps.
 
 use std::f64::consts::TAU;
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -14,7 +13,7 @@ use stride::objective::{
     FlowMatchingConfig, FlowTime, LevelAllocation, MeanFlowConfig, NetworkInput, NoisePairing,
     Objective, ShortcutConfig, Teacher,
 };
-use stride::sampler::{NetworkTime, NoiseSchedule, Prediction, StepPlan};
+use stride::sampler::{NoiseSchedule, Prediction, StepPlan};
 use stride_train::{Ema, EmaConfig, EmaDecay, NamedGradients, Optimizer, OptimizerConfig};
 
 const BATCH: usize = 192;
@@ -111,19 +110,18 @@ fn train(objective: &dyn Objective, batch_size: usize) -> Field {
 /// Samples of a field as its objective has them drawn.
 fn sample(objective: &dyn Objective, field: &Field, num_steps: usize) -> Vec<[f32; 2]> {
     let device = Device::flex();
-    let noise = |step| {
+    let noise = move |step| {
         let mut values = vec![0.0; 2 * COUNT];
         fill_normal(&mut keyed_rng(1, purpose::SAMPLING, step, 0), &mut values);
         points(values, &device)
     };
-    let network = |x_t, time: NetworkTime| {
-        let column = |value: f64| Tensor::<1>::full([COUNT], value, &device);
-        let (t, log2_steps) = (column(time.t), column(time.log2_steps));
-        field.forward(NetworkInput { x_t, t, log2_steps, guidance_scale: None })
-    };
     let plan = StepPlan::new(num_steps).expect("in range");
-    let x = objective.sampler().sample(&plan, noise, network, |_| ControlFlow::Continue(()));
-    let values: Vec<f32> = x.expect("not stopped").into_data().iter().collect();
+    let mut trajectory = objective.sampler().start(plan, noise);
+    while let Some(time) = trajectory.time() {
+        let input = NetworkInput::at_times(trajectory.state().clone(), &[time; COUNT]);
+        trajectory.advance(field.forward(input));
+    }
+    let values: Vec<f32> = trajectory.state().to_data().iter().collect();
     values.chunks_exact(2).map(|point| [point[0], point[1]]).collect()
 }
 

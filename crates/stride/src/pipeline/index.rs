@@ -23,7 +23,7 @@ pub struct ModelIndex {
     pub resolution: usize,
     /// Steps when none are asked for, 1..=128.
     pub default_steps: usize,
-    /// Guidance scale when none is asked for; 1 is none.
+    /// Guidance scale when none is asked for; 1 disables guidance.
     #[serde(default = "no_guidance")]
     pub default_cfg_scale: f64,
     /// Where guidance is sound.

@@ -5,10 +5,12 @@ mod files;
 mod generate;
 mod index;
 mod load;
+mod request;
 
 pub use crate::sampler::Guidance;
 pub use error::{GenerateError, PipelineError};
 pub use files::{FILE_NAMES, PipelineFiles};
-pub use generate::{GenerateRequest, GeneratedImage, PromptReport, StepEvent};
+pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use index::ModelIndex;
 pub use load::{Pipeline, PipelineParts};
+pub use request::{GenerateRequest, PromptReport};

@@ -1,8 +1,6 @@
 //! Targets, losses and gradients of every objective, and the diffusion samplers, against PyTorch
 //! and diffusers (`parity/export_objectives.py`).
 
-use std::ops::ControlFlow;
-
 use burn::tensor::{Device, Tensor, Tolerance};
 use stride::objective::{
     AnchorWeighting, Batch, Conditioning, ConsistencyConfig, DataAnchoredConfig, DiffusionConfig,
@@ -200,17 +198,18 @@ fn ddim_and_ddpm_follow_the_trajectories_of_diffusers() {
         ("ddpm_epsilon_linear", Sampler::Ddpm(with(linear, epsilon))),
         ("ddpm_v_cosine", Sampler::Ddpm(with(cosine, v))),
     ] {
-        let x = sampler.sample(
-            &StepPlan::new(8).expect("in range"),
-            |step| {
-                let of_step: Tensor<3> = noise.clone().narrow(0, step as usize, 1);
-                of_step.squeeze_dim::<2>(0).unsqueeze_dims::<4>(&[2, 3])
-            },
-            |x, time| (x * 2.0).sin() * 0.5 + 0.2 * time.t,
-            |_| ControlFlow::Continue(()),
-        );
+        let noise = noise.clone();
+        let mut trajectory = sampler.start(StepPlan::new(8).expect("in range"), move |step| {
+            let of_step: Tensor<3> = noise.clone().narrow(0, step as usize, 1);
+            of_step.squeeze_dim::<2>(0).unsqueeze_dims::<4>(&[2, 3])
+        });
+        while let Some(time) = trajectory.time() {
+            let x = trajectory.state().clone();
+            trajectory.advance((x * 2.0).sin() * 0.5 + 0.2 * time.t);
+        }
         let expected = images(&format!("sampler.{case}"));
-        x.expect("not stopped")
+        trajectory
+            .state()
             .to_data()
             .assert_approx_eq::<f32>(&expected.to_data(), Tolerance::rel_abs(1e-3, 1e-3));
     }

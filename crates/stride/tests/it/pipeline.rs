@@ -6,9 +6,10 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use stride::clip::ClipTextConfig;
 use stride::dit::{DitConfig, TextConditioning};
+use stride::noise::{self, keyed_rng};
 use stride::pipeline::{
-    FILE_NAMES, GenerateRequest, GeneratedImage, Guidance, ModelIndex, Pipeline, PipelineFiles,
-    PipelineParts,
+    Drawing, FILE_NAMES, GenerateRequest, GeneratedImage, Guidance, ModelIndex, Pipeline,
+    PipelineFiles, PipelineParts,
 };
 use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
@@ -237,6 +238,80 @@ fn every_sampler_draws_from_its_model_folder() {
     for (index, image) in images.iter().enumerate() {
         assert!(!images[..index].contains(image), "sampler {index} draws as another does");
     }
+}
+
+/// Draws requests together: half of them join when the others have gone a step. Everybody goes in
+/// the same forward passes, whatever the sampler.
+fn draw_together(work: &[(&Pipeline, GenerateRequest)]) -> Vec<GeneratedImage> {
+    let start = |(pipeline, request): &(&Pipeline, GenerateRequest)| {
+        pipeline.start(request).expect("possible").next().expect("one image")
+    };
+    let (early, late) = work.split_at(work.len() / 2);
+    let mut drawings: Vec<Drawing> = early.iter().map(start).collect();
+    let (any, _) = &work[0];
+    any.advance(&mut drawings);
+    drawings.extend(late.iter().map(start));
+    while drawings.iter().any(|drawing| !drawing.is_done()) {
+        any.advance(&mut drawings);
+    }
+    drawings.iter().map(|drawing| any.finish(drawing).expect("finite")).collect()
+}
+
+#[test]
+fn a_batch_of_unlike_requests_draws_what_each_draws_alone() {
+    let process =
+        DiffusionSampling { schedule: NoiseSchedule::Cosine, prediction: Prediction::V, clip: 4.0 };
+    let samplers = [
+        Sampler::Euler { base_level_only: false },
+        Sampler::Euler { base_level_only: true },
+        Sampler::Consistency,
+        Sampler::Ddim(process),
+        Sampler::Ddpm(process),
+    ];
+    let long = "a woman with red hair and a man with glasses, ".repeat(5);
+    let prompts = ["", "a man", "a man with glasses", &long];
+    for guidance in [Guidance::AnyLevel, Guidance::ScaleInput { max_scale: 4.0 }] {
+        let parts = guided_pipeline(guidance).parts().clone();
+        let pipelines = samplers.map(|sampler| {
+            let mut parts = parts.clone();
+            parts.index.sampler = sampler;
+            Pipeline::from_parts(parts, &Device::flex()).expect("parts fit")
+        });
+        let mut rng = keyed_rng(3, 0, 0, 0);
+        let mut random = |below: usize| noise::below(&mut rng, below);
+        let work: Vec<(&Pipeline, GenerateRequest)> = (0..40)
+            .map(|index| {
+                let cfg_scale = [1.0, 1.5, 4.0][random(3)];
+                let may_be_negative = guidance == Guidance::AnyLevel && cfg_scale != 1.0;
+                let request = GenerateRequest {
+                    num_steps: [1, 2, 3, 4, 7, 12][random(6)],
+                    cfg_scale,
+                    seed: index,
+                    negative_prompt: (may_be_negative && random(2) == 0)
+                        .then(|| prompts[random(4)].to_owned()),
+                    ..request(prompts[random(4)])
+                };
+                (&pipelines[random(samplers.len())], request)
+            })
+            .collect();
+        let together = draw_together(&work);
+        let mut largest = 0;
+        for ((pipeline, request), together) in work.iter().zip(together) {
+            let alone = draw(pipeline, request).remove(0);
+            assert_eq!(alone.seed, together.seed);
+            let pixels = alone.image.pixels.iter().zip(&together.image.pixels);
+            let difference = pixels.map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+            largest = largest.max(difference);
+        }
+        println!("{guidance:?}: largest difference of a pixel: {largest} of 255");
+        assert!(largest == 0, "largest difference of a pixel: {largest} of 255");
+    }
+}
+
+#[test]
+fn drawings_move_between_threads() {
+    fn check<T: Send>() {}
+    check::<Drawing>();
 }
 
 #[test]

@@ -8,6 +8,8 @@ pub(super) struct Parameters<'a> {
     pub(super) prompt: &'a str,
     pub(super) negative_prompt: Option<&'a str>,
     pub(super) steps: usize,
+    /// The sampler's name.
+    pub(super) sampler: &'a str,
     pub(super) cfg_scale: f64,
     pub(super) seed: u64,
     pub(super) width: usize,
@@ -30,9 +32,10 @@ impl Parameters<'_> {
         }
         let _ = write!(
             text,
-            "Steps: {}, Sampler: Euler shortcut, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Model hash: {}, \
+            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Model hash: {}, \
              Version: stride {}",
             self.steps,
+            self.sampler,
             self.cfg_scale,
             self.seed,
             self.width,
@@ -63,6 +66,7 @@ mod tests {
             prompt: "a man\nwith glasses",
             negative_prompt: Some("beard"),
             steps: 4,
+            sampler: "Euler shortcut",
             cfg_scale: 1.0,
             seed: 42,
             width: 256,

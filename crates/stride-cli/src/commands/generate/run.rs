@@ -265,6 +265,7 @@ impl Record<'_> {
             prompt: settings.prompt,
             negative_prompt: settings.negative_prompt,
             steps: settings.steps,
+            sampler: self.pipeline.index().sampler.description(),
             cfg_scale: settings.cfg_scale,
             seed: image.seed,
             width: image.image.width,
