@@ -72,7 +72,7 @@ pub mod purpose {
     pub const AUTOENCODER_ROW: u64 = 3;
     /// Noise of held-out evaluation during training.
     pub const EVALUATION: u64 = 4;
-    /// Disturbances of an image in classifier training.
+    /// Augmentation of an image in classifier training.
     pub const CLASSIFIER_ROW: u64 = 5;
     /// Choice of an image in classifier training.
     pub const CLASSIFIER_IMAGE: u64 = 6;

@@ -1,4 +1,4 @@
-//! A network that tells the attributes of an image, to judge other networks by.
+//! A network that predicts the attributes of an image, by which image generators are evaluated.
 
 mod config;
 mod model;

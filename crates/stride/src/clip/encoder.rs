@@ -135,9 +135,10 @@ impl ClipAttention {
         let q = captions(fused::linear(&self.q_proj, x.clone()));
         let k = captions(fused::linear(&self.k_proj, x.clone()));
         let v = captions(fused::linear(&self.v_proj, x));
-        let mixed = match self.is_causal {
-            true => fused::causal_attention(q, k, v, self.num_heads),
-            false => fused::cross_attention(q, k, v, None, self.num_heads, None),
+        let mixed = if self.is_causal {
+            fused::causal_attention(q, k, v, self.num_heads)
+        } else {
+            fused::cross_attention(q, k, v, None, self.num_heads, None)
         };
         fused::linear(&self.out_proj, mixed.reshape([rows, width]))
     }

@@ -40,10 +40,8 @@ fn middle_square(image: &RgbImage, side: usize) -> Vec<u8> {
         return vec![0; 3 * side * side];
     }
     let longer = |long: usize, short: usize| side * long / short;
-    let (new_width, new_height) = match width <= height {
-        true => (side, longer(height, width)),
-        false => (longer(width, height), side),
-    };
+    let (new_width, new_height) =
+        if width <= height { (side, longer(height, width)) } else { (longer(width, height), side) };
     let resized = resize(&image.pixels, (width, height), (new_width, new_height), Filter::Bicubic);
     let (left, top) = ((new_width - side) / 2, (new_height - side) / 2);
     let row = |y: usize| &resized[3 * ((top + y) * new_width + left)..][..3 * side];

@@ -29,13 +29,15 @@ pub fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize), filter: F
     let ((width, height), (new_width, new_height)) = (from, to);
     assert!(width * height * new_width * new_height > 0, "resize: {from:?} to {to:?}");
     assert_eq!(pixels.len(), 3 * width * height, "resize: bytes of an image of {from:?}");
-    let rows = match width == new_width {
-        true => pixels.to_vec(),
-        false => across(pixels, width, &filter.fixed_taps(width, new_width)),
+    let rows = if width == new_width {
+        pixels.to_vec()
+    } else {
+        across(pixels, width, &filter.fixed_taps(width, new_width))
     };
-    match height == new_height {
-        true => rows,
-        false => down(&rows, 3 * new_width, &filter.fixed_taps(height, new_height)),
+    if height == new_height {
+        rows
+    } else {
+        down(&rows, 3 * new_width, &filter.fixed_taps(height, new_height))
     }
 }
 

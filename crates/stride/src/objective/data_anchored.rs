@@ -22,7 +22,7 @@ pub struct DataAnchoredConfig {
     pub consistency_share: f64,
     /// Fraction of the run after which these rows begin; flow matching alone before.
     pub consistency_start: f64,
-    /// The share a of the step that follows the data, at the first consistency row of the run ...
+    /// The fraction a of the step that follows the data, at the first consistency row of the run ...
     pub anchor_start: f64,
     /// ... and at its end; geometric in between. The error is divided by a, so that rounding of
     /// the network counts 1 / a times: below 0.02 it must compute in f32.
@@ -71,7 +71,7 @@ pub enum AnchorWeighting {
 pub struct TargetGuidance {
     /// The factor w of the data's velocity; 1 with k = 0 is no guidance.
     pub scale: f64,
-    /// The share k of the model's own velocity, in [0, 1): less noise for the same scale.
+    /// The fraction k of the model's own velocity, in [0, 1): less noise for the same scale.
     #[serde(default)]
     pub mix: f64,
     /// The time before which guidance fades out linearly towards pure noise.
@@ -152,7 +152,7 @@ impl Objective for DataAnchoredConfig {
             check(
                 self.cond_dropout_prob > 0.0,
                 "cond_dropout_prob",
-                "above 0, since guidance leads away from the empty caption",
+                "above 0, since guidance needs the empty caption",
                 self.cond_dropout_prob,
             )?;
         }
@@ -167,8 +167,8 @@ impl Objective for DataAnchoredConfig {
 
     fn plan_rows(&self, progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
         let started = progress >= self.consistency_start;
-        let share = if started { self.consistency_share } else { 0.0 };
-        let num_consistency = (share * rngs.len() as f64) as usize;
+        let fraction = if started { self.consistency_share } else { 0.0 };
+        let num_consistency = (fraction * rngs.len() as f64) as usize;
         let leading = |_, rng: &mut ChaCha8Rng| self.consistency_row(rng);
         self.flow_time.draw_rows_after(num_consistency, leading, self.cond_dropout_prob, rngs)
     }
@@ -184,12 +184,12 @@ impl Objective for DataAnchoredConfig {
             let v = self.guided_velocity(&leading, teacher);
             anchored_targets(leading, v, anchor, teacher)
         });
-        let share = |row: &Row| if row.needs_teacher() { anchor } else { 1.0 };
+        let scale = |row: &Row| if row.needs_teacher() { anchor } else { 1.0 };
         let factor = match self.weighting {
             AnchorWeighting::SoFlow => None,
-            AnchorWeighting::AlphaFlow => Some(column(rows, share, &device)),
+            AnchorWeighting::AlphaFlow => Some(column(rows, scale, &device)),
         };
-        let offset = |row: &Row| self.adaptive_offset * share(row).powi(2);
+        let offset = |row: &Row| self.adaptive_offset * scale(row).powi(2);
         let offset = Some(column(rows, offset, &device));
         TrainingTargets { weight: LossWeight { factor, offset }, ..targets }
     }
@@ -204,7 +204,7 @@ impl Objective for DataAnchoredConfig {
 }
 
 impl DataAnchoredConfig {
-    /// The share a at a point of the run.
+    /// The fraction a at a point of the run.
     fn anchor(&self, progress: f64) -> f64 {
         let length = (1.0 - self.consistency_start).max(f64::MIN_POSITIVE);
         let done = ((progress - self.consistency_start) / length).clamp(0.0, 1.0);
@@ -280,12 +280,12 @@ mod tests {
             let end = row.t + row.step_size();
             assert!(row.t >= 0.0 && row.log2_steps >= 0.0 && end <= 1.0 + 1e-9, "{row:?}");
         }
-        let share = |holds: &dyn Fn(&Row) -> bool| {
+        let fraction = |holds: &dyn Fn(&Row) -> bool| {
             steps.iter().filter(|row| holds(row)).count() as f64 / steps.len() as f64
         };
-        assert!((share(&|row| row.t == 0.0) - 0.1).abs() < 0.02);
-        assert!((share(&|row| row.t + row.step_size() > 1.0 - 1e-9) - 0.1).abs() < 0.02);
-        assert!((share(&|row| row.log2_steps == 0.0) - 0.01).abs() < 0.01, "one-step rows");
+        assert!((fraction(&|row| row.t == 0.0) - 0.1).abs() < 0.02);
+        assert!((fraction(&|row| row.t + row.step_size() > 1.0 - 1e-9) - 0.1).abs() < 0.02);
+        assert!((fraction(&|row| row.log2_steps == 0.0) - 0.01).abs() < 0.01, "one-step rows");
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Objective for ShortcutConfig {
             check(
                 self.cond_dropout_prob > 0.0,
                 "cond_dropout_prob",
-                "above 0, since guidance leads away from the empty caption",
+                "above 0, since guidance needs the empty caption",
                 self.cond_dropout_prob,
             )?;
         }
@@ -181,7 +181,7 @@ impl Objective for ShortcutConfig {
 }
 
 impl ShortcutConfig {
-    /// Self-consistency rows in a batch: share x batch size, rounded down.
+    /// Self-consistency rows in a batch: their fraction of it, rounded down.
     fn bootstrap_rows(&self, batch_size: usize) -> usize {
         (self.bootstrap_share * batch_size as f64) as usize
     }

@@ -79,8 +79,8 @@ pub enum GenerateError {
     },
     /// A negative prompt was given where the guidance scale is an input.
     #[error(
-        "this model takes the guidance scale as an input, which leads away from the empty caption \
-         alone, so a negative prompt works with 128 steps only; found {steps} steps"
+        "this model takes the guidance scale as an input and learned to be guided against the empty \
+         caption alone, so a negative prompt works with 128 steps only; found {steps} steps"
     )]
     NegativePrompt {
         /// The steps asked for.

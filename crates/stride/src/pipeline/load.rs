@@ -6,11 +6,10 @@ use serde::de::DeserializeOwned;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
-use super::files::{
-    MODEL_INDEX, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG,
+use super::folder::{
+    CLASS_NAME, MODEL_INDEX, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG,
     TRANSFORMER_WEIGHTS, VAE_CONFIG, VAE_WEIGHTS, VOCABULARY,
 };
-use super::index::CLASS_NAME;
 use super::{ModelIndex, PipelineError, PipelineFiles};
 use crate::clip::{ClipTextConfig, ClipTextModel};
 use crate::dit::{Dit, DitConfig};

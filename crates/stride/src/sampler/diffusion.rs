@@ -23,7 +23,7 @@ pub enum NoiseSchedule {
     /// Denoising Diffusion Probabilistic Models (Ho et al. 2020, arXiv 2006.11239), section 4.
     #[default]
     Linear,
-    /// The signal's share follows a squared cosine; beta is at most 0.999.
+    /// The signal's fraction of the variance follows a squared cosine; beta is at most 0.999.
     ///
     /// # Source
     /// Improved Denoising Diffusion Probabilistic Models (Nichol and Dhariwal 2021,
@@ -69,7 +69,7 @@ pub(crate) fn diffusion_index(t: f64) -> usize {
 }
 
 impl NoiseSchedule {
-    /// The share of the signal's variance in x_t at a step index: the product of 1 - beta up to it.
+    /// The signal's fraction of the variance of x_t at a step index: the product of 1 - beta up to it.
     pub fn signal_variance(self, index: usize) -> f64 {
         static LINEAR: LazyLock<Vec<f64>> = LazyLock::new(|| running_product(linear_beta));
         static COSINE: LazyLock<Vec<f64>> = LazyLock::new(|| running_product(cosine_beta));

@@ -8,12 +8,10 @@ use tokenizers::{
     AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
 };
 
-use super::byte_pairs::{BytePairs, END_OF_WORD};
+use super::byte_pairs::{BytePairs, END_OF_WORD, END_TEXT, START_TEXT, VOCABULARY_SIZE};
 use super::error::TokenizerError;
 use super::tokens::{Tokens, Word};
 
-/// Number of tokens of the original vocabulary: 2 x 256 bytes, 48,894 merges, start and end.
-pub const VOCABULARY_SIZE: usize = 49_408;
 /// The id that opens every caption in the original vocabulary.
 pub const START_TOKEN: u32 = 49_406;
 /// The id that closes every caption in the original vocabulary; it also pads batches.
@@ -21,8 +19,6 @@ pub const END_TOKEN: u32 = 49_407;
 /// The longest caption CLIP was trained on, start and end token included.
 pub const MAX_LENGTH: usize = 77;
 
-pub(super) const START_TEXT: &str = "<|startoftext|>";
-pub(super) const END_TEXT: &str = "<|endoftext|>";
 /// How CLIP cuts a cleaned caption into words, as `transformers` writes the pattern.
 const WORD_PATTERN: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";

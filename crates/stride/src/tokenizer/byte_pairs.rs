@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use tokenizers::models::bpe::{Merges, Vocab};
 
-use super::bpe::{END_TEXT, START_TEXT, VOCABULARY_SIZE};
 use super::error::TokenizerError;
 
+/// Number of tokens of the original vocabulary: 2 x 256 bytes, 48,894 merges, start and end.
+pub const VOCABULARY_SIZE: usize = 49_408;
+/// The tokens that open and close every caption, as text.
+pub(super) const START_TEXT: &str = "<|startoftext|>";
+pub(super) const END_TEXT: &str = "<|endoftext|>";
 /// What CLIP appends to the last symbol of a word.
 pub(super) const END_OF_WORD: &str = "</w>";
 /// The merges of `bpe_simple_vocab_16e6.txt` that CLIP uses (its lines 2 to 48,895), see `NOTICE`.

@@ -6,7 +6,8 @@ mod error;
 mod tokens;
 mod vocabulary;
 
-pub use bpe::{ClipTokenizer, END_TOKEN, MAX_LENGTH, START_TOKEN, VOCABULARY_SIZE};
+pub use bpe::{ClipTokenizer, END_TOKEN, MAX_LENGTH, START_TOKEN};
+pub use byte_pairs::VOCABULARY_SIZE;
 pub use error::TokenizerError;
 pub use tokens::{Tokens, Word, pad_token_ids};
 pub use vocabulary::{MappedTokens, Vocabulary};

@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::bpe::{ClipTokenizer, END_TOKEN, START_TOKEN, VOCABULARY_SIZE};
+use super::bpe::{ClipTokenizer, END_TOKEN, START_TOKEN};
+use super::byte_pairs::VOCABULARY_SIZE;
 use super::error::TokenizerError;
 use super::tokens::{Tokens, pad_token_ids};
 

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
+use super::config::{AutoencoderConfigError, AutoencoderKlConfig, AutoencoderTinyConfig};
+use super::{AutoencoderKl, AutoencoderTiny};
 use crate::weights::{self, SafetensorsBytes, TensorSource, WeightsError};
 
 /// An autoencoder between images and latents.
@@ -28,18 +28,6 @@ pub enum AutoencoderConfig {
     /// TAESD's kind.
     #[serde(rename = "AutoencoderTiny")]
     Tiny(AutoencoderTinyConfig),
-}
-
-/// A configuration that describes no autoencoder.
-#[derive(Debug, Error, PartialEq)]
-#[error("autoencoder config: {field}: expected {expected}, found {found}")]
-pub struct AutoencoderConfigError {
-    /// The field.
-    pub field: &'static str,
-    /// What it must be.
-    pub expected: String,
-    /// What it is.
-    pub found: String,
 }
 
 impl AutoencoderConfig {

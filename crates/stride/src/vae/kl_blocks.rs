@@ -8,7 +8,7 @@ use stride_kernels::fused::{
     self, Conv2dOptions, conv2d, cross_attention, group_norm, to_compute_dtype,
 };
 
-use super::AutoencoderKlConfig;
+use super::config::AutoencoderKlConfig;
 
 /// Added to the variance in every group norm.
 const EPSILON: f64 = 1e-6;

@@ -1,17 +1,13 @@
 //! Autoencoders: images to latents and back.
 
 mod autoencoder;
+mod config;
 mod kl;
 mod kl_blocks;
-mod kl_config;
-mod posterior;
 mod resample;
 mod tiny;
-mod tiny_config;
 
-pub use autoencoder::{Autoencoder, AutoencoderConfig, AutoencoderConfigError};
-pub use kl::AutoencoderKl;
-pub use kl_config::AutoencoderKlConfig;
-pub use posterior::DiagonalGaussian;
+pub use autoencoder::{Autoencoder, AutoencoderConfig};
+pub use config::{AutoencoderConfigError, AutoencoderKlConfig, AutoencoderTinyConfig};
+pub use kl::{AutoencoderKl, DiagonalGaussian};
 pub use tiny::AutoencoderTiny;
-pub use tiny_config::AutoencoderTinyConfig;

@@ -7,11 +7,11 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use stride_kernels::activation::Activation;
 use stride_kernels::fused::{Conv2dOptions, conv2d, to_compute_dtype};
 
+use super::config::{AutoencoderConfigError, AutoencoderTinyConfig};
 use super::resample::{
     channels_first, channels_last, downsample_mean, pixel_shuffle, pixel_unshuffle,
     upsample_nearest,
 };
-use super::{AutoencoderConfigError, AutoencoderTinyConfig};
 
 /// Latents beyond this magnitude are squeezed before decoding.
 const LATENT_MAGNITUDE: f64 = 3.0;

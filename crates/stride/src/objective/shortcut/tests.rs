@@ -59,9 +59,9 @@ fn random_levels_reach_all_and_lean_to_one_step() {
             *total += n;
         }
     }
-    let share = |k: usize| counts[k] as f64 / (2000 * 4) as f64;
-    assert!((share(0) - (0.15 + 0.85 / 7.0)).abs() < 0.02, "{counts:?}");
-    assert!((1..7).all(|k| (share(k) - 0.85 / 7.0).abs() < 0.02), "{counts:?}");
+    let fraction = |k: usize| counts[k] as f64 / (2000 * 4) as f64;
+    assert!((fraction(0) - (0.15 + 0.85 / 7.0)).abs() < 0.02, "{counts:?}");
+    assert!((1..7).all(|k| (fraction(k) - 0.85 / 7.0).abs() < 0.02), "{counts:?}");
 }
 
 #[test]
