@@ -8,7 +8,7 @@ use tokenizers::{
     AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
 };
 
-use super::byte_pairs::{BytePairs, END_OF_WORD, END_TEXT, START_TEXT, VOCABULARY_SIZE};
+use super::byte_pairs::{BytePairs, END_OF_WORD, END_TEXT, START_TEXT};
 use super::error::TokenizerError;
 use super::tokens::{Tokens, Word};
 
