@@ -202,7 +202,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::tokenizer::byte_pairs::ORIGINAL_MERGES;
+    use crate::tokenizer::byte_pairs::{ORIGINAL_MERGES, VOCABULARY_SIZE};
 
     #[test]
     fn the_original_vocabulary_is_complete() {
