@@ -122,23 +122,26 @@ impl Pipeline {
 
     /// Takes every drawing that is not done a step on, all in one forward pass of the transformer.
     ///
-    /// Rows of a batch do not see each other, but may be rounded differently than alone.
+    /// Rows of a batch do not see each other, but may be rounded differently than alone. So a
+    /// drawing by itself has one row a pass even where two passes guide it, and its image does not
+    /// depend on the kernels for batches.
     pub fn advance<'a>(&self, drawings: impl IntoIterator<Item = &'a mut Drawing>) {
         let guidance = self.parts.index.guidance;
-        let mut drawings: Vec<_> = drawings.into_iter().collect();
+        let mut drawings: Vec<_> =
+            drawings.into_iter().filter(|drawing| !drawing.is_done()).collect();
+        if drawings.is_empty() {
+            return;
+        }
         let rows: Vec<Vec<Row<'_>>> =
             drawings.iter().map(|drawing| drawing.next_rows(guidance)).collect();
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
         let rows = rows.concat();
-        if rows.is_empty() {
-            return;
-        }
-        let velocities = self.precision.scope(|| self.forward(&rows));
+        let rows_per_pass = if drawings.len() == 1 { 1 } else { rows.len() };
+        let passes = rows.chunks(rows_per_pass).map(|rows| self.forward(rows));
+        let velocities = self.precision.scope(|| Tensor::cat(passes.collect(), 0));
         let mut first = 0;
         for (drawing, count) in drawings.iter_mut().zip(counts) {
-            if count > 0 {
-                drawing.advance(velocities.clone().narrow(0, first, count));
-            }
+            drawing.advance(velocities.clone().narrow(0, first, count));
             first += count;
         }
     }
