@@ -36,7 +36,7 @@ pub struct EvaluationReport {
     pub diversity: Option<Diversity>,
     /// Results of the checkpoints of a training run.
     pub checkpoints: Vec<CheckpointResult>,
-    /// Smoothed loss curves of the training run by name.
+    /// Smoothed loss curves of the training run by name: (step, value).
     pub losses: BTreeMap<String, Points>,
 }
 

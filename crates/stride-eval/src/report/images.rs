@@ -14,7 +14,7 @@ use super::text::in_steps;
 use crate::EvalError;
 
 /// Step counts whose intermediate steps are shown.
-pub const STRIP_STEPS: [usize; 3] = [2, 4, 128];
+pub(super) const STRIP_STEPS: [usize; 3] = [2, 4, 128];
 /// Images of such a strip, at most.
 const STRIP_LENGTH: usize = 8;
 /// White pixels between the images of a sheet.
@@ -61,7 +61,7 @@ impl Tile {
 ///
 /// # Errors
 /// Where the sheet is too large for a JPEG file.
-pub fn sheet<'a>(
+pub(super) fn sheet<'a>(
     rows: impl IntoIterator<Item = impl IntoIterator<Item = &'a Tile>>,
 ) -> Result<Vec<u8>, EvalError> {
     let rows = rows.into_iter().map(|row| row.into_iter().map(|tile| tile.image.clone()).collect());
@@ -69,13 +69,13 @@ pub fn sheet<'a>(
 }
 
 /// Whether the state after step `step` of `num_steps` is in a strip.
-pub fn is_in_strip(step: usize, num_steps: usize) -> bool {
+pub(super) fn is_in_strip(step: usize, num_steps: usize) -> bool {
     let shown = num_steps.min(STRIP_LENGTH);
     step * shown % num_steps < shown
 }
 
 /// Images in named rows, a column for each step count.
-pub fn grid<'a>(
+pub(super) fn grid<'a>(
     steps: &[usize],
     rows: impl IntoIterator<Item = (&'a str, &'a Vec<Tile>)>,
 ) -> Markup {
@@ -100,7 +100,7 @@ pub fn grid<'a>(
 }
 
 /// The states of a strip side by side.
-pub fn strip(strip: &Strip) -> Markup {
+pub(super) fn strip(strip: &Strip) -> Markup {
     let steps = strip.steps;
     // As many columns in every strip, so that their images have one size.
     let columns =

@@ -1,7 +1,7 @@
 //! Tables in Markdown.
 
 /// A table: names of columns, and rows of as many cells.
-pub fn table<Cell: AsRef<str>>(
+pub(super) fn table<Cell: AsRef<str>>(
     columns: &[Cell],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {

@@ -1,15 +1,23 @@
 //! Reports for people: one HTML page that needs no other file, and Markdown.
 //!
-//! * `page`: the frame of a page, its key numbers and tables. Pages are written with `maud`, which
-//!   escapes every text by construction.
+//! * `evaluation`: the report of a model at every step count; `comparison`: the report of objectives side by side.
+//!   Each has its tables, its images, its page and its Markdown.
+//! * `page`: the frame of a page, its key numbers and tables. Pages are written with `maud`, which escapes every text
+//!   by construction.
 //! * `chart`: curves as SVG, inside a page or in a file of their own; `scale` places their values.
-//! * `images`: images in the size of a page, in grids and strips.
+//! * `samples`: the images that a report shows of a model; `images`: images in the size of a page, in grids and strips.
 //! * `markdown`: tables in Markdown.
 //! * `text`: numbers as text.
 
 pub mod chart;
-pub mod images;
-pub mod markdown;
-pub mod page;
+pub mod comparison;
+pub mod evaluation;
+mod images;
+mod markdown;
+mod page;
+mod samples;
 mod scale;
-pub mod text;
+mod text;
+
+pub use images::{Strip, Tile};
+pub use samples::Samples;

@@ -7,7 +7,7 @@ use super::chart;
 const STYLE: &str = include_str!("style.css");
 
 /// A whole page: title, one paragraph on what was done, and the rest.
-pub fn document(title: &str, summary: &str, body: &Markup) -> String {
+pub(super) fn document(title: &str, summary: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,7 +30,7 @@ pub fn document(title: &str, summary: &str, body: &Markup) -> String {
 }
 
 /// The numbers that matter most: value and name.
-pub fn facts(facts: &[(String, String)]) -> Markup {
+pub(super) fn facts(facts: &[(String, String)]) -> Markup {
     html! {
         ul class="facts" {
             @for (value, name) in facts { li { b { (value) } span { (name) } } }
@@ -39,7 +39,7 @@ pub fn facts(facts: &[(String, String)]) -> Markup {
 }
 
 /// A table that scrolls where the page is too narrow for it: cells of its head, and rows.
-pub fn table(head: &Markup, rows: &Markup) -> Markup {
+pub(super) fn table(head: &Markup, rows: &Markup) -> Markup {
     html! {
         div class="scroll" { table { thead { tr { (head) } } tbody { (rows) } } }
     }

@@ -54,7 +54,7 @@ impl Scale {
         if self.low >= self.high {
             return vec![self.low];
         }
-        let rough = (self.high - self.low) / 4.0;
+        let rough = (self.high - self.low) / 6.0;
         let unit = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * unit).into_iter().find(|&s| s >= rough);
         let step = step.unwrap_or(unit);

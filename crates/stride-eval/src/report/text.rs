@@ -1,12 +1,12 @@
 //! Numbers as text.
 
 /// `1 step`, `4 steps`.
-pub fn in_steps(steps: usize) -> String {
+pub(super) fn in_steps(steps: usize) -> String {
     format!("{steps} {}", if steps == 1 { "step" } else { "steps" })
 }
 
 /// A number rounded to so many significant digits, without zeros at the end.
-pub fn significant(value: f64, digits: i32) -> String {
+pub(super) fn significant(value: f64, digits: i32) -> String {
     let scale = 10f64.powi(digits - 1 - value.abs().log10().floor() as i32);
     if value == 0.0 || !(value * scale).is_finite() {
         return value.to_string();

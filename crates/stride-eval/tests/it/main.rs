@@ -11,3 +11,4 @@ mod files;
 mod formula;
 mod inception;
 mod metrics;
+mod report;

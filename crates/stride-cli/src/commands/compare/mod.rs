@@ -1,11 +1,11 @@
 //! `stride compare`: objectives side by side on the same data, network, seeds and compute.
 
-mod gallery;
 mod plan;
 mod report;
 mod training;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -15,12 +15,11 @@ use burn::tensor::Device;
 use clap::Args;
 use stride_data::ImageFolder;
 use stride_eval::comparison::StepEvaluator;
+use stride_eval::report::comparison::ComparisonImages;
 use stride_kernels::workers::Workers;
 
 use crate::{interrupt, judge_folder, model_folder};
-use gallery::Gallery;
 use plan::Plan;
-use report::Report;
 
 /// Train objectives on the same data, network, seeds and compute, and compare them
 ///
@@ -92,8 +91,8 @@ impl Compare {
             Workers::per_core()?,
         )
         .with_context(|| dir.display().to_string())?;
-        let mut report = Report::new(&self, &plan, &evaluator);
-        let mut gallery = Gallery::default();
+        let mut report = report::empty(&self, &plan, &evaluator);
+        let mut images = ComparisonImages::default();
         let start = Instant::now();
         for (index, side) in plan.sides.iter().enumerate() {
             let mut model = model_folder::load(Some(&side.model_dir()), &Device::flex())?;
@@ -110,13 +109,15 @@ impl Compare {
                 );
             });
             stop_here(&stop)?;
-            gallery.draw(&side.objective, &model.pipeline, &stop)?;
-            report.add(side, results?)?;
+            images.generate(&side.objective, &model.pipeline, &stop)?;
+            report.runs.push(report::run(side, results?)?);
             let left =
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
             tracing::info!("{} is evaluated; about {} left", side.name, hours(left));
         }
-        report.write(&self.out, &gallery)
+        report.write(&images, &self.out)?;
+        write!(std::io::stdout(), "{}", report.tables())?;
+        Ok(())
     }
 }
 

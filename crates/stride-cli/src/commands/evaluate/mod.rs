@@ -2,7 +2,6 @@
 
 mod arguments;
 mod folders;
-mod gallery;
 mod import;
 mod losses;
 mod merge;
@@ -10,6 +9,5 @@ mod model;
 mod models;
 mod networks;
 mod progress;
-mod report;
 
 pub(crate) use arguments::Evaluate;

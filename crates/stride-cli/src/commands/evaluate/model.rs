@@ -1,14 +1,16 @@
 //! A model at every step count against real images.
 
+use std::io::Write as _;
+
 use stride_data::Part;
 use stride_eval::EvalError;
 use stride_eval::evaluator::{DataSplit, Evaluator, FeatureStore};
+use stride_eval::report::evaluation::{self, EvaluationImages};
 use stride_kernels::workers::Workers;
 
 use super::arguments::{Evaluate, Job};
-use super::gallery::Gallery;
 use super::progress::ProgressBar;
-use super::{losses, models, networks, report};
+use super::{losses, models, networks};
 use crate::interrupt;
 use crate::usage::usage;
 
@@ -52,10 +54,14 @@ impl Evaluate {
         let mut report = evaluator.report(&store)?;
         report.losses = job.run.as_deref().map(losses::read).transpose()?.unwrap_or_default();
         if let Some(out) = &self.out {
-            let gallery = Gallery::draw(&evaluator, &report.splits, &stop).map_err(with_hint)?;
-            report::write(&report, out, &gallery)?;
+            let images =
+                EvaluationImages::generate(&evaluator, &report, &stop).map_err(with_hint)?;
+            evaluation::write(&report, &images, out)?;
         }
-        report::print(&report, self.json)
+        let text =
+            if self.json { serde_json::to_string(&report)? } else { evaluation::tables(&report) };
+        writeln!(std::io::stdout(), "{}", text.trim_end())?;
+        Ok(())
     }
 }
 

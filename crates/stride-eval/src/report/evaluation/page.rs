@@ -1,34 +1,34 @@
 //! The report as one page that needs no other file.
 
 use maud::{Markup, html};
-use stride_eval::attribute_accuracy::{AttributeAccuracy, Tally};
-use stride_eval::evaluator::{EvaluationReport, Scores, SplitResult};
-use stride_eval::report::chart::{Axis, Chart, Line, Points};
-use stride_eval::report::images::{grid, strip};
-use stride_eval::report::page::{document, facts, table};
-use stride_eval::report::text::{in_steps, significant};
 
-use super::super::gallery::Gallery;
+use super::images::EvaluationImages;
 use super::table::Table;
 use super::{clip_frame, heading, summary};
+use crate::attribute_accuracy::{AttributeAccuracy, Tally};
+use crate::evaluator::{EvaluationReport, Scores, SplitResult};
+use crate::report::chart::{Axis, Chart, Line, Points};
+use crate::report::images::grid;
+use crate::report::page::{document, facts, table};
+use crate::report::text::{in_steps, significant};
 
 /// The page.
-pub(super) fn html(report: &EvaluationReport, gallery: &Gallery) -> String {
-    let steps: Vec<usize> = report.splits[0].rows.iter().filter_map(Scores::steps).collect();
-    let prompts = gallery.prompts.iter().map(String::as_str);
+pub(super) fn html(report: &EvaluationReport, images: &EvaluationImages) -> String {
+    let samples = &images.samples;
+    let prompts = samples.prompts.iter().map(String::as_str);
     let body = html! {
         (facts(&key_numbers(report)))
         h2 { "The same noise with more and more steps" }
-        (grid(&steps, prompts.zip(&gallery.grid)))
-        @for study in &report.splits { (study_section(report, study)) (attribute_table(study)) }
+        (grid(&samples.steps, prompts.zip(&samples.rows)))
+        @for split in &report.splits { (split_section(report, split)) (attribute_table(split)) }
         h2 { "From noise to image" }
         p class="dim small" {
-            (gallery.prompts[0]) " The decoded image after intermediate steps, out of 2, 4 and 128."
+            (samples.prompts[0]) " The decoded image after intermediate steps, out of 2, 4 and 128."
         }
-        @for states in &gallery.strips { (strip(states)) }
-        (failures(report, gallery))
+        (samples.strips())
+        (failures(report, images))
         (training(report))
-        (certificates(report))
+        (provenance(report))
     };
     document(&format!("{} at every step count", report.model), &summary(report), &body)
 }
@@ -43,12 +43,12 @@ fn key_numbers(report: &EvaluationReport) -> Vec<(String, String)> {
     }
     let floor = report.splits[0].floor.distance;
     facts.push((significant(floor, 4), "distance of the autoencoder".to_owned()));
-    for study in &report.splits {
+    for split in &report.splits {
         let fraction =
             |scores: &Scores| Some((total(scores.attributes.as_ref()?)?, scores.steps()?));
-        let best = study.rows.iter().filter_map(fraction).max_by(|a, b| a.0.total_cmp(&b.0));
+        let best = split.rows.iter().filter_map(fraction).max_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((fraction, steps)) = best {
-            let of = if study.label == "heldout" { "held-out attributes" } else { "attributes" };
+            let of = if split.label == "heldout" { "held-out attributes" } else { "attributes" };
             let name = format!("{of} shown at {}", in_steps(steps));
             facts.push((format!("{:.1} %", 1e2 * fraction), name));
         }
@@ -57,8 +57,8 @@ fn key_numbers(report: &EvaluationReport) -> Vec<(String, String)> {
     facts
 }
 
-fn study_section(report: &EvaluationReport, study: &SplitResult) -> Markup {
-    let step_table = Table::of(report, study);
+fn split_section(report: &EvaluationReport, split: &SplitResult) -> Markup {
+    let step_table = Table::of(report, split);
     let head = html! {
         th { "steps" }
         @for column in &step_table.columns { th title=(column.meaning) { (column.title()) } }
@@ -74,25 +74,25 @@ fn study_section(report: &EvaluationReport, study: &SplitResult) -> Markup {
         }
     };
     html! {
-        h2 { (heading(study)) }
+        h2 { (heading(split)) }
         p class="dim small" {
-            "Data: " code { (study.folder) } ". The row " i { "autoencoder" } " is real images after the autoencoder: \
+            "Data: " code { (split.folder) } ". The row " i { "autoencoder" } " is real images after the autoencoder: \
             no model of its latents can do better. A real image is at a distance of "
-            (significant(study.nearest_of_real, 4)) " from its nearest neighbour, on average. The best of every column \
+            (significant(split.nearest_of_real, 4)) " from its nearest neighbour, on average. The best of every column \
             is bold; hover over the name of a column for its meaning."
         }
-        @if let Some(frame) = clip_frame(report, study) { p class="dim small" { (frame) } }
-        @if let Some(flag) = &study.floor.flag { p class="flag small" { (flag) } }
+        @if let Some(frame) = clip_frame(report, split) { p class="dim small" { (frame) } }
+        @if let Some(flag) = &split.floor.flag { p class="flag small" { (flag) } }
         (table(&head, &rows))
-        div class="charts" { @for chart in step_charts(study) { (chart.figure()) } }
+        div class="charts" { @for chart in step_charts(split) { (chart.figure()) } }
     }
 }
 
 /// Distance, attributes and overlap by number of steps.
-fn step_charts(study: &SplitResult) -> [Chart; 3] {
+fn step_charts(split: &SplitResult) -> [Chart; 3] {
     let line = |name: &str, value: &dyn Fn(&Scores) -> Option<f64>| {
         let point = |scores: &Scores| Some((scores.steps()? as f64, value(scores)?));
-        Line::dotted(name, study.rows.iter().filter_map(point).collect())
+        Line::dotted(name, split.rows.iter().filter_map(point).collect())
     };
     let chart = |title: &str, lines: Vec<Line>, level: Option<(&str, f64)>| Chart {
         title: title.to_owned(),
@@ -107,12 +107,12 @@ fn step_charts(study: &SplitResult) -> [Chart; 3] {
         line("recall", &|scores| scores.recall),
         line("coverage", &|scores| scores.coverage),
     ];
-    let real_attributes = study.real_attributes.as_ref().and_then(total);
+    let real_attributes = split.real_attributes.as_ref().and_then(total);
     [
         chart(
             "Frechet distance",
             vec![distance],
-            Some(("autoencoder alone", study.floor.distance)),
+            Some(("autoencoder alone", split.floor.distance)),
         ),
         chart(
             "Attributes named and shown",
@@ -129,9 +129,9 @@ fn total(accuracy: &AttributeAccuracy) -> Option<f64> {
 }
 
 /// How often every attribute is shown at every step count.
-fn attribute_table(study: &SplitResult) -> Markup {
-    let Some(real) = &study.real_attributes else { return html! {} };
-    let rows: Vec<(usize, &AttributeAccuracy)> = study
+fn attribute_table(split: &SplitResult) -> Markup {
+    let Some(real) = &split.real_attributes else { return html! {} };
+    let rows: Vec<(usize, &AttributeAccuracy)> = split
         .rows
         .iter()
         .filter_map(|scores| Some((scores.steps()?, scores.attributes.as_ref()?)))
@@ -164,8 +164,8 @@ fn attribute_table(study: &SplitResult) -> Markup {
 }
 
 /// The images that show least of what was asked for.
-fn failures(report: &EvaluationReport, gallery: &Gallery) -> Markup {
-    if report.splits.iter().all(|study| study.failures.is_empty()) {
+fn failures(report: &EvaluationReport, images: &EvaluationImages) -> Markup {
+    if report.splits.iter().all(|split| split.failures.is_empty()) {
         return html! {};
     }
     html! {
@@ -175,14 +175,14 @@ fn failures(report: &EvaluationReport, gallery: &Gallery) -> Markup {
             asked for, and what it sees instead."
         }
         div class="failures" {
-            @for (study, images) in report.splits.iter().zip(&gallery.failures) {
-                @for (failure, image) in study.failures.iter().zip(images) {
+            @for (split, tiles) in report.splits.iter().zip(&images.failures) {
+                @for (failure, tile) in split.failures.iter().zip(tiles) {
                     div class="failure" {
-                        (image.img(&failure.caption))
+                        (tile.img(&failure.caption))
                         div {
                             (failure.caption)
                             " " span class="dim" {
-                                "(" (in_steps(failure.steps)) @if study.label == "heldout" { ", held out" } ")"
+                                "(" (in_steps(failure.steps)) @if split.label == "heldout" { ", held out" } ")"
                             }
                             ul {
                                 @for miss in &failure.misses {
@@ -230,7 +230,8 @@ fn training(report: &EvaluationReport) -> Markup {
     }
 }
 
-fn certificates(report: &EvaluationReport) -> Markup {
+/// What the numbers depend on.
+fn provenance(report: &EvaluationReport) -> Markup {
     let floor = &report.splits[0].floor;
     let first = &floor.provenance;
     let about = [
@@ -243,16 +244,16 @@ fn certificates(report: &EvaluationReport) -> Markup {
         ("version", format!("stride {}", report.version)),
     ];
     html! {
-        h2 { "Certificate" }
+        h2 { "Provenance" }
         dl class="about" {
             @for (name, value) in about { dt { (name) } dd { (value) } }
-            @for study in &report.splits { dt { (study.label) } dd { (study.fingerprint) } }
+            @for split in &report.splits { dt { (split.label) } dd { (split.fingerprint) } }
         }
         details {
-            summary { "The certificate of every row" }
-            ol class="certificates" {
-                @for study in &report.splits {
-                    @for scores in std::iter::once(&study.floor).chain(&study.rows) {
+            summary { "Provenance of every row" }
+            ol class="provenance" {
+                @for split in &report.splits {
+                    @for scores in std::iter::once(&split.floor).chain(&split.rows) {
                         li { code { (scores.provenance) } }
                     }
                 }

@@ -2,16 +2,15 @@
 
 use std::fmt::Write as _;
 
-use stride_eval::comparison::STEP_COUNTS;
-use stride_eval::report::markdown::table;
-use stride_eval::report::text::significant;
-
-use super::super::gallery::{PROMPTS, SHEET_PROMPTS};
+use super::images::{ComparisonImages, SHEET_PROMPTS};
 use super::summary::{DIGITS, Group, Measure};
-use super::{COST_COLUMNS, Report};
+use super::{COST_COLUMNS, ComparisonReport};
+use crate::comparison::STEP_COUNTS;
+use crate::report::markdown::table;
+use crate::report::text::significant;
 
 /// Measures and costs; the best of every column in bold.
-pub(super) fn tables(report: &Report, groups: &[Group<'_>]) -> String {
+pub(super) fn tables(report: &ComparisonReport, groups: &[Group<'_>]) -> String {
     let mut text = format!("# Objectives side by side\n\n{}\n", report.summary());
     for (measure, real) in report.measures() {
         let _ = write!(
@@ -42,7 +41,11 @@ fn cell(groups: &[Group<'_>], index: usize, measure: Measure, steps: usize) -> S
 }
 
 /// The tables with curves and the sheet of images.
-pub(super) fn with_images(report: &Report, groups: &[Group<'_>]) -> String {
+pub(super) fn with_images(
+    report: &ComparisonReport,
+    groups: &[Group<'_>],
+    images: &ComparisonImages,
+) -> String {
     let mut text = tables(report, groups);
     let names: Vec<String> = groups.iter().map(Group::name).collect();
     let _ = write!(
@@ -52,7 +55,7 @@ pub(super) fn with_images(report: &Report, groups: &[Group<'_>]) -> String {
          to right: {}.\n",
         STEP_COUNTS.map(|steps| steps.to_string()).join(", "),
         names.join(", "),
-        PROMPTS[..SHEET_PROMPTS].join("; then ")
+        images.prompts()[..SHEET_PROMPTS].join("; then ")
     );
     text
 }

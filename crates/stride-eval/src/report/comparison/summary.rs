@@ -1,15 +1,14 @@
 //! The runs of an objective together: means and ranges over seeds.
 
-use stride_eval::comparison::{Quality, STEP_COUNTS};
-use stride_eval::report::chart::Points;
-use stride_eval::report::text::significant;
-
-use super::{Report, Run};
+use super::{ComparedRun, ComparisonReport};
+use crate::comparison::{Quality, STEP_COUNTS};
+use crate::report::chart::Points;
+use crate::report::text::significant;
 
 /// The runs of one objective, one for each seed.
 pub(super) struct Group<'a> {
     pub(super) objective: &'a str,
-    pub(super) runs: Vec<&'a Run>,
+    pub(super) runs: Vec<&'a ComparedRun>,
 }
 
 /// Digits of a mean that count, seeds being few.
@@ -64,7 +63,7 @@ impl Spread {
 
 impl Group<'_> {
     /// The groups of a report in the order of their configurations.
-    pub(super) fn of(report: &Report) -> Vec<Group<'_>> {
+    pub(super) fn of(report: &ComparisonReport) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         for run in &report.runs {
             match groups.iter_mut().find(|group| group.objective == run.objective) {
@@ -81,7 +80,7 @@ impl Group<'_> {
     }
 
     /// A number of all runs.
-    pub(super) fn over_runs(&self, value: impl Fn(&Run) -> Option<f64>) -> Option<Spread> {
+    pub(super) fn over_runs(&self, value: impl Fn(&ComparedRun) -> Option<f64>) -> Option<Spread> {
         Spread::of(&self.runs.iter().filter_map(|run| value(run)).collect::<Vec<_>>())
     }
 

@@ -1,21 +1,24 @@
 //! The report as a page.
 
 use maud::{Markup, html};
-use stride_eval::comparison::{STEP_COUNTS, StepResult};
-use stride_eval::report::chart::{Axis, Chart, Line, smooth};
-use stride_eval::report::images::{grid, strip};
-use stride_eval::report::page::{document, facts, table};
-use stride_eval::report::text::{in_steps, significant};
 
-use super::super::gallery::{Gallery, PROMPTS};
+use super::images::ComparisonImages;
 use super::summary::{DIGITS, Group, Measure, readable};
-use super::{COST_COLUMNS, Report};
+use super::{COST_COLUMNS, ComparisonReport};
+use crate::comparison::{STEP_COUNTS, StepResult};
+use crate::report::chart::{Axis, Chart, Line, smooth};
+use crate::report::images::grid;
+use crate::report::page::{document, facts, table};
+use crate::report::text::{in_steps, significant};
 
 /// The page.
-pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> String {
-    let names: Vec<String> =
-        gallery.objectives.iter().map(|images| readable(&images.objective)).collect();
-    let rows = |prompt: usize| gallery.objectives.iter().map(move |images| &images.rows[prompt]);
+pub(super) fn html(
+    report: &ComparisonReport,
+    groups: &[Group<'_>],
+    images: &ComparisonImages,
+) -> String {
+    let names: Vec<String> = images.objectives.iter().map(|(name, _)| readable(name)).collect();
+    let rows = |prompt: usize| images.objectives.iter().map(move |(_, of)| &of.rows[prompt]);
     let loss = |group: &Group<'_>| Line::plain(group.name(), smooth(&group.runs[0].loss));
     let losses = Chart {
         title: "Loss".to_owned(),
@@ -26,7 +29,7 @@ pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> 
     let body = html! {
         (facts(&best_objectives(report, groups)))
         h2 { "The same noise with more and more steps" }
-        @for (index, prompt) in PROMPTS.iter().enumerate() {
+        @for (index, prompt) in images.prompts().iter().enumerate() {
             h3 { (prompt) }
             (grid(&STEP_COUNTS, names.iter().map(String::as_str).zip(rows(index))))
         }
@@ -39,10 +42,10 @@ pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> 
             (measure_table(groups, measure))
         }
         h2 { "From noise to image" }
-        p class="dim small" { (PROMPTS[0]) ": the decoded image after intermediate steps, out of 2, 4 and 128." }
-        @for (name, images) in names.iter().zip(&gallery.objectives) {
+        p class="dim small" { (images.prompts()[0]) ": the decoded image after intermediate steps, out of 2, 4 and 128." }
+        @for (name, (_, samples)) in names.iter().zip(&images.objectives) {
             h3 { (name) }
-            @for states in &images.strips { (strip(states)) }
+            (samples.strips())
         }
         h2 { "Cost of training" }
         p class="dim small" { (report.about_costs()) }
@@ -57,7 +60,7 @@ pub(super) fn html(report: &Report, groups: &[Group<'_>], gallery: &Gallery) -> 
 }
 
 /// The best objective at few steps and at many.
-fn best_objectives(report: &Report, groups: &[Group<'_>]) -> Vec<(String, String)> {
+fn best_objectives(report: &ComparisonReport, groups: &[Group<'_>]) -> Vec<(String, String)> {
     let Some((measure, _)) = report.measures().next() else { return Vec::new() };
     let best = |steps| {
         let best = &groups[measure.best(groups, steps)?];
@@ -108,7 +111,7 @@ fn measure_table(groups: &[Group<'_>], measure: Measure) -> Markup {
     table(&head, &rows)
 }
 
-fn cost_table(report: &Report, groups: &[Group<'_>]) -> Markup {
+fn cost_table(report: &ComparisonReport, groups: &[Group<'_>]) -> Markup {
     let head = html! { @for name in COST_COLUMNS { th { (name) } } };
     let rows = html! {
         @for row in report.costs(groups) { tr { @for cell in row { td { (cell) } } } }

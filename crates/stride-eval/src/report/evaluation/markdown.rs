@@ -2,33 +2,32 @@
 
 use std::fmt::Write as _;
 
-use stride_eval::attribute_accuracy::{AttributeAccuracy, Tally};
-use stride_eval::evaluator::{EvaluationReport, SplitResult};
-use stride_eval::report::markdown::table;
-use stride_eval::report::text::significant;
-
-use super::super::gallery::Gallery;
+use super::images::EvaluationImages;
 use super::table::{Column, Table};
 use super::{clip_frame, heading, summary};
+use crate::attribute_accuracy::{AttributeAccuracy, Tally};
+use crate::evaluator::{EvaluationReport, SplitResult};
+use crate::report::markdown::table;
+use crate::report::text::significant;
 
-/// Tables and certificates.
-pub(super) fn tables(report: &EvaluationReport) -> String {
+/// Tables in Markdown, with the provenance of every row.
+pub fn tables(report: &EvaluationReport) -> String {
     let mut text = format!("# {} at every step count\n\n{}\n", report.model, summary(report));
-    for study in &report.splits {
-        let _ = write!(text, "\n## {}\n\nData: `{}`.", heading(study), study.folder);
+    for split in &report.splits {
+        let _ = write!(text, "\n## {}\n\nData: `{}`.", heading(split), split.folder);
         let _ = write!(
             text,
             " The row *autoencoder* is real images after the autoencoder: no model of its latents can do better. A real \
              image is at a distance of {} from its nearest neighbour, on average.\n\n",
-            significant(study.nearest_of_real, 4)
+            significant(split.nearest_of_real, 4)
         );
-        if let Some(frame) = clip_frame(report, study) {
+        if let Some(frame) = clip_frame(report, split) {
             let _ = write!(text, "{frame}\n\n");
         }
-        if let Some(flag) = &study.floor.flag {
+        if let Some(flag) = &split.floor.flag {
             let _ = write!(text, "Careful: {flag}.\n\n");
         }
-        let scores = Table::of(report, study);
+        let scores = Table::of(report, split);
         let columns: Vec<String> = std::iter::once("steps".to_owned())
             .chain(scores.columns.iter().map(Column::title))
             .collect();
@@ -37,8 +36,8 @@ pub(super) fn tables(report: &EvaluationReport) -> String {
         });
         text += &table(&columns, rows);
     }
-    for study in &report.splits {
-        attributes(&mut text, study);
+    for split in &report.splits {
+        attributes(&mut text, split);
     }
     if !report.checkpoints.is_empty() {
         let rows = report.checkpoints.iter().map(|checkpoint| {
@@ -51,9 +50,9 @@ pub(super) fn tables(report: &EvaluationReport) -> String {
         text += "\n## Over training\n\n";
         text += &table(&["training step", "steps", "distance"], rows);
     }
-    text.push_str("\n## Certificates\n\n");
-    for study in &report.splits {
-        for scores in std::iter::once(&study.floor).chain(&study.rows) {
+    text.push_str("\n## Provenance\n\n");
+    for split in &report.splits {
+        for scores in std::iter::once(&split.floor).chain(&split.rows) {
             let _ = writeln!(text, "* {}: {}", scores.distance_name, scores.provenance);
         }
     }
@@ -61,10 +60,10 @@ pub(super) fn tables(report: &EvaluationReport) -> String {
 }
 
 /// How often every attribute is shown at every step count.
-fn attributes(text: &mut String, study: &SplitResult) {
-    let Some(real) = &study.real_attributes else { return };
+fn attributes(text: &mut String, split: &SplitResult) {
+    let Some(real) = &split.real_attributes else { return };
     let rows =
-        || study.rows.iter().filter_map(|row| Some((row.steps()?, row.attributes.as_ref()?)));
+        || split.rows.iter().filter_map(|row| Some((row.steps()?, row.attributes.as_ref()?)));
     let columns: Vec<String> = ["attribute", "named", "real"]
         .into_iter()
         .map(str::to_owned)
@@ -87,25 +86,21 @@ fn attributes(text: &mut String, study: &SplitResult) {
         text,
         "\n## Attributes by number of steps ({})\n\nThe percentage of the attributes named by captions that the images \
          show.\n\n",
-        study.label
+        split.label
     );
     *text += &table(&columns, real.by_attribute().map(row));
 }
 
 /// The tables with the sheet of images.
-pub(super) fn with_images(report: &EvaluationReport, gallery: &Gallery) -> String {
-    let steps: Vec<String> = report.splits[0]
-        .rows
-        .iter()
-        .filter_map(|scores| scores.steps().map(|steps| steps.to_string()))
-        .collect();
+pub(super) fn with_images(report: &EvaluationReport, images: &EvaluationImages) -> String {
+    let steps: Vec<String> = images.samples.steps.iter().map(usize::to_string).collect();
     let mut text = tables(report);
     let _ = write!(
         text,
         "\n## The same noise at {} steps\n\n![A row for each caption, a column for each step count](steps.jpg)\n\n",
         steps.join(", ")
     );
-    for (number, prompt) in gallery.prompts.iter().enumerate() {
+    for (number, prompt) in images.samples.prompts.iter().enumerate() {
         let _ = writeln!(text, "{}. {prompt}", number + 1);
     }
     text

@@ -1,7 +1,7 @@
-//! The step table of a study, for every way to write it.
+//! The step table of a split, for every way to write it.
 
-use stride_eval::evaluator::{EvaluationReport, Scores, SplitResult};
-use stride_eval::report::text::significant;
+use crate::evaluator::{EvaluationReport, Scores, SplitResult};
+use crate::report::text::significant;
 
 /// Scores by step count, as text.
 pub(super) struct Table {
@@ -42,16 +42,16 @@ enum Better {
 }
 
 impl Table {
-    /// The table of a study.
-    pub(super) fn of(report: &EvaluationReport, study: &SplitResult) -> Self {
-        let diversity = report.diversity.as_ref().filter(|_| study.label == "data");
+    /// The table of a split.
+    pub(super) fn of(report: &EvaluationReport, split: &SplitResult) -> Self {
+        let diversity = report.diversity.as_ref().filter(|_| split.label == "data");
         let diversity_at = |steps: usize| {
             let by_steps = &diversity?.by_steps;
             by_steps.iter().find(|(n, _)| *n == steps).map(|(_, value)| *value)
         };
         let all = || {
-            std::iter::once(&study.floor)
-                .chain(&study.rows)
+            std::iter::once(&split.floor)
+                .chain(&split.rows)
                 .map(|scores| (scores, scores.steps().and_then(diversity_at)))
         };
         let columns: Vec<Column> = COLUMNS
