@@ -121,6 +121,12 @@ pub enum TrainError {
     /// The trained networks do not make a pipeline.
     #[error(transparent)]
     Pipeline(#[from] stride::pipeline::PipelineError),
+    /// A new run has no length in steps.
+    #[error(
+        "training.budget.max_steps: expected the number of steps, found none; max_seconds alone cannot drive the \
+         learning rate (stride train --dry-run says how long a number of steps would take)"
+    )]
+    NoSteps,
     /// There is nothing to resume from.
     #[error("{}: no complete checkpoint to resume from; expected a folder checkpoint-NNNNNN with a file complete.json", path.display())]
     NoCheckpoint {

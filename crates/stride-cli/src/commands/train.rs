@@ -67,14 +67,11 @@ impl Train {
 /// What a dry run says.
 fn look(run: &DryRun) -> String {
     let DryRun { parameters, batch_size, seconds_per_step, loss, total_seconds } = run;
-    let total = match total_seconds {
-        Some(seconds) => format!("{:.1} hours in all", seconds / 3600.0),
-        None => "as many steps as the budget's seconds allow".to_owned(),
-    };
     format!(
-        "{:.1}M parameters, {batch_size} rows a step, {seconds_per_step:.2} s a step ({:.1} rows/s), {total}; loss {loss:.3}",
+        "{:.1}M parameters, {batch_size} rows a step, {seconds_per_step:.2} s a step ({:.1} rows/s), {:.1} hours in all; loss {loss:.3}",
         *parameters as f64 / 1e6,
         *batch_size as f64 / seconds_per_step,
+        total_seconds / 3600.0,
     )
 }
 
@@ -91,7 +88,7 @@ impl Bar {
 
 impl Progress for Bar {
     fn step(&mut self, update: &ProgressUpdate<'_>) {
-        self.0.set_position((update.fraction * 1000.0) as u64);
+        self.0.set_position((update.fraction() * 1000.0) as u64);
         self.0.set_message(update.to_string());
     }
 

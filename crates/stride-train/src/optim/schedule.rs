@@ -2,25 +2,36 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The length of a run: it ends at whichever bound comes first.
+/// The length of a run.
 ///
-/// Elapsed seconds include reports and checkpoints and go on counting after a resume. A run bounded by time
-/// follows the clock, so only a run bounded by steps alone is the same run every time.
+/// Steps alone drive what changes over a run, learning rate and phases of the objective, so that a busy machine trains
+/// the same model, only later. Seconds are an upper bound: a run that reaches it ends there, with a model, wherever its
+/// schedule is. They include reports and checkpoints and go on counting after a resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// Optimiser steps.
+    /// Optimizer steps. Absent only in runs that were begun when seconds alone could be a budget.
     pub max_steps: Option<u64>,
-    /// Seconds of training.
+    /// Seconds of training, at most; any number if absent.
     pub max_seconds: Option<f64>,
 }
 
 impl Budget {
-    /// The fraction of the budget that is used, in [0, 1].
-    pub fn fraction(&self, step: u64, elapsed_seconds: f64) -> f64 {
-        let by_steps = self.max_steps.map_or(0.0, |max| step as f64 / max.max(1) as f64);
-        let by_time = self.max_seconds.map_or(0.0, |max| elapsed_seconds / max);
-        by_steps.max(by_time).clamp(0.0, 1.0)
+    /// Steps of the whole run, given the steps made and the seconds they took.
+    ///
+    /// A run that was begun with a budget of seconds alone goes on to as many steps as its seconds hold at the speed so
+    /// far, which leaves its schedule where it was. A new one has no such number.
+    pub(crate) fn steps(&self, step: u64, elapsed_seconds: f64) -> Option<u64> {
+        let at_this_speed = || {
+            let total = self.max_seconds? / elapsed_seconds * step as f64;
+            (step > 0 && elapsed_seconds > 0.0).then_some(total.round() as u64)
+        };
+        self.max_steps.or_else(at_this_speed)
+    }
+
+    /// The seconds that end a run; none where they only stand for a number of steps.
+    pub(crate) fn seconds_bound(&self) -> Option<f64> {
+        self.max_steps.and(self.max_seconds)
     }
 }
 
@@ -41,7 +52,7 @@ impl Default for LrSchedule {
 }
 
 impl LrSchedule {
-    /// The factor on the learning rate at `step` (from 0) with the given fraction of the run used.
+    /// The factor on the learning rate at `step` (from 0) with the given fraction of the run behind it.
     ///
     /// `min(1, (step + 1) / warmup_steps) * min(1, (1 - fraction) / decay_fraction)`.
     pub fn factor(&self, step: u64, fraction: f64) -> f64 {
@@ -60,12 +71,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earlier_bound_rules() {
-        let budget = Budget { max_steps: Some(100), max_seconds: Some(10.0) };
-        assert_eq!(budget.fraction(50, 1.0), 0.5);
-        assert_eq!(budget.fraction(50, 9.0), 0.9);
-        assert_eq!(budget.fraction(200, 1.0), 1.0);
-        assert_eq!(Budget::default().fraction(7, 7.0), 0.0);
+    fn seconds_never_change_the_number_of_steps() {
+        let steps = Budget { max_steps: Some(100), max_seconds: Some(10.0) };
+        assert_eq!((steps.steps(0, 0.0), steps.steps(50, 9.0)), (Some(100), Some(100)));
+        assert_eq!(steps.seconds_bound(), Some(10.0));
+        // A quarter of the seconds made 30 steps.
+        let seconds = Budget { max_steps: None, ..steps };
+        assert_eq!((seconds.steps(30, 2.5), seconds.steps(0, 0.0)), (Some(120), None));
+        assert_eq!(seconds.seconds_bound(), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::vae::VaeTrainConfig;
 /// [data]
 /// dir = "data/avatars"
 /// [training.budget]
-/// max_seconds = 1320
+/// max_steps = 3_203
 /// [vae.model]
 /// # fields of the autoencoder's config.json
 /// ```
@@ -282,9 +282,10 @@ impl RunConfig {
 
     fn validate(&self) -> Result<(), String> {
         let budget = self.training.budget;
-        if budget.max_steps.is_none() && budget.max_seconds.is_none() {
-            return Err("training.budget: set max_steps, max_seconds or both".to_owned());
-        }
+        // Seconds alone are a budget that old runs have; new ones are refused when they begin.
+        let has_end = budget.max_steps.is_some() || budget.max_seconds.is_some();
+        check(has_end, "training.budget.max_steps", "the number of steps")?;
+        check(budget.max_steps != Some(0), "training.budget.max_steps", "at least 1")?;
         check(
             budget.max_seconds.is_none_or(|s| s > 0.0),
             "training.budget.max_seconds",
@@ -358,6 +359,8 @@ mod tests {
                     let config = RunConfig::load(&path, &[]).expect("valid");
                     let text = config.to_toml().expect("writable");
                     assert_eq!(toml::from_str::<RunConfig>(&text).expect("valid"), config);
+                    let Budget { max_steps, max_seconds } = config.training.budget;
+                    assert!(max_steps.is_some() && max_seconds.is_none(), "{}", path.display());
                     count += 1;
                 }
             }

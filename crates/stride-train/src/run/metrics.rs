@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use super::checkpoint::TrainerState;
 use super::progress::ProgressUpdate;
 use crate::TrainError;
-use crate::optim::Budget;
 
 /// An open `metrics.jsonl`.
 #[derive(Debug)]
@@ -125,25 +124,20 @@ impl Averages {
     pub(super) fn progress<'a>(
         &'a self,
         at: &TrainerState,
-        budget: Budget,
+        max_steps: u64,
+        max_seconds: Option<f64>,
         clock: &Clock,
     ) -> ProgressUpdate<'a> {
-        let fraction = budget.fraction(at.step, at.elapsed_seconds);
-        let by_time = budget.max_seconds.map(|max| max - at.elapsed_seconds);
         let per_step =
             (at.elapsed_seconds - clock.before) / (at.step - clock.first_step).max(1) as f64;
-        let by_steps = budget.max_steps.map(|max| per_step * max.saturating_sub(at.step) as f64);
+        let by_steps = per_step * max_steps.saturating_sub(at.step) as f64;
+        let by_time = max_seconds.map_or(f64::INFINITY, |max| max - at.elapsed_seconds);
         ProgressUpdate {
             step: at.step,
-            max_steps: budget.max_steps,
-            fraction,
+            max_steps,
             losses: &self.latest,
             rows_per_second: self.speed(),
-            seconds_left: by_time
-                .into_iter()
-                .chain(by_steps)
-                .fold(f64::INFINITY, f64::min)
-                .max(0.0),
+            seconds_left: by_steps.min(by_time).max(0.0),
         }
     }
 

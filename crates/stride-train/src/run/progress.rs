@@ -16,16 +16,21 @@ pub trait Progress {
 pub struct ProgressUpdate<'a> {
     /// Steps made.
     pub step: u64,
-    /// Steps of the whole run, where they are bounded.
-    pub max_steps: Option<u64>,
-    /// Fraction of the budget used, in [0, 1].
-    pub fraction: f64,
+    /// Steps of the whole run.
+    pub max_steps: u64,
     /// Loss first, then its parts, of the latest step.
     pub losses: &'a [(&'static str, f64)],
     /// Training rows per second, averaged over the last steps.
     pub rows_per_second: f64,
     /// Estimate of the seconds left.
     pub seconds_left: f64,
+}
+
+impl ProgressUpdate<'_> {
+    /// The fraction of the steps that are made, in [0, 1].
+    pub fn fraction(&self) -> f64 {
+        self.step as f64 / self.max_steps as f64
+    }
 }
 
 /// Writes progress to the log: messages at once, steps at most once per interval.
@@ -58,7 +63,7 @@ impl Progress for LogProgress {
 
 impl std::fmt::Display for ProgressUpdate<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "step {} ({:.1}%)", self.step, self.fraction * 100.0)?;
+        write!(f, "step {} ({:.1}%)", self.step, self.fraction() * 100.0)?;
         for (name, value) in self.losses {
             write!(f, "  {name} {value:.4}")?;
         }

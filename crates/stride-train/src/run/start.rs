@@ -50,6 +50,9 @@ pub fn train(
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<RunSummary, TrainError> {
+    if resume.is_none() && config.training.budget.max_steps.is_none() {
+        return Err(TrainError::NoSteps);
+    }
     fs::create_dir_all(&config.run_dir).map_err(TrainError::io(&config.run_dir))?;
     let config_text = config.to_toml()?;
     let config_path = config.run_dir.join("config.toml");
@@ -75,8 +78,8 @@ pub struct DryRun {
     pub seconds_per_step: f64,
     /// The loss of the last step.
     pub loss: f64,
-    /// Seconds of the whole budget, without reports and checkpoints; none where the budget is in seconds alone.
-    pub total_seconds: Option<f64>,
+    /// Seconds of the whole run, without reports and checkpoints.
+    pub total_seconds: f64,
 }
 
 /// Steps of a dry run: the first one is slower, since memory is touched for the first time.
@@ -124,13 +127,11 @@ impl<T: TrainingTask> Start for (T, TrainState<T::Model>) {
 
     fn dry_run(self: Box<Self>, config: &LoopConfig) -> Result<DryRun, TrainError> {
         let (task, state) = *self;
+        let max_steps = config.budget.max_steps.ok_or(TrainError::NoSteps)?;
         let parameters = state.model().num_params();
         let (seconds_per_step, loss) = time_steps(&task, state, config, DRY_STEPS)?;
-        let total = config.budget.max_steps.map(|steps| steps as f64 * seconds_per_step);
-        let total_seconds = match (total, config.budget.max_seconds) {
-            (Some(total), Some(bound)) => Some(total.min(bound)),
-            (total, _) => total,
-        };
+        let bound = config.budget.max_seconds.unwrap_or(f64::INFINITY);
+        let total_seconds = (max_steps as f64 * seconds_per_step).min(bound);
         let batch_size = task.batch_size();
         Ok(DryRun { parameters, batch_size, seconds_per_step, loss, total_seconds })
     }

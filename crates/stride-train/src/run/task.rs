@@ -72,7 +72,7 @@ pub trait TrainingTask: Sync {
 pub struct StepInfo {
     /// Number of the step, from 0.
     pub step: u64,
-    /// Fraction of the budget used before it, in [0, 1].
+    /// Fraction of the run's steps that are behind it, in [0, 1].
     pub fraction: f64,
 }
 

@@ -46,10 +46,10 @@ pub struct RunContext<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// Trains until the budget is used or the stop flag is set, and leaves a checkpoint either way.
+/// Trains until the budget is used up or the stop flag is set, and leaves a checkpoint either way.
 ///
 /// # Errors
-/// When a loss is not finite, a checkpoint does not fit, or the disk refuses.
+/// When a new run has no number of steps, a loss is not finite, a checkpoint does not fit, or the disk refuses.
 pub fn train_loop<T: TrainingTask>(
     task: &mut T,
     mut state: TrainState<T::Model>,
@@ -67,6 +67,13 @@ pub fn train_loop<T: TrainingTask>(
             at.step
         ));
     }
+    let max_steps = config.budget.steps(at.step, at.elapsed_seconds).ok_or(TrainError::NoSteps)?;
+    let max_seconds = config.budget.seconds_bound();
+    if config.budget.max_steps.is_none() {
+        progress.message(&format!(
+            "the budget is in seconds alone, which are {max_steps} steps at the speed so far; the run has that many"
+        ));
+    }
     let precision = Precision::training(config.compute_dtype);
     let workers = Workers::per_core()
         .map_err(|source| TrainError::Threads { problem: source.to_string() })?;
@@ -76,11 +83,18 @@ pub fn train_loop<T: TrainingTask>(
     let (mut last_checkpoint, mut last_report) = (at.elapsed_seconds, at.elapsed_seconds);
     let mut report = Vec::new();
     let was_stopped = loop {
-        let fraction = config.budget.fraction(at.step, clock.seconds());
-        let info = StepInfo { step: at.step, fraction };
-        if fraction >= 1.0 {
+        if at.step >= max_steps {
             break false;
         }
+        if max_seconds.is_some_and(|max| clock.seconds() >= max) {
+            progress.message(&format!(
+                "training.budget.max_seconds is used up after {} of {max_steps} steps",
+                at.step
+            ));
+            break false;
+        }
+        let fraction = at.step as f64 / max_steps as f64;
+        let info = StepInfo { step: at.step, fraction };
         if stop.load(Ordering::Relaxed) {
             break true;
         }
@@ -89,7 +103,7 @@ pub fn train_loop<T: TrainingTask>(
         at.step += 1;
         at.optimizer_steps = state.optimizer.steps();
         at.elapsed_seconds = clock.seconds();
-        progress.step(&averages.progress(&at, config.budget, &clock));
+        progress.step(&averages.progress(&at, max_steps, max_seconds, &clock));
         if at.step.is_multiple_of(config.output.metrics_every_steps.max(1)) {
             metrics.write(at.step, at.elapsed_seconds, averages.take(lr_factor))?;
         }

@@ -113,27 +113,31 @@ fn state(seed: u64) -> TrainState<Network> {
     TrainState::new(model, optimizer, &emas)
 }
 
-fn train(run_dir: &Path, stop_after: u64, resume: Option<&Resume>, seed: u64) -> RunSummary {
-    train_in(Compute::F32, run_dir, stop_after, resume, seed)
+/// All steps, in f32.
+fn config() -> LoopConfig {
+    LoopConfig {
+        device: TrainingDevice::Cpu,
+        compute_dtype: Compute::F32,
+        budget: Budget { max_steps: Some(STEPS), max_seconds: None },
+        output: OutputConfig { metrics_every_steps: 1, ..OutputConfig::default() },
+        schedule: LrSchedule { warmup_steps: 2, decay_fraction: 0.4 },
+    }
 }
 
-fn train_in(
-    compute_dtype: Compute,
+fn train(run_dir: &Path, stop_after: u64, resume: Option<&Resume>, seed: u64) -> RunSummary {
+    train_with(&config(), run_dir, stop_after, resume, seed).expect("trains")
+}
+
+fn train_with(
+    config: &LoopConfig,
     run_dir: &Path,
     stop_after: u64,
     resume: Option<&Resume>,
     seed: u64,
-) -> RunSummary {
-    let config = LoopConfig {
-        device: TrainingDevice::Cpu,
-        compute_dtype,
-        budget: Budget { max_steps: Some(STEPS), max_seconds: None },
-        output: OutputConfig { metrics_every_steps: 1, ..OutputConfig::default() },
-        schedule: LrSchedule { warmup_steps: 2, decay_fraction: 0.4 },
-    };
+) -> Result<RunSummary, TrainError> {
     let stop = AtomicBool::new(false);
     let context = RunContext {
-        config: &config,
+        config,
         config_text: "",
         run_dir,
         resume,
@@ -141,11 +145,25 @@ fn train_in(
         stop: &stop,
     };
     let mut task = Doubling::default();
-    let summary = train_loop(&mut task, state(seed), context).expect("trains");
+    let summary = train_loop(&mut task, state(seed), context)?;
     let first = if resume.is_some() { 9 } else { 0 };
     let batches = task.batches.into_inner();
     assert_eq!(batches, summary.steps - first, "one batch a step, for all workers");
-    summary
+    Ok(summary)
+}
+
+/// Whether two runs ended with the same weights, averages and moments.
+fn assert_same_end(a: &Path, b: &Path) {
+    let files = [
+        "model.safetensors",
+        "optimizer.safetensors",
+        "ema-teacher.safetensors",
+        "ema-slow.safetensors",
+    ];
+    for file in files {
+        let read = |dir: &Path| fs::read(dir.join("checkpoint-000020").join(file)).expect("saved");
+        assert!(read(a) == read(b), "{file} differs");
+    }
 }
 
 /// The losses in a run's metrics.
@@ -159,7 +177,8 @@ fn losses(run_dir: &Path) -> Vec<f64> {
 fn training_in_bf16_follows_training_in_f32_at_a_distance() {
     let [full, half] = [Compute::F32, Compute::Bf16].map(|compute| {
         let run = tempfile::tempdir().expect("folder");
-        train_in(compute, run.path(), u64::MAX, None, 1);
+        let config = LoopConfig { compute_dtype: compute, ..config() };
+        train_with(&config, run.path(), u64::MAX, None, 1).expect("trains");
         losses(run.path())
     });
     assert_ne!(full, half);
@@ -178,18 +197,43 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     // Other weights at the start must not matter: everything comes from the checkpoint.
     let second = train(parts.path(), u64::MAX, Some(&Resume::Latest), 2);
     assert!(!second.was_stopped && second.steps == STEPS);
-    let files = [
-        "model.safetensors",
-        "optimizer.safetensors",
-        "ema-teacher.safetensors",
-        "ema-slow.safetensors",
-    ];
-    for file in files {
-        let read = |dir: &Path| fs::read(dir.join("checkpoint-000020").join(file)).expect("saved");
-        assert!(read(whole.path()) == read(parts.path()), "{file} differs");
-    }
+    assert_same_end(whole.path(), parts.path());
     let (whole, parts) = (losses(whole.path()), losses(parts.path()));
     assert_eq!(whole.len() as u64, STEPS);
     assert_eq!(whole, parts);
     assert!(whole[19] < whole[0], "it learns: {whole:?}");
+}
+
+#[test]
+fn seconds_end_a_run_and_drive_nothing() {
+    let [whole, bounded, short] = [(); 3].map(|()| tempfile::tempdir().expect("folder"));
+    train(whole.path(), u64::MAX, None, 1);
+    let with = |max_seconds| {
+        let budget = Budget { max_steps: Some(STEPS), max_seconds: Some(max_seconds) };
+        LoopConfig { budget, ..config() }
+    };
+    // A bound that most of a schedule in seconds would be used up by.
+    let summary = train_with(&with(1e3), bounded.path(), u64::MAX, None, 1).expect("trains");
+    assert_eq!(summary.steps, STEPS);
+    assert_same_end(whole.path(), bounded.path());
+    let summary = train_with(&with(1e-9), short.path(), u64::MAX, None, 1).expect("ends");
+    assert!(!summary.was_stopped && summary.steps == 0);
+}
+
+#[test]
+fn a_run_begun_with_seconds_goes_on_in_steps() {
+    let [whole, parts, new] = [(); 3].map(|()| tempfile::tempdir().expect("folder"));
+    train(whole.path(), u64::MAX, None, 1);
+    let first = train(parts.path(), 9, None, 1);
+    // Seconds of 20 steps at the speed of the first 9.
+    let max_seconds = Some(first.elapsed_seconds * STEPS as f64 / 9.0);
+    let config = LoopConfig { budget: Budget { max_steps: None, max_seconds }, ..config() };
+    let resumed =
+        LoopConfig { budget: Budget { max_seconds: None, ..config.budget }, ..config.clone() };
+    let error = train_with(&resumed, parts.path(), u64::MAX, Some(&Resume::Latest), 2);
+    assert!(matches!(error, Err(TrainError::NoSteps)));
+    let error = train_with(&config, new.path(), u64::MAX, None, 1).expect_err("new");
+    assert!(error.to_string().contains("training.budget.max_steps"), "{error}");
+    train_with(&config, parts.path(), u64::MAX, Some(&Resume::Latest), 2).expect("goes on");
+    assert_same_end(whole.path(), parts.path());
 }
