@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use burn::tensor::{Bool, Device, Distribution, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 use stride::context::TextContext;
 use stride::pipeline::GenerateRequest;
 use stride::vae::{Autoencoder, AutoencoderConfig};
 
 use super::flops;
 use super::report::Recorder;
-use super::subject::{PROMPT, Subject, draw_weights};
+use super::subject::{PROMPT, Subject, draw_weights, random};
 
 /// Images at once of the denoising rows.
 const DENOISE_BATCHES: [usize; 3] = [1, 4, 16];
@@ -22,7 +22,7 @@ pub(super) fn text(subject: &Subject, recorder: &mut Recorder) -> Result<()> {
     let parts = subject.parts();
     draw_weights(&parts.text_encoder);
     let captions = subject.captions(1, &subject.device);
-    recorder.row("text", text_flops(subject), || {
+    recorder.row("text", subject.text_flops(), || {
         let encode = || parts.text_encoder.forward(captions.clone());
         Ok(subject.pipeline.precision().scope(encode).pooled.into_data())
     })
@@ -34,11 +34,11 @@ pub(super) fn denoise(subject: &Subject, recorder: &mut Recorder) -> Result<()> 
     draw_weights(dit);
     for batch in DENOISE_BATCHES {
         let context = random_context(subject, batch);
-        let x = random(latent_shape(subject, batch), &subject.device);
+        let x = random(subject.latent_shape(batch), &subject.device);
         let column = |value: f64| Tensor::<1>::full([batch], value, &subject.device);
         // The second of four steps.
         let (t, log2_steps, step_size) = (column(0.25), column(2.0), 0.25);
-        recorder.row(&format!("denoise_b{batch}"), batch as f64 * dit_flops(subject), || {
+        recorder.row(&format!("denoise_b{batch}"), batch as f64 * subject.dit_flops(), || {
             let velocity = subject
                 .pipeline
                 .precision()
@@ -66,7 +66,7 @@ fn decode_with(
     recorder: &mut Recorder,
 ) -> Result<()> {
     draw_weights(autoencoder);
-    let latents = random(latent_shape(subject, 1), &subject.device);
+    let latents = random(subject.latent_shape(1), &subject.device);
     let counted = flops::decoder(config, subject.pipeline.index().resolution);
     let decode = || autoencoder.decode(latents.clone()).into_data();
     recorder.row(name, counted, || Ok(subject.pipeline.precision().scope(decode)))
@@ -80,7 +80,7 @@ pub(super) fn end_to_end(subject: &Subject, recorder: &mut Recorder) -> Result<(
     draw_weights(&parts.vae);
     let decoder = flops::decoder(&parts.vae_config, parts.index.resolution);
     for num_steps in STEP_COUNTS {
-        let counted = text_flops(subject) + num_steps as f64 * dit_flops(subject) + decoder;
+        let counted = subject.text_flops() + num_steps as f64 * subject.dit_flops() + decoder;
         let request = GenerateRequest {
             prompt: PROMPT.to_owned(),
             negative_prompt: None,
@@ -94,27 +94,6 @@ pub(super) fn end_to_end(subject: &Subject, recorder: &mut Recorder) -> Result<(
         })?;
     }
     Ok(())
-}
-
-/// Arithmetic of one caption.
-pub(super) fn text_flops(subject: &Subject) -> f64 {
-    flops::text_encoder(&subject.parts().text_config, subject.caption_length())
-}
-
-/// Arithmetic of the transformer on one image.
-pub(super) fn dit_flops(subject: &Subject) -> f64 {
-    flops::transformer(subject.parts().dit.config(), subject.caption_length())
-}
-
-/// `[B, C, H, W]` of the transformer's input.
-pub(super) fn latent_shape(subject: &Subject, batch: usize) -> [usize; 4] {
-    let config = subject.parts().dit.config();
-    [batch, config.in_channels, config.input_size, config.input_size]
-}
-
-/// Draws from N(0, 1) on a device.
-pub(super) fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
 /// What a text encoder could have said about `batch` captions without padding.

@@ -1,12 +1,12 @@
 //! What was measured, as a table or as JSON.
 
 use std::fmt::Write as _;
+use std::fs;
 
 use anyhow::Result;
 use serde::Serialize;
 use stride_kernels::peak::Peak;
 
-use super::machine;
 use super::stopwatch::{Limits, Timing, repeat, seconds};
 
 /// What `--json` prints.
@@ -76,7 +76,7 @@ impl Recorder {
     ) -> Result<()> {
         tracing::info!("measuring {}", names[0]);
         let times = repeat(self.limits, work)?;
-        let peak_memory_mib = machine::peak_memory_mib();
+        let peak_memory_mib = peak_memory_mib();
         for (index, (name, flops)) in names.iter().zip(flops).enumerate() {
             let timing = Timing::of(times.iter().map(|times| times[index]).collect());
             // A clock that does not advance leaves no rate.
@@ -135,6 +135,21 @@ impl Report {
         }
         text
     }
+}
+
+/// The name of the processor; known on Linux only, and not on every architecture.
+pub(super) fn cpu_name() -> Option<String> {
+    let info = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let value = info.lines().find_map(|line| line.strip_prefix("model name"))?;
+    Some(value.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
+/// The largest amount of memory that the process ever held, in MiB; known on Linux only.
+fn peak_memory_mib() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
 }
 
 /// The text, or a dash where no arithmetic is counted.

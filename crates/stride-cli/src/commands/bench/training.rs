@@ -1,5 +1,7 @@
 //! The rows about training: one step of the shortcut objective and its phases.
 
+use std::time::Instant;
+
 use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor};
 use stride::noise::{keyed_rng, purpose};
@@ -10,11 +12,8 @@ use stride_train::{
     EmaConfig, EmaDecay, NamedGradients, OptimizerConfig, TextToLatent, TrainState, with_own_leaves,
 };
 
-use std::time::Instant;
-
-use super::generation::{dit_flops, latent_shape, random, text_flops};
 use super::report::Recorder;
-use super::subject::{Subject, draw_weights};
+use super::subject::{Subject, draw_weights, random};
 
 /// Rows of the batch, a quarter of which are self-consistency rows.
 const BATCH_SIZE: usize = 8;
@@ -41,7 +40,7 @@ type Phases = [f64; ROWS.len()];
 /// need not add up to the whole. Weights are random: no time depends on them.
 pub(super) fn training(subject: &Subject, recorder: &mut Recorder) -> Result<()> {
     let mut step = TrainingStep::new(subject)?;
-    let (dit, text) = (dit_flops(subject), text_flops(subject));
+    let (dit, text) = (subject.dit_flops(), subject.text_flops());
     let forward = BATCH_SIZE as f64 * (dit + text);
     let targets = step.num_bootstrap() as f64 * (2.0 * dit + text);
     let counted = [targets + 3.0 * forward, targets, forward, 2.0 * forward, 0.0];
@@ -132,7 +131,7 @@ fn deal(objective: &ObjectiveConfig, num_workers: usize) -> Vec<Vec<Row>> {
 
 impl Share {
     fn new(rows: Vec<Row>, subject: &Subject, autodiff: &Device) -> Self {
-        let shape = latent_shape(subject, rows.len());
+        let shape = subject.latent_shape(rows.len());
         let mut share = Self {
             x_0: random(shape, &subject.device),
             x_1: random(shape, &subject.device),
