@@ -5,11 +5,32 @@ use crate::palette::{Background, Color, HairColor};
 
 /// Colors of garments and headwear.
 pub(crate) const GARMENT: &Words<Color> = &[
-    (Color::Black, &["black", "jet black", "pitch black", "ebony", "plain black"]),
+    (
+        Color::Black,
+        &[
+            "black",
+            "jet black",
+            "pitch black",
+            "ebony",
+            "plain black",
+            "midnight black",
+            "solid black",
+        ],
+    ),
     (Color::White, &["white", "off-white", "snow white", "ivory", "plain white"]),
     (
         Color::Gray,
-        &["gray", "grey", "silver", "ash gray", "slate gray", "dark grey", "medium gray"],
+        &[
+            "gray",
+            "grey",
+            "silver",
+            "ash gray",
+            "slate gray",
+            "steel gray",
+            "light grey",
+            "dark grey",
+            "medium gray",
+        ],
     ),
     (
         Color::Red,
@@ -24,12 +45,24 @@ pub(crate) const GARMENT: &Words<Color> = &[
             "dark red",
             "bright red",
             "wine red",
+            "brick red",
+            "candy red",
         ],
     ),
     (Color::Orange, &["orange", "bright orange", "tangerine", "pumpkin", "dark orange"]),
     (
         Color::Yellow,
-        &["yellow", "gold", "golden", "mustard", "lemon", "bright yellow", "sunny yellow"],
+        &[
+            "yellow",
+            "gold",
+            "golden",
+            "mustard",
+            "lemon",
+            "bright yellow",
+            "sunny yellow",
+            "canary yellow",
+            "neon yellow",
+        ],
     ),
     (
         Color::Green,
@@ -43,6 +76,8 @@ pub(crate) const GARMENT: &Words<Color> = &[
             "bright green",
             "lime green",
             "grass green",
+            "neon green",
+            "emerald green",
             "teal",
         ],
     ),
@@ -61,9 +96,25 @@ pub(crate) const GARMENT: &Words<Color> = &[
             "bright blue",
             "dark blue",
             "cobalt blue",
+            "ocean blue",
+            "electric blue",
+            "midnight blue",
         ],
     ),
-    (Color::Purple, &["purple", "violet", "lavender", "lilac", "plum", "dark purple", "mauve"]),
+    (
+        Color::Purple,
+        &[
+            "purple",
+            "violet",
+            "lavender",
+            "lilac",
+            "plum",
+            "dark purple",
+            "royal purple",
+            "deep purple",
+            "mauve",
+        ],
+    ),
     (
         Color::Pink,
         &[
@@ -74,6 +125,8 @@ pub(crate) const GARMENT: &Words<Color> = &[
             "hot pink",
             "light pink",
             "bubblegum pink",
+            "neon pink",
+            "dark pink",
             "salmon",
         ],
     ),
@@ -82,10 +135,29 @@ pub(crate) const GARMENT: &Words<Color> = &[
 /// Colors of hair and beards.
 pub(crate) const HAIR: &Words<HairColor> = &[
     (HairColor::Black, &["black", "jet black", "raven", "dark", "pitch black"]),
-    (HairColor::Brown, &["brown", "chestnut", "dark brown", "dark", "chocolate brown"]),
-    (HairColor::Red, &["red", "ginger", "copper", "orange", "bright red", "fiery red"]),
-    (HairColor::Blond, &["blond", "blonde", "fair", "golden", "yellow", "dirty blond", "sandy"]),
-    (HairColor::Gray, &["gray", "grey", "silver", "white", "graying", "light gray"]),
+    (
+        HairColor::Brown,
+        &["brown", "chestnut", "dark brown", "dark", "chocolate brown", "light brown"],
+    ),
+    (
+        HairColor::Red,
+        &["red", "ginger", "copper", "orange", "bright red", "fiery red", "carrot red"],
+    ),
+    (
+        HairColor::Blond,
+        &[
+            "blond",
+            "blonde",
+            "fair",
+            "golden",
+            "yellow",
+            "dirty blond",
+            "light blond",
+            "golden blond",
+            "sandy",
+        ],
+    ),
+    (HairColor::Gray, &["gray", "grey", "silver", "white", "graying", "silver gray", "light gray"]),
     (HairColor::Pink, &["pink", "hot pink", "rose", "bright pink", "magenta"]),
 ];
 
