@@ -11,7 +11,8 @@ use crate::typed::typed;
 pub const CAPTIONS_PER_IMAGE: usize = 8;
 
 named_values! {
-    /// Which captions an image is listed with. The first tells everything; those that tell more come first.
+    /// Which captions an image is listed with. The first tells everything; of those for training, the ones that
+    /// tell most come first.
     CaptionKind {
         /// One sentence in four tells everything, the others one to five things: what models are tested with.
         Mixed = "mixed",

@@ -45,9 +45,11 @@ pub(crate) fn typed(a: &Attributes, draw: &mut Draw, length: Length, choice: Cho
         && form == Form::List
         && told.iter().all(|part| part.role != Role::Front)
         && draw.chance(50);
-    let (person, mut rest) = match is_without_person {
-        true => (None, told),
-        false => person(a, draw, form, told, is_anonymous),
+    let (person, mut rest) = if is_without_person {
+        (None, told)
+    } else {
+        let (person, rest) = person(a, draw, form, told, is_anonymous);
+        (Some(person), rest)
     };
     draw.shuffle(&mut rest);
     // The background usually comes last.
@@ -61,7 +63,10 @@ pub(crate) fn typed(a: &Attributes, draw: &mut Draw, length: Length, choice: Cho
         Form::Phrase => phrase(person.unwrap_or_default(), rest, draw),
         Form::Sentences => sentences(person.unwrap_or_default(), rest, a, is_anonymous, draw),
     };
-    let text = opener.map_or(text.clone(), |opener| format!("{opener} {text}"));
+    let text = match opener {
+        Some(opener) => format!("{opener} {text}"),
+        None => text,
+    };
     let text = with_style(a, draw, length, form, opener.is_some(), text);
     noise::as_typed(text, draw)
 }
@@ -73,7 +78,7 @@ fn person(
     form: Form,
     told: Vec<Part>,
     is_anonymous: bool,
-) -> (Option<String>, Vec<Part>) {
+) -> (String, Vec<Part>) {
     let most = if form == Form::Phrase { 2 } else { draw.below(3) };
     let (mut before, mut behind) = (vec![], vec![]);
     for part in told {
@@ -91,7 +96,7 @@ fn person(
         words.insert(0, noise::empty_adjective(draw).to_owned());
     }
     words.push(noun(a, draw, is_anonymous).to_owned());
-    (Some(words.join(" ")), behind)
+    (words.join(" "), behind)
 }
 
 /// A word for the person, by the age that hair and beard leave possible.

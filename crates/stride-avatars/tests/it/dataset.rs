@@ -69,6 +69,26 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
+fn the_kind_of_captions_changes_no_image() {
+    let folder = tempfile::tempdir().expect("folder");
+    let [people, short] = [CaptionKind::People, CaptionKind::Short].map(|captions| {
+        let out = folder.path().join(captions.name());
+        let distribution = Distribution::Flat;
+        let request = DatasetRequest { distribution, captions, ..request(&out) };
+        write_dataset(&request, |_| ()).expect("writes");
+        out
+    });
+    for index in 0..12 {
+        let image = format!("{index:06}.png");
+        assert_eq!(fs::read(people.join(&image)).ok(), fs::read(short.join(&image)).ok());
+    }
+    let listing = |out: &Path| fs::read_to_string(out.join("metadata.jsonl")).expect("metadata");
+    assert_ne!(listing(&people), listing(&short));
+    let num_words = |out: &Path| listing(out).split_whitespace().count();
+    assert!(num_words(&short) < num_words(&people));
+}
+
+#[test]
 fn a_folder_with_something_in_it_is_left_alone() {
     let folder = tempfile::tempdir().expect("folder");
     fs::write(folder.path().join("mine.txt"), "mine").expect("writes");
