@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::output::print;
+use crate::tidy;
+
 /// The steps that call cargo after tidy. All use the release profile, so that tests and program
 /// share one build of the dependencies.
 const CARGO_STEPS: [&[&str]; 3] = [
@@ -19,18 +22,18 @@ const CARGO_STEPS: [&[&str]; 3] = [
 pub(crate) fn run(root: &Path) -> Result<()> {
     let start = Instant::now();
     timed("cargo fmt --all --check", || cargo(root, &["fmt", "--all", "--check"]))?;
-    timed("tidy", || crate::run_tidy(root))?;
+    timed("tidy", || tidy::run(root))?;
     for arguments in CARGO_STEPS {
         timed(&format!("cargo {}", arguments.join(" ")), || cargo(root, arguments))?;
     }
-    crate::print(&format!("check: everything passed in {:.0} s", start.elapsed().as_secs_f64()))
+    print(&format!("check: everything passed in {:.0} s", start.elapsed().as_secs_f64()))
 }
 
 fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
-    crate::print(&format!("== {name}"))?;
+    print(&format!("== {name}"))?;
     let start = Instant::now();
     step().with_context(|| format!("{name} failed"))?;
-    crate::print(&format!("== {name}: passed in {:.1} s", start.elapsed().as_secs_f64()))
+    print(&format!("== {name}: passed in {:.1} s", start.elapsed().as_secs_f64()))
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {

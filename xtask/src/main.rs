@@ -1,14 +1,17 @@
 //! Checks of the repository: `cargo xtask check` is what CI runs, `cargo xtask tidy` looks at the
 //! tree alone.
 
-use std::io::{Write as _, stderr, stdout};
+use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 mod check;
+mod output;
 mod tidy;
+
+use output::print;
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -22,7 +25,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => check::run(&repository()),
-        ["tidy"] => run_tidy(&repository()),
+        ["tidy"] => tidy::run(&repository()),
         ["circles"] => list_circles(&repository()),
         ["help" | "--help" | "-h"] => print(USAGE),
         _ => {
@@ -44,22 +47,6 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn run_tidy(root: &Path) -> Result<()> {
-    let problems = tidy::problems(root)?;
-    for problem in &problems {
-        print(problem)?;
-    }
-    if !problems.is_empty() {
-        bail!("tidy found {} problems; STYLE.md gives the rules", problems.len());
-    }
-    Ok(())
-}
-
 fn list_circles(root: &Path) -> Result<()> {
     tidy::circles(root)?.iter().try_for_each(|circle| print(circle))
-}
-
-fn print(line: &str) -> Result<()> {
-    writeln!(stdout(), "{line}")?;
-    Ok(())
 }

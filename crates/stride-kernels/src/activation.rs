@@ -146,8 +146,8 @@ vectorized! {
 
     fn gelu_backward_chunk(x: &[f32], grad: &mut [f32]) {
         for (grad, &x) in grad.iter_mut().zip(x) {
-            let (share, density) = normal(x);
-            *grad *= share + x * density;
+            let (cumulative, density) = normal(x);
+            *grad *= cumulative + x * density;
         }
     }
 

@@ -17,7 +17,7 @@ pub struct AdamwStep {
     pub corrections: [f32; 2],
     /// Added to the root of the second moment.
     pub epsilon: f32,
-    /// The share of every value that is taken away: learning rate times weight decay.
+    /// The fraction of every value that is taken away: learning rate times weight decay.
     pub decay: f32,
 }
 

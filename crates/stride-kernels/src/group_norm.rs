@@ -255,8 +255,8 @@ vectorized! {
                 *mean += x;
             }
         }
-        let share = 1.0 / (x.len() / channels) as f32;
-        mean.iter_mut().for_each(|mean| *mean *= share);
+        let scale = 1.0 / (x.len() / channels) as f32;
+        mean.iter_mut().for_each(|mean| *mean *= scale);
         for row in x.chunks_exact(channels) {
             for ((deviation, &mean), &x) in deviation.iter_mut().zip(&*mean).zip(row) {
                 *deviation += (x - mean) * (x - mean);

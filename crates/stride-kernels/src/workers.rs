@@ -41,7 +41,7 @@ impl Workers {
     ///
     /// # Errors
     /// The system refuses a thread.
-    pub fn per_core() -> Result<Self, ThreadPoolBuildError> {
+    fn per_core() -> Result<Self, ThreadPoolBuildError> {
         Self::new(thread::available_parallelism().map_or(1, usize::from))
     }
 
@@ -77,7 +77,7 @@ impl Workers {
 ///
 /// A small network is hundreds of loops of some ten microseconds, as long as it takes to wake a thread.
 /// Begun elsewhere, a loop is handed over, and the thread that began it sleeps until the end. Here the loop begins at
-/// once, and the others look for a share of the next one in the meantime, giving way to other programs. So this
+/// once, and the others look for work in the next one in the meantime, giving way to other programs. So this
 /// is for work that keeps all threads busy; where each runs a share of its own, [`Workers`] are better.
 pub fn among_threads<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     struct SetAtEnd<'a>(&'a AtomicBool);

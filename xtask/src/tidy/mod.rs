@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 mod arrows;
 mod circles;
@@ -14,8 +14,25 @@ mod tree;
 
 use tree::Tree;
 
-/// Every breach of a rule, one line each: the file, what was found, what to do.
-pub(crate) fn problems(root: &Path) -> Result<Vec<String>> {
+use crate::output::print;
+
+/// Prints every breach of a rule.
+///
+/// # Errors
+/// There is one, or the tree cannot be read.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let problems = problems(root)?;
+    for problem in &problems {
+        print(problem)?;
+    }
+    if !problems.is_empty() {
+        bail!("tidy found {} problems; STYLE.md gives the rules", problems.len());
+    }
+    Ok(())
+}
+
+/// Every breach of a rule: the file, what was found, what to do.
+fn problems(root: &Path) -> Result<Vec<String>> {
     let tree = Tree::walk(root)?;
     let mut problems = Vec::new();
     sources::check(&tree, &mut problems)?;

@@ -40,11 +40,11 @@ enum Layout {
     /// The transpose of those.
     GappedColumns,
     /// Elements with gaps between them.
-    Spread,
+    Strided,
 }
 
 const LAYOUTS: [Layout; 5] =
-    [Layout::Rows, Layout::Columns, Layout::GappedRows, Layout::GappedColumns, Layout::Spread];
+    [Layout::Rows, Layout::Columns, Layout::GappedRows, Layout::GappedColumns, Layout::Strided];
 
 /// A view of `rows` x `cols` of the data, which has the `room` for any layout.
 fn view(data: &[f32], rows: usize, cols: usize, layout: Layout) -> MatrixRef<'_> {
@@ -53,7 +53,7 @@ fn view(data: &[f32], rows: usize, cols: usize, layout: Layout) -> MatrixRef<'_>
         Layout::Columns => (1, rows),
         Layout::GappedRows => (cols + 5, 1),
         Layout::GappedColumns => (1, rows + 3),
-        Layout::Spread => (2 * cols + 1, 2),
+        Layout::Strided => (2 * cols + 1, 2),
     };
     MatrixRef { data, rows, cols, row_stride, col_stride }
 }
@@ -119,14 +119,14 @@ fn multiply(
 ) -> Vec<f32> {
     const GAP: usize = 3;
     let cols = rhs.cols();
-    let mut spread: Vec<f32> =
+    let mut gapped: Vec<f32> =
         c.chunks(cols).flat_map(|row| row.iter().copied().chain([7.0; GAP])).collect();
-    let c = slice_of_written(&mut spread);
+    let c = slice_of_written(&mut gapped);
     matmul_with(isa, a, rhs, compute, epilogue, c, cols + GAP);
-    for row in spread.chunks(cols + GAP) {
+    for row in gapped.chunks(cols + GAP) {
         assert_eq!(row[cols..], [7.0; GAP], "a gap of C was written");
     }
-    spread.chunks(cols + GAP).flat_map(|row| row[..cols].iter().copied()).collect()
+    gapped.chunks(cols + GAP).flat_map(|row| row[..cols].iter().copied()).collect()
 }
 
 /// The largest error of a product, in parts of the size of its terms.

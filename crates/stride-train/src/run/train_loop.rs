@@ -75,8 +75,7 @@ pub fn train_loop<T: TrainingTask>(
         ));
     }
     let precision = Precision::training(config.compute_dtype);
-    let workers = Workers::per_core()
-        .map_err(|source| TrainError::Threads { problem: source.to_string() })?;
+    let workers = workers_for(state.model())?;
     let mut metrics = Metrics::open(run_dir, at.step)?;
     let clock = Clock { start: Instant::now(), before: at.elapsed_seconds, first_step: at.step };
     let mut averages = Averages::default();
@@ -128,6 +127,12 @@ pub fn train_loop<T: TrainingTask>(
     Ok(RunSummary { steps: at.step, elapsed_seconds: at.elapsed_seconds, was_stopped, report })
 }
 
+/// Workers for the device on which a model lies.
+fn workers_for<M: Module>(model: &M) -> Result<Workers, TrainError> {
+    let device = model.devices().into_iter().next().unwrap_or_default();
+    Workers::on(&device).map_err(|source| TrainError::Threads { problem: source.to_string() })
+}
+
 /// Makes steps whose results nobody keeps, as they are at the end of a run; returns the seconds of the fastest
 /// and the loss of the last.
 ///
@@ -140,8 +145,7 @@ pub(crate) fn time_steps<T: TrainingTask>(
     count: u64,
 ) -> Result<(f64, f64), TrainError> {
     let precision = Precision::training(config.compute_dtype);
-    let workers = Workers::per_core()
-        .map_err(|source| TrainError::Threads { problem: source.to_string() })?;
+    let workers = workers_for(state.model())?;
     let (mut fastest, mut loss) = (f64::INFINITY, f64::NAN);
     for number in 0..count {
         let start = Instant::now();

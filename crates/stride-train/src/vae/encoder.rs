@@ -50,7 +50,7 @@ impl ImageEncoder {
         let files = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let identity = ContentHash::of_parts(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let workers =
-            Workers::per_core().map_err(|e| TrainError::Threads { problem: e.to_string() })?;
+            Workers::on(device).map_err(|e| TrainError::Threads { problem: e.to_string() })?;
         let (precision, device) = (Precision::inference(compute), device.clone());
         Ok(Self { config, model, identity, resolution, precision, workers, device })
     }

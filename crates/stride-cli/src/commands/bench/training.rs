@@ -81,7 +81,7 @@ impl TrainingStep {
         // Eight rows are too few for the same number on every level.
         let config = ShortcutConfig { levels: LevelAllocation::Random, ..Default::default() };
         let objective = ObjectiveConfig::Shortcut(config);
-        let workers = Workers::per_core()?;
+        let workers = Workers::on(&subject.device)?;
         let shares = deal(&objective, workers.count())
             .into_iter()
             .map(|rows| Share::new(rows, subject, &autodiff))

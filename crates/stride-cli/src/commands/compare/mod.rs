@@ -88,7 +88,7 @@ impl Compare {
             data.resolution,
             classifier,
             self.samples,
-            Workers::per_core()?,
+            Workers::on(&Device::flex())?,
         )
         .with_context(|| dir.display().to_string())?;
         let mut report = report::empty(&self, &plan, &evaluator);

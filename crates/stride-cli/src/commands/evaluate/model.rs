@@ -26,9 +26,9 @@ impl Evaluate {
         let networks = networks::load(job)?;
         let models = models::load(job)?;
         let images = self.out.as_ref().map(|out| out.join("images")).filter(|_| self.save_images);
-        let evaluator =
-            Evaluator::new(job.settings(), models, splits, networks, Workers::per_core()?)?
-                .with_image_dir(images);
+        let workers = Workers::on(&job.compute.device())?;
+        let evaluator = Evaluator::new(job.settings(), models, splits, networks, workers)?
+            .with_image_dir(images);
         let mut store = match &self.out {
             Some(out) => FeatureStore::open(out, &evaluator.identity(job.clone()))?,
             None => FeatureStore::in_memory(),
