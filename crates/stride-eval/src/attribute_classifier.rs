@@ -1,13 +1,12 @@
 //! The attribute classifier: what images show, and features to compare them by.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use sha2::{Digest as _, Sha256};
 use stride::classifier::{self, AttributeClassifierConfig};
 use stride::image::{RgbImage, signed_unit};
+use stride_files::ContentHash;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
-use crate::images::hex;
 use crate::network::{FeatureNetwork, NetworkOutput};
 use crate::protocol::Protocol;
 use crate::resize::Resize;
@@ -49,7 +48,7 @@ impl AttributeClassifier {
             serde_json::from_slice(config).map_err(|error| problem(error.to_string()))?;
         let model = config.init(device).map_err(|error| problem(error.to_string()))?;
         let model = model.load(FILE_NAMES[1], weights)?;
-        let weights_sha256 = hex(&Sha256::digest(weights));
+        let weights_sha256 = ContentHash::of(weights).to_string();
         let hash: String = weights_sha256.chars().take(HASH_DIGITS).collect();
         Ok(Self {
             model,

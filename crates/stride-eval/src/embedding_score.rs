@@ -3,7 +3,7 @@
 use crate::error::{at_least, same};
 use crate::{EvalError, Features};
 
-/// 100 times the mean cosine of images and captions, with what frames it.
+/// 100 times the mean cosine of images and captions, with its floor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairScore {
     /// Every image with its own caption.
@@ -34,7 +34,7 @@ pub fn pair_score(images: &Features, texts: &Features) -> Result<PairScore, Eval
     Ok(PairScore { own: mean(0), shuffled: mean(1) })
 }
 
-/// Share of images whose own caption is the nearest of `candidates` consecutive captions.
+/// Fraction of images whose own caption is the nearest of `candidates` consecutive captions.
 ///
 /// The candidates of image i are the captions i, i + 1, .. (round the end). A tie counts as a miss.
 ///

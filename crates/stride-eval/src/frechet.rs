@@ -91,8 +91,8 @@ pub fn bootstrap_interval(
     distances.sort_by(f64::total_cmp);
     let mean = distances.iter().sum::<f64>() / draws as f64;
     let shift = frechet_distance(&Gaussian::of(samples)?, reference, rule)? - mean;
-    let at = |share: f64| distances[(share * (draws - 1) as f64).round() as usize];
-    Ok([0.025, 0.975].map(|share| (at(share) + shift).max(0.0)))
+    let at = |quantile: f64| distances[(quantile * (draws - 1) as f64).round() as usize];
+    Ok([0.025, 0.975].map(|quantile| (at(quantile) + shift).max(0.0)))
 }
 
 /// L with S = L L^T for a symmetric positive semidefinite S, `[D, rank]`.

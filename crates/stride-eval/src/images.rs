@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use stride::image::RgbImage;
+use stride_files::ContentHash;
 
 use crate::EvalError;
 use crate::error::at_least;
@@ -91,7 +91,7 @@ impl ImageSet {
 
 /// SHA-256 of an image's pixels.
 pub fn digest(image: &RgbImage) -> [u8; 32] {
-    Sha256::digest(&image.pixels).into()
+    *ContentHash::of(&image.pixels).as_bytes()
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
@@ -123,11 +123,6 @@ fn same_size(
         width,
         height,
     })
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    hex::encode(bytes)
 }
 
 fn read(path: &Path) -> Result<RgbImage, EvalError> {

@@ -1,4 +1,4 @@
-//! What a network that looks at images must say, so that a number can name its features.
+//! Feature networks: what turns images into the vectors that metrics compare.
 
 use stride::image::RgbImage;
 
@@ -7,7 +7,7 @@ use crate::{EvalError, Features};
 
 /// A network whose features are compared.
 pub trait FeatureNetwork: Sync {
-    /// What reports and certificates call it.
+    /// Its name in reports and provenance.
     fn name(&self) -> String;
 
     /// SHA-256 of the file of weights.
@@ -27,7 +27,7 @@ pub trait FeatureNetwork: Sync {
     -> Result<NetworkOutput, EvalError>;
 }
 
-/// What a network says about a batch.
+/// The output of a feature network for a batch.
 #[derive(Clone, Debug)]
 pub struct NetworkOutput {
     /// One vector for each image.

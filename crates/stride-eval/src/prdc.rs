@@ -7,13 +7,13 @@ use crate::{EvalError, Features};
 /// How two sets overlap; every value but density lies in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prdc {
-    /// Share of generated samples within the balls of real ones: quality.
+    /// Fraction of generated samples within the balls of real ones: quality.
     pub precision: f64,
-    /// Share of real samples within the balls of generated ones: variety.
+    /// Fraction of real samples within the balls of generated ones: variety.
     pub recall: f64,
     /// Mean number of real balls around a generated sample, divided by k.
     pub density: f64,
-    /// Share of real samples whose ball holds a generated one.
+    /// Fraction of real samples whose ball holds a generated one.
     pub coverage: f64,
 }
 
@@ -50,13 +50,13 @@ pub fn prdc(generated: &Features, real: &Features, k: usize) -> Result<Prdc, Eva
             precise += usize::from(own_balls > 0);
         }
     });
-    let share = |set: &[bool]| set.iter().filter(|&&is| is).count() as f64 / set.len() as f64;
+    let fraction = |set: &[bool]| set.iter().filter(|&&is| is).count() as f64 / set.len() as f64;
     let n_generated = generated.len() as f64;
     Ok(Prdc {
         precision: precise as f64 / n_generated,
-        recall: share(&recalled),
+        recall: fraction(&recalled),
         density: balls as f64 / (k as f64 * n_generated),
-        coverage: share(&covered),
+        coverage: fraction(&covered),
     })
 }
 

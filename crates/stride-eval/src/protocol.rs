@@ -1,4 +1,4 @@
-//! How images become the input of Inception, one way for each package whose numbers are compared.
+//! FID preprocessing protocols: how images become Inception's input, one for each package whose numbers we match.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::resize::Resize;
 /// Height and width of Inception's input.
 pub const INPUT_SIDE: usize = 299;
 
-/// Resize, quantisation, scaling and epsilon of one program.
+/// A FID preprocessing protocol: resize, quantisation, scaling and epsilon of one package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
@@ -29,7 +29,7 @@ impl Protocol {
     pub const ALL: [Self; 4] =
         [Self::Reference, Self::PytorchFid, Self::Clean, Self::TorchFidelity];
 
-    /// The name on the command line and in certificates.
+    /// The name on the command line and in provenance.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",

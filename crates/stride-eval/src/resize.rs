@@ -65,8 +65,8 @@ fn linear(place: f64, from: usize) -> Tap<f32> {
     if first + 1 == from {
         return Tap { first, weights: vec![1.0] };
     }
-    let share = (place - first as f64) as f32;
-    Tap { first, weights: vec![1.0 - share, share] }
+    let fraction = (place - first as f64) as f32;
+    Tap { first, weights: vec![1.0 - fraction, fraction] }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Mean and covariance of features, as sums that merge exactly over shards.
+//! Mean and covariance of features, as sums that merge exactly over parts.
 
 use nalgebra::{DMatrix, DVector};
 
@@ -7,7 +7,7 @@ use crate::{EvalError, Features};
 
 /// n, sum x and sum x x^T of feature vectors, in f64.
 ///
-/// Sums are taken around a fixed origin (zero), so that shards merge by addition alone.
+/// Sums are taken around a fixed origin (zero), so that parts merge by addition alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureSums {
     count: usize,
@@ -45,7 +45,7 @@ impl FeatureSums {
         Ok(())
     }
 
-    /// Adds the sums of another shard.
+    /// Adds the sums of another part.
     ///
     /// # Errors
     /// The widths differ.
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_merge_to_the_whole() {
+    fn parts_merge_to_the_whole() {
         let values: Vec<f32> = (0..60).map(|i| ((i * 37 % 23) as f32).sin()).collect();
         let all = Features::new("test", 4, values).expect("finite");
         let whole = Gaussian::of(&all).expect("enough");

@@ -89,7 +89,7 @@ fn place() -> TempDir {
     place
 }
 
-fn judge(place: &TempDir, more: &[&str]) -> Run {
+fn evaluate_model(place: &TempDir, more: &[&str]) -> Run {
     let weights = inception().display().to_string();
     let base =
         ["evaluate", "--model", "model", "--data", "data", "--samples", "5", "--steps", "1,2"];
@@ -101,10 +101,10 @@ fn json(path: &Path) -> Value {
 }
 
 #[test]
-fn a_model_is_judged_on_two_folders_and_goes_on_where_it_stopped() {
+fn a_model_is_evaluated_on_two_folders_and_goes_on_where_it_stopped() {
     let place = place();
     let arguments = ["--heldout", "heldout", "--out", "out", "--save-images", "--bootstrap", "3"];
-    let first = judge(&place, &arguments).expect(0);
+    let first = evaluate_model(&place, &arguments).expect(0);
     for part in [
         "| autoencoder |",
         "| 1 |",
@@ -135,7 +135,7 @@ fn a_model_is_judged_on_two_folders_and_goes_on_where_it_stopped() {
     assert!(!page.contains("src=\"http") && !page.contains("href="), "one file is enough");
     assert_eq!(names_in(&out.join("images/heldout/steps-2")).len(), 5);
 
-    // The certificate names the images: those on disk have its hash.
+    // The provenance names the images: those on disk have its hash.
     let folder = out.join("images/data/steps-2").display().to_string();
     let reference = out.join("images/data/real").display().to_string();
     let weights = inception().display().to_string();
@@ -151,12 +151,14 @@ fn a_model_is_judged_on_two_folders_and_goes_on_where_it_stopped() {
     let other = out.join("features/data/steps-2/000000.safetensors");
     let written = fs::metadata(&other).expect("there").modified().expect("a time");
     fs::remove_file(&block).expect("there");
-    judge(&place, &arguments).expect(0);
+    evaluate_model(&place, &arguments).expect(0);
     assert_eq!(json(&out.join("report.json")), report);
     assert_eq!(fs::metadata(&other).expect("there").modified().expect("a time"), written);
     fs::write(&block, b"damaged").expect("writable");
-    judge(&place, &arguments).expect(1).says(&["000000.safetensors: damaged"]);
-    judge(&place, &["--out", "out", "--seed", "5"]).expect(1).says(&["seed is 0, expected 5"]);
+    evaluate_model(&place, &arguments).expect(1).says(&["000000.safetensors: damaged"]);
+    evaluate_model(&place, &["--out", "out", "--seed", "5"])
+        .expect(1)
+        .says(&["seed is 0, expected 5"]);
 }
 
 #[test]
@@ -175,8 +177,8 @@ fn a_killed_evaluation_goes_on_as_if_nothing_had_happened() {
     }
     child.kill().expect("it can be killed");
     child.wait().expect("a child");
-    judge(&place, &["--out", "killed"]).expect(0);
-    judge(&place, &["--out", "whole"]).expect(0);
+    evaluate_model(&place, &["--out", "killed"]).expect(0);
+    evaluate_model(&place, &["--out", "whole"]).expect(0);
     let [killed, whole] =
         ["killed", "whole"].map(|out| json(&place.path().join(out).join("report.json")));
     assert_eq!(killed, whole);
@@ -186,7 +188,7 @@ fn a_killed_evaluation_goes_on_as_if_nothing_had_happened() {
 fn clip_tells_how_well_images_go_with_captions() {
     let place = place();
     write_clip(&place.path().join("clip"));
-    let found = judge(&place, &["--clip", "clip", "--out", "out"]).expect(0);
+    let found = evaluate_model(&place, &["--clip", "clip", "--out", "out"]).expect(0);
     for part in ["| CLIP score ↑ |", "scores real images"] {
         assert!(found.stdout.contains(part), "{part} is not in:\n{}", found.stdout);
     }
@@ -196,35 +198,39 @@ fn clip_tells_how_well_images_go_with_captions() {
         assert!((0.0..=100.0).contains(&own) && own != shuffled, "{score}");
         assert!(score["r_precision"].is_null(), "5 images are too few: {score}");
     }
-    judge(&place, &["--out", "out"]).expect(1).says(&["clip is"]);
-    judge(&place, &["--clip", "data"]).expect(1).says(&["data", "config.json"]);
+    evaluate_model(&place, &["--out", "out"]).expect(1).says(&["clip is"]);
+    evaluate_model(&place, &["--clip", "data"]).expect(1).says(&["data", "config.json"]);
     let broken = place.path().join("clip/config.json");
     let config = fs::read_to_string(&broken).expect("written");
     fs::write(&broken, config.replace("CLIPModel", "CLIPTextModel")).expect("writable");
-    judge(&place, &["--clip", "clip"]).expect(1).says(&["CLIP"]);
+    evaluate_model(&place, &["--clip", "clip"]).expect(1).says(&["CLIP"]);
 }
 
 #[test]
-fn shards_merge_into_the_report_of_the_whole() {
+fn parts_merge_into_the_report_of_the_whole() {
     let place = place();
-    judge(&place, &["--out", "whole"]).expect(0);
-    judge(&place, &["--out", "a", "--shard", "0/2"]).expect(0).says(&["part 1 of 2 is done"]);
+    evaluate_model(&place, &["--out", "whole"]).expect(0);
+    evaluate_model(&place, &["--out", "a", "--shard", "0/2"])
+        .expect(0)
+        .says(&["part 1 of 2 is done"]);
     assert!(!place.path().join("a/report.json").exists());
-    judge(&place, &["--out", "b", "--shard", "1/2"]).expect(0);
+    evaluate_model(&place, &["--out", "b", "--shard", "1/2"]).expect(0);
     run(place.path(), &["evaluate", "merge", "a", "b", "--out", "c"]).expect(0);
     let [whole, merged] =
         ["whole", "c"].map(|out| json(&place.path().join(out).join("report.json")));
     assert_eq!(whole, merged);
-    judge(&place, &["--out", "d", "--seed", "9", "--shard", "1/2"]).expect(0);
+    evaluate_model(&place, &["--out", "d", "--seed", "9", "--shard", "1/2"]).expect(0);
     run(place.path(), &["evaluate", "merge", "a", "d", "--out", "e"])
         .expect(1)
         .says(&["seed is 9"]);
-    judge(&place, &["--out", "a", "--shard", "2/2"]).expect(2).says(&["I from 0 to N - 1"]);
+    evaluate_model(&place, &["--out", "a", "--shard", "2/2"])
+        .expect(2)
+        .says(&["I from 0 to N - 1"]);
 }
 
 #[test]
 #[cfg(feature = "embedded-model")]
-fn a_training_run_is_judged_by_the_classifier_inside() {
+fn a_training_run_is_evaluated_by_the_classifier_inside() {
     let place = place();
     let preset = preset("shortcut");
     let mut arguments = vec!["train", "--config", preset.as_str(), "--run-dir", "run"];

@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 use stride::clip::{ClipTextModel, ClipVisionModel, clip_pixels};
 use stride::image::RgbImage;
 use stride::tokenizer::{ClipTokenizer, VOCABULARY_SIZE, Vocabulary, pad_token_ids};
+use stride_files::ContentHash;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 use stride_models::{Component, Role};
 
 use crate::embedding_score::{pair_score, r_precision};
-use crate::images::hex;
 use crate::{EvalError, Features};
 
 /// Captions among which an image's own must be the nearest.
@@ -96,7 +96,7 @@ impl ClipScorer {
             image_size: image_config.image_size,
             width,
             tokenizer,
-            sha256: hex(&hash.finalize()),
+            sha256: ContentHash::from_bytes(hash.finalize().into()).to_string(),
             precision: Precision::inference(Compute::F32),
             device: device.clone(),
         })

@@ -195,13 +195,8 @@ impl Evaluator {
             tell(range.start, done);
             let images = |indices: &[usize]| self.images(set, indices, stop);
             let protocol = self.settings.protocol;
-            let block = self.networks.extract_range(
-                &self.workers,
-                &range,
-                BATCH_SIZE,
-                protocol,
-                &images,
-            )?;
+            let block =
+                self.networks.extract_range(&self.workers, &range, BATCH_SIZE, protocol, images)?;
             store.put(&set.name, &range, block)?;
             done += cost(set, &range);
             tell(range.end, done);

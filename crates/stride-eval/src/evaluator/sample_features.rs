@@ -2,14 +2,14 @@
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use sha2::{Digest as _, Sha256};
 use stride::image::RgbImage;
+use stride_files::ContentHash;
 
-use crate::images::{digest, hex};
+use crate::images::digest;
 use crate::{EvalError, Features};
 
 /// Length of an image's digest.
-const DIGEST: usize = 32;
+const DIGEST: usize = ContentHash::LENGTH;
 /// The tensor of labels has kept its first name.
 const LABELS: &str = "choices";
 
@@ -86,7 +86,7 @@ impl SampleFeatures {
 
     /// SHA-256 of the SHA-256s of the images.
     pub fn sha256(&self) -> String {
-        hex(&Sha256::digest(&self.digests))
+        ContentHash::of(&self.digests).to_string()
     }
 
     /// The bytes of a safetensors file.

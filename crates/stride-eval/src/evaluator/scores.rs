@@ -1,16 +1,14 @@
 //! What a comparison found, for people and programs.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use stride_files::ContentHash;
 
 use super::{ClipScore, SampleFeatures};
 use crate::EvalError;
 use crate::attribute_accuracy::AttributeAccuracy;
 use crate::frechet::{bootstrap_interval, frechet_distance};
-use crate::images::hex;
 use crate::inception_score::inception_score;
 use crate::kid::kernel_distance;
 use crate::memorisation::{Nearest, nearest};
@@ -87,8 +85,7 @@ impl Reference {
     /// The file cannot be read, is damaged, or has another width.
     pub fn of_statistics(path: &Path, width: usize) -> Result<Self, EvalError> {
         let gaussian = read_statistics(path, Some(width))?;
-        let bytes = fs::read(path).map_err(EvalError::io(path))?;
-        Ok(Self { gaussian, samples: None, sha256: hex(&Sha256::digest(bytes)) })
+        Ok(Self { gaussian, samples: None, sha256: ContentHash::of_file(path)?.to_string() })
     }
 
     /// How provenance names it.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use stride::image::RgbImage;
 use stride::weights::{self, WeightsError};
+use stride_files::ContentHash;
 use stride_kernels::fused::{Precision, pool};
 use stride_kernels::gemm::Compute;
 use stride_kernels::pool::Pooling;
@@ -14,7 +14,6 @@ use stride_kernels::pool::Pooling;
 use super::conv::{BatchNorm, Conv};
 use super::layout::{self, BranchLayout, ConvLayout, Pool};
 use super::weights_file;
-use crate::images::hex;
 use crate::network::{FeatureNetwork, NetworkOutput};
 use crate::protocol::{INPUT_SIDE, Protocol};
 use crate::{EvalError, Features};
@@ -35,7 +34,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// The name on the command line and in certificates.
+    /// The name on the command line and in provenance.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fid => "fid",
@@ -111,7 +110,7 @@ impl Inception {
             Variant::Keras => None,
             Variant::Fid | Variant::Torchvision => Some(reader.classifier(variant)?),
         };
-        let weights_sha256 = hex(&Sha256::digest(bytes));
+        let weights_sha256 = ContentHash::of(bytes).to_string();
         let (device, precision) = (device.clone(), Precision::inference(Compute::F32));
         Ok(Self { variant, weights_sha256, stem, blocks, classifier, device, precision })
     }
@@ -212,10 +211,10 @@ impl Reader<'_> {
         let weight: Tensor<2> = weights::tensor(self.file, self.bytes, "fc.weight", self.device)?;
         let [classes, width] = weight.dims();
         let expected = if variant == Variant::Fid { 1008 } else { classes };
-        match [classes, width] == [expected, WIDTH] {
-            true => Ok(weight),
-            false => Err(self.shape("fc.weight", vec![expected, WIDTH], vec![classes, width])),
+        if [classes, width] != [expected, WIDTH] {
+            return Err(self.shape("fc.weight", vec![expected, WIDTH], vec![classes, width]));
         }
+        Ok(weight)
     }
 
     fn conv(&self, name: &str, conv: ConvLayout, channels: usize) -> Result<Conv, WeightsError> {
@@ -229,10 +228,10 @@ impl Reader<'_> {
         let vector = |end: &str| {
             let key = format!("{name}.bn.{end}");
             let vector: Tensor<1> = weights::tensor(self.file, self.bytes, &key, self.device)?;
-            match vector.dims() == [conv.out] {
-                true => Ok(vector),
-                false => Err(self.shape(&key, vec![conv.out], vector.dims().to_vec())),
+            if vector.dims() != [conv.out] {
+                return Err(self.shape(&key, vec![conv.out], vector.dims().to_vec()));
             }
+            Ok(vector)
         };
         let norm = BatchNorm {
             weight: vector("weight")?,

@@ -24,7 +24,7 @@ struct Quantized {
 
 /// The safetensors file of the Inception-v3 in nsfwjs 4 (folder `dist/models/inception_v3`).
 ///
-/// The network was fine-tuned by its authors for another purpose than judging images, and stored in 8 bits a
+/// The network was fine-tuned by its authors for another purpose than comparing images, and stored in 8 bits a
 /// number: distances over it are no FID. Load it as [`Variant::Keras`](super::Variant::Keras).
 ///
 /// value = byte * scale + min; kernels turn from HWIO to OIHW; gamma = 1. It takes pixels in [0, 1], so that the

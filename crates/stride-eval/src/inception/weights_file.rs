@@ -3,20 +3,19 @@
 use std::fs;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
+use stride_files::ContentHash;
 use stride_models::PytorchFile;
 
 use crate::EvalError;
-use crate::images::hex;
 
 /// The bytes of a safetensors file with the tensors of `path`, and the SHA-256 of `path` itself.
 ///
 /// Of PyTorch's files, floating-point tensors alone: counters of batches are not weights.
 pub(super) fn read(path: &Path) -> Result<(Vec<u8>, String), EvalError> {
     let bytes = fs::read(path).map_err(EvalError::io(path))?;
-    let sha256 = hex(&Sha256::digest(&bytes));
-    match PytorchFile::is_one(path) {
-        true => Ok((PytorchFile::open(path)?.to_safetensors()?, sha256)),
-        false => Ok((bytes, sha256)),
+    let sha256 = ContentHash::of(&bytes).to_string();
+    if PytorchFile::is_one(path) {
+        return Ok((PytorchFile::open(path)?.to_safetensors()?, sha256));
     }
+    Ok((bytes, sha256))
 }

@@ -83,7 +83,7 @@ fn scores_of_images_agree() {
     let bytes = weights(&shapes(&fixture, Variant::Fid));
     let network =
         Inception::load("w.safetensors", &bytes, Variant::Fid, &Device::flex()).expect("loadable");
-    let judge = |stream: u64, brightness: f64| {
+    let features = |stream: u64, brightness: f64| {
         let images: Vec<RgbImage> = (0..100)
             .map(|k| {
                 let RgbImage { width, height, mut pixels } = image(stream + 2 * k, 64, 64);
@@ -104,7 +104,7 @@ fn scores_of_images_agree() {
         }
         all
     };
-    let (real, fake) = (judge(10_000, 1.0), judge(20_000, 0.8));
+    let (real, fake) = (features(10_000, 1.0), features(20_000, 0.8));
     let [a, b] = [&real, &fake].map(|set| Gaussian::of(&set.features).expect("enough"));
     let expected = &fixture["pictures"];
     let pair = |name: &str| [0, 1].map(|i| expected[name][i].as_f64().expect("a number"));

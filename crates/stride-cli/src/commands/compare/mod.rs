@@ -7,10 +7,9 @@ mod training;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use clap::Args;
 use stride_data::ImageFolder;
@@ -91,7 +90,7 @@ impl Compare {
             Workers::on(&Device::flex())?,
         )
         .with_context(|| dir.display().to_string())?;
-        let mut report = report::empty(&self, &plan, &evaluator);
+        let mut report = report::empty(self.passes, self.samples, &plan, &evaluator);
         let mut images = ComparisonImages::default();
         let start = Instant::now();
         for (index, side) in plan.sides.iter().enumerate() {
@@ -108,8 +107,10 @@ impl Compare {
                     result.seconds_per_image
                 );
             });
-            stop_here(&stop)?;
-            images.generate(&side.objective, &model.pipeline, &stop)?;
+            training::stop_here(&stop)?;
+            let generated = images.generate(&side.objective, &model.pipeline, &stop);
+            training::stop_here(&stop)?;
+            generated?;
             report.runs.push(report::run(side, results?)?);
             let left =
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
@@ -119,14 +120,6 @@ impl Compare {
         write!(std::io::stdout(), "{}", report.tables())?;
         Ok(())
     }
-}
-
-/// Fails if the user asked to stop; what is done stays.
-fn stop_here(stop: &AtomicBool) -> Result<()> {
-    if stop.load(Ordering::Relaxed) {
-        bail!("interrupted; the same command goes on from here");
-    }
-    Ok(())
 }
 
 /// A duration for people.

@@ -31,7 +31,7 @@ pub(super) struct Side {
 impl Plan {
     /// Reads the configurations and checks that they differ in their objectives alone.
     ///
-    /// Every run has as many steps as its share of the compute allows, counted in passes of the
+    /// Every run has as many steps as its compute budget allows, counted in passes of the
     /// network.
     pub(super) fn read(
         files: &[PathBuf],
@@ -83,7 +83,7 @@ impl Plan {
         Ok(Self { sides })
     }
 
-    /// What all runs share: the configuration of the first.
+    /// The settings common to all runs: those of the first.
     pub(super) fn config(&self) -> &RunConfig {
         &self.sides[0].config
     }

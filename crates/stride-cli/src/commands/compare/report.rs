@@ -6,13 +6,13 @@ use stride_eval::comparison::{StepEvaluator, StepResult};
 use stride_eval::report::chart::Points;
 use stride_eval::report::comparison::{ComparedRun, ComparisonReport};
 
-use super::Compare;
 use super::plan::{Plan, Side};
 use crate::commands::plot::read_curves;
 
 /// A report without runs.
 pub(super) fn empty(
-    arguments: &Compare,
+    passes: u64,
+    samples: usize,
     plan: &Plan,
     evaluator: &StepEvaluator,
 ) -> ComparisonReport {
@@ -22,8 +22,8 @@ pub(super) fn empty(
     let base = plan.sides.iter().find(is_flow).or(plan.sides.iter().min_by(by_cost));
     ComparisonReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        passes: arguments.passes,
-        samples: arguments.samples,
+        passes,
+        samples,
         features: evaluator.features().to_owned(),
         real_images: evaluator.real().clone(),
         base: base.map_or_else(String::new, |side| side.objective.clone()),

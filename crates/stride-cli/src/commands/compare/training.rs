@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{IsTerminal, stderr};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,7 +10,6 @@ use burn::tensor::Device;
 use stride_train::{Checkpoint, LogProgress, Progress, ProgressUpdate, Resume};
 
 use super::plan::Side;
-use super::stop_here;
 use crate::commands::train::Bar;
 use crate::model_folder;
 
@@ -41,6 +40,14 @@ pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
     progress.message(&format!("{} steps", side.steps));
     stride_train::train(&side.config, resume.as_ref(), &mut progress, stop)?;
     stop_here(stop)
+}
+
+/// Fails if the user asked to stop; what is done stays.
+pub(super) fn stop_here(stop: &AtomicBool) -> Result<()> {
+    if stop.load(Ordering::Relaxed) {
+        bail!("interrupted; the same command goes on from here");
+    }
+    Ok(())
 }
 
 /// Puts the name of the side before its messages.

@@ -9,7 +9,8 @@ use stride_eval::npz::{has_statistics, statistics_bytes};
 use stride_eval::provenance::{Provenance, Set};
 use stride_kernels::workers::Workers;
 
-use super::arguments::{Evaluate, Job};
+use super::arguments::Evaluate;
+use super::job::Job;
 use super::networks;
 use super::progress::ProgressBar;
 use crate::output::{check_writable, write_whole};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use stride_eval::evaluator::{FeatureStore, JobIdentity};
 
-use super::arguments::{Evaluate, Job};
+use super::job::Job;
 
 /// Join parts that were evaluated with --shard, and write the report
 ///
@@ -17,16 +17,16 @@ pub(super) struct Merge {
     parts: Vec<PathBuf>,
     /// Folder for the result
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Print one JSON object instead of text
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Merge {
-    /// Puts the features together; what no part did is done now.
-    pub(super) fn run(self) -> anyhow::Result<()> {
-        let JobIdentity::<Job> { job, .. } = FeatureStore::merge(&self.parts, &self.out)?;
-        Evaluate::of_job(job, self.out, self.json).run()
+    /// Puts the features of the parts together; what no part did is still to be done.
+    pub(super) fn merge(&self) -> anyhow::Result<Job> {
+        let JobIdentity { job, .. } = FeatureStore::merge(&self.parts, &self.out)?;
+        Ok(job)
     }
 }

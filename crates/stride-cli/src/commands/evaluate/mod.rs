@@ -3,6 +3,7 @@
 mod arguments;
 mod folders;
 mod import;
+mod job;
 mod losses;
 mod merge;
 mod model;

@@ -8,7 +8,8 @@ use stride_eval::evaluator::{DataSplit, Evaluator, FeatureStore};
 use stride_eval::report::evaluation::{self, EvaluationImages};
 use stride_kernels::workers::Workers;
 
-use super::arguments::{Evaluate, Job};
+use super::arguments::Evaluate;
+use super::job::Job;
 use super::progress::ProgressBar;
 use super::{losses, models, networks};
 use crate::interrupt;

@@ -4,14 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use sha2::{Digest as _, Sha256};
 use stride::pipeline::{Pipeline, PipelineParts};
 use stride::weights;
 use stride_eval::evaluator::EvaluatedModel;
-use stride_eval::images::hex;
+use stride_files::ContentHash;
 use stride_train::{Checkpoint, RunConfig};
 
-use super::arguments::Job;
+use super::job::Job;
 use crate::model_folder::{self, HASH_DIGITS};
 
 /// The model of a job first, then the checkpoints of its run in their order.
@@ -53,6 +52,6 @@ fn load_checkpoint(
     parts.text_encoder = weights::load(parts.text_encoder, &file, &bytes, "text_encoder.")?;
     let pipeline =
         Pipeline::from_parts(parts, &job.compute.device())?.with_compute(job.compute.dtype());
-    let hash = hex(&Sha256::digest(&bytes)).chars().take(HASH_DIGITS).collect();
+    let hash = ContentHash::of(&bytes).to_string().chars().take(HASH_DIGITS).collect();
     Ok(EvaluatedModel { generator: Box::new(pipeline), hash, training_step: Some(step) })
 }

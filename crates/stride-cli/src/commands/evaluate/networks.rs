@@ -3,7 +3,7 @@
 use stride_eval::evaluator::{ClipScorer, FeatureNetworks};
 use stride_eval::inception::Inception;
 
-use super::arguments::Job;
+use super::job::Job;
 use crate::judge_folder;
 
 /// Loads the networks of a job.
