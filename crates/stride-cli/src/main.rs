@@ -10,6 +10,7 @@ mod judge_folder;
 mod logging;
 mod model_folder;
 mod output;
+mod progress;
 mod shard;
 mod usage;
 

@@ -1,14 +1,14 @@
 //! `stride prepare`: encodes a data set once, for training to read.
 
 use std::fs;
-use std::io::{Cursor, IsTerminal as _, Write as _, stderr, stdout};
+use std::io::{Cursor, Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use image::ImageFormat;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use stride_data::{
     CaptionWriter, DataReport, Filter, Limits, Part, Preparation, PrepareProgress, PreparedHeader,
     Record, Source, merge_prepared,
@@ -16,10 +16,10 @@ use stride_data::{
 use stride_train::ImageEncoder;
 
 use crate::compute::ComputeOptions;
-use crate::interrupt;
 use crate::output::write_whole;
 use crate::shard::Shard;
 use crate::usage::usage;
+use crate::{interrupt, progress};
 
 /// Encode a data set once, ahead of training
 ///
@@ -202,34 +202,28 @@ impl Merge {
     }
 }
 
-/// A bar on a terminal, lines elsewhere.
+/// A bar on a terminal, lines in the log elsewhere.
 struct Display {
-    bar: Option<ProgressBar>,
+    bar: ProgressBar,
     last: Instant,
 }
 
 impl Display {
     fn new() -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style));
-        Self { bar, last: Instant::now() }
+        Self { bar: progress::bar(0, "{bar:30} {msg}"), last: Instant::now() }
     }
 
     fn show(&mut self, at: PrepareProgress) {
-        if let Some(bar) = &self.bar {
-            bar.set_length(at.total as u64);
-            bar.set_position(at.done as u64);
-            bar.set_message(at.to_string());
-        } else if self.last.elapsed() > REPORT_EVERY {
+        self.bar.set_length(at.total as u64);
+        self.bar.set_position(at.done as u64);
+        self.bar.set_message(at.to_string());
+        if self.bar.is_hidden() && self.last.elapsed() > REPORT_EVERY {
             self.last = Instant::now();
             tracing::info!("{at}");
         }
     }
 
     fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar.finish_and_clear();
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunConfig};
 
-use crate::interrupt;
+use crate::{interrupt, progress};
 
 /// Train an autoencoder, a diffusion transformer or an attribute classifier
 #[derive(Debug, Args)]
@@ -80,9 +80,7 @@ pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     pub(crate) fn new() -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::new(1000).with_style(style))
+        Self(progress::bar(1000, "{bar:30} {msg}"))
     }
 }
 

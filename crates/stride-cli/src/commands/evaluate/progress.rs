@@ -1,10 +1,10 @@
 //! How far an evaluation is: a bar on a terminal, lines in a log elsewhere.
 
-use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressDrawTarget, ProgressStyle};
 use stride_eval::evaluator::EvaluationProgress;
+
+use crate::progress;
 
 /// Time between lines where nobody watches a bar.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
@@ -19,16 +19,8 @@ pub(super) struct ProgressBar {
 impl ProgressBar {
     /// A bar on stderr where that is a terminal.
     pub(super) fn new(what: &str) -> Self {
-        let target = if stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let style = ProgressStyle::with_template("{msg} {bar:30} {percent}%  {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = indicatif::ProgressBar::with_draw_target(Some(0), target)
-            .with_style(style)
-            .with_message(what.to_owned());
+        let bar = progress::bar(0, "{msg} {bar:30} {percent}%  {eta} left");
+        bar.set_message(what.to_owned());
         Self { bar, start: Instant::now(), logged: Instant::now() }
     }
 

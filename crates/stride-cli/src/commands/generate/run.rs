@@ -2,25 +2,21 @@
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{anyhow, bail};
-use serde::Serialize;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{GenerateError, GenerateRequest, GeneratedImage, Pipeline};
-use stride_kernels::gemm::Compute;
 use stride_kernels::workers::among_threads;
 
-use super::arguments::Generate;
-use super::parameters::Parameters;
-use super::progress::Progress;
+use super::Generate;
+use super::record::{Record, Timings};
 use super::targets::Targets;
-use crate::interrupt;
 use crate::model_folder::{self, Model};
 use crate::output::write_whole;
 use crate::usage::usage;
+use crate::{interrupt, progress};
 
 /// White pixels between the images of a strip.
 const STRIP_GAP: usize = 2;
@@ -125,20 +121,20 @@ impl Generate {
         let is_shown = |step| self.strip_steps.is_empty() || self.strip_steps.contains(&step);
         let total = request.count * request.num_steps;
         tracing::info!("seed {}, {} steps", request.seed, request.num_steps);
-        let progress = Progress::new(total);
+        let progress = progress::bar(total as u64, "{bar:30} {pos}/{len} steps  {eta} left");
         let result = among_threads(|| {
             pipeline.generate(request, &mut |event| {
                 if stop.load(Ordering::SeqCst) {
                     return ControlFlow::Break(());
                 }
-                progress.set(event.image * event.num_steps + event.step);
+                progress.set_position((event.image * event.num_steps + event.step) as u64);
                 if self.strip.is_some() && is_shown(event.step) {
                     strip[event.image].push(event.preview());
                 }
                 ControlFlow::Continue(())
             })
         });
-        progress.finish();
+        progress.finish_and_clear();
         match result {
             // A stop that came after the last step counts too: whoever asked wants no files.
             Err(GenerateError::Stopped) => bail!("interrupted; no file was written"),
@@ -184,114 +180,4 @@ fn random_seed() -> anyhow::Result<u64> {
 
 fn milliseconds(from: Instant, to: Instant) -> f64 {
     ((to - from).as_secs_f64() * 1e4).round() / 10.0
-}
-
-/// How the images of one run were made.
-struct Record<'a> {
-    request: &'a GenerateRequest,
-    pipeline: &'a Pipeline,
-    hash: &'a str,
-}
-
-/// What the JSON chunk of an image and `--json` have in common.
-#[derive(Serialize)]
-struct Settings<'a> {
-    prompt: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    negative_prompt: Option<&'a str>,
-    steps: usize,
-    cfg_scale: f64,
-    width: usize,
-    height: usize,
-    dtype: Compute,
-    model: &'a str,
-    model_hash: &'a str,
-    version: &'static str,
-}
-
-/// The JSON chunk of an image.
-#[derive(Serialize)]
-struct ImageRecord<'a> {
-    seed: u64,
-    #[serde(flatten)]
-    settings: Settings<'a>,
-}
-
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Report<'a> {
-    files: Vec<FileReport<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strip: Option<&'a PathBuf>,
-    #[serde(flatten)]
-    settings: Settings<'a>,
-    timings_ms: Timings,
-}
-
-#[derive(Serialize)]
-struct FileReport<'a> {
-    file: &'a PathBuf,
-    seed: u64,
-}
-
-#[derive(Serialize)]
-struct Timings {
-    load: f64,
-    generate: f64,
-    write: f64,
-    total: f64,
-}
-
-impl Record<'_> {
-    fn settings(&self) -> Settings<'_> {
-        let side = self.pipeline.index().resolution;
-        Settings {
-            prompt: &self.request.prompt,
-            negative_prompt: self.request.negative_prompt.as_deref(),
-            steps: self.request.num_steps,
-            cfg_scale: self.request.cfg_scale,
-            width: side,
-            height: side,
-            dtype: self.pipeline.precision().compute(),
-            model: &self.pipeline.index().name,
-            model_hash: self.hash,
-            version: env!("CARGO_PKG_VERSION"),
-        }
-    }
-
-    fn metadata(&self, image: &GeneratedImage) -> anyhow::Result<PngMetadata> {
-        let settings = self.settings();
-        let parameters = Parameters {
-            prompt: settings.prompt,
-            negative_prompt: settings.negative_prompt,
-            steps: settings.steps,
-            sampler: self.pipeline.index().sampler.description(),
-            cfg_scale: settings.cfg_scale,
-            seed: image.seed,
-            width: image.image.width,
-            height: image.image.height,
-            model: settings.model,
-            model_hash: settings.model_hash,
-        };
-        let record = ImageRecord { seed: image.seed, settings: self.settings() };
-        Ok(PngMetadata {
-            parameters: Some(parameters.to_text()),
-            json: Some(serde_json::to_string(&record)?),
-        })
-    }
-
-    fn report<'a>(
-        &'a self,
-        targets: &'a Targets,
-        images: &[GeneratedImage],
-        timings_ms: Timings,
-    ) -> Report<'a> {
-        let files = targets.images.iter().zip(images);
-        Report {
-            files: files.map(|(file, image)| FileReport { file, seed: image.seed }).collect(),
-            strip: targets.strip.as_ref(),
-            settings: self.settings(),
-            timings_ms,
-        }
-    }
 }

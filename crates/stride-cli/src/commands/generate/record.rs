@@ -1,0 +1,206 @@
+//! How images were made, as the PNG files and `--json` tell it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use stride::image::PngMetadata;
+use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
+use stride_kernels::gemm::Compute;
+
+use super::targets::Targets;
+
+/// How the images of one run were made.
+pub(super) struct Record<'a> {
+    pub(super) request: &'a GenerateRequest,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) hash: &'a str,
+}
+
+/// What the JSON chunk of an image and `--json` have in common.
+#[derive(Serialize)]
+struct Settings<'a> {
+    prompt: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    negative_prompt: Option<&'a str>,
+    steps: usize,
+    cfg_scale: f64,
+    width: usize,
+    height: usize,
+    dtype: Compute,
+    model: &'a str,
+    model_hash: &'a str,
+    version: &'static str,
+}
+
+/// The JSON chunk of an image.
+#[derive(Serialize)]
+struct ImageRecord<'a> {
+    seed: u64,
+    #[serde(flatten)]
+    settings: Settings<'a>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    files: Vec<FileReport<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strip: Option<&'a PathBuf>,
+    #[serde(flatten)]
+    settings: Settings<'a>,
+    timings_ms: Timings,
+}
+
+#[derive(Serialize)]
+struct FileReport<'a> {
+    file: &'a PathBuf,
+    seed: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Timings {
+    pub(super) load: f64,
+    pub(super) generate: f64,
+    pub(super) write: f64,
+    pub(super) total: f64,
+}
+
+impl Record<'_> {
+    fn settings(&self) -> Settings<'_> {
+        let side = self.pipeline.index().resolution;
+        Settings {
+            prompt: &self.request.prompt,
+            negative_prompt: self.request.negative_prompt.as_deref(),
+            steps: self.request.num_steps,
+            cfg_scale: self.request.cfg_scale,
+            width: side,
+            height: side,
+            dtype: self.pipeline.precision().compute(),
+            model: &self.pipeline.index().name,
+            model_hash: self.hash,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// What a PNG file says.
+    pub(super) fn metadata(&self, image: &GeneratedImage) -> anyhow::Result<PngMetadata> {
+        let settings = self.settings();
+        let parameters = Parameters {
+            prompt: settings.prompt,
+            negative_prompt: settings.negative_prompt,
+            steps: settings.steps,
+            sampler: self.pipeline.index().sampler.description(),
+            cfg_scale: settings.cfg_scale,
+            seed: image.seed,
+            width: image.image.width,
+            height: image.image.height,
+            model: settings.model,
+            model_hash: settings.model_hash,
+        };
+        let record = ImageRecord { seed: image.seed, settings: self.settings() };
+        Ok(PngMetadata {
+            parameters: Some(parameters.to_text()),
+            json: Some(serde_json::to_string(&record)?),
+        })
+    }
+
+    /// What `--json` prints.
+    pub(super) fn report<'a>(
+        &'a self,
+        targets: &'a Targets,
+        images: &[GeneratedImage],
+        timings_ms: Timings,
+    ) -> Report<'a> {
+        let files = targets.images.iter().zip(images);
+        Report {
+            files: files.map(|(file, image)| FileReport { file, seed: image.seed }).collect(),
+            strip: targets.strip.as_ref(),
+            settings: self.settings(),
+            timings_ms,
+        }
+    }
+}
+
+/// The `parameters` text that web interfaces read back from an image.
+#[derive(Debug)]
+struct Parameters<'a> {
+    prompt: &'a str,
+    negative_prompt: Option<&'a str>,
+    steps: usize,
+    /// The sampler's name.
+    sampler: &'a str,
+    cfg_scale: f64,
+    seed: u64,
+    width: usize,
+    height: usize,
+    model: &'a str,
+    model_hash: &'a str,
+}
+
+impl Parameters<'_> {
+    /// The prompt, the negative prompt, and a last line of `Key: value` pairs.
+    ///
+    /// Readers split the last line at commas and take values that hold a comma, colon or line break
+    /// from JSON strings.
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", self.prompt);
+        if let Some(negative_prompt) = self.negative_prompt {
+            let _ = writeln!(text, "Negative prompt: {negative_prompt}");
+        }
+        let _ = write!(
+            text,
+            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Model hash: {}, \
+             Version: stride {}",
+            self.steps,
+            self.sampler,
+            self.cfg_scale,
+            self.seed,
+            self.width,
+            self.height,
+            quote(self.model),
+            self.model_hash,
+            env!("CARGO_PKG_VERSION"),
+        );
+        text
+    }
+}
+
+fn quote(value: &str) -> String {
+    if value.contains([',', ':', '\n']) {
+        serde_json::Value::from(value).to_string()
+    } else {
+        value.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_holds_the_pairs() {
+        let parameters = Parameters {
+            prompt: "a man\nwith glasses",
+            negative_prompt: Some("beard"),
+            steps: 4,
+            sampler: "Euler shortcut",
+            cfg_scale: 1.0,
+            seed: 42,
+            width: 256,
+            height: 256,
+            model: "avatars, small",
+            model_hash: "0123456789",
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            parameters.to_text(),
+            format!(
+                "a man\nwith glasses\nNegative prompt: beard\nSteps: 4, Sampler: Euler shortcut, CFG scale: 1, \
+                 Seed: 42, Size: 256x256, Model: \"avatars, small\", Model hash: 0123456789, Version: stride {version}"
+            )
+        );
+    }
+}
