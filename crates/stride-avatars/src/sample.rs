@@ -67,6 +67,8 @@ impl Distribution {
         let expression = self.choose(draw, &expressions(style, facial_hair));
         let eyes = match eyewear {
             Some(Eyewear::Sunglasses) => Eyes::Open,
+            // Nobody else winks, so that winks would be rare.
+            _ if self == Self::Flat && is_playful(expression) && draw.chance(25) => Eyes::Winking,
             _ => self.choose(draw, &eyes(style, expression)),
         };
         let garment = self.choose(draw, &garments(style, gender, facial_hair));
@@ -235,8 +237,12 @@ fn expressions(style: Style, facial_hair: Option<FacialHair>) -> [(Expression, u
     ]
 }
 
+fn is_playful(expression: Expression) -> bool {
+    matches!(expression, Expression::Smiling | Expression::Laughing)
+}
+
 fn eyes(style: Style, expression: Expression) -> [(Eyes, usize); 5] {
-    let playful = matches!(expression, Expression::Smiling | Expression::Laughing);
+    let playful = is_playful(expression);
     [
         (Eyes::Open, 55),
         (Eyes::Closed, if expression == Expression::Surprised { 0 } else { 13 }),

@@ -162,6 +162,7 @@ fn flat_samples_show_every_value_of_an_attribute_about_as_often() {
         ("glasses", 1.5),
         ("facial_hair", 3.0),
         ("expression", 3.0),
+        ("eyes", 2.5),
     ] {
         let counts = counts(key);
         let (least, largest) = (counts.values().min(), counts.values().max());
