@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use stride_models::{Description, PytorchFile};
 
+use super::findings::{Findings, push_fields, shorten, size_text};
 use super::weights::Header;
-use super::{Findings, push_fields, size_text};
 
 const INDEX: &str = "model_index.json";
 
@@ -77,7 +77,7 @@ fn inspect_component(folder: &Path, name: &str, text: &mut String) -> anyhow::Re
                 header.tensors.len()
             )?;
             for (key, value) in &header.metadata {
-                writeln!(text, "    {key}: {}", super::shorten(value))?;
+                writeln!(text, "    {key}: {}", shorten(value))?;
             }
         } else {
             writeln!(text, "  {file}  {}", size_text(bytes))?;

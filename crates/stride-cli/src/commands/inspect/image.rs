@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use stride::image::read_png_metadata;
 
-use super::{Findings, push_fields, size_text};
+use super::findings::{Findings, push_fields, size_text};
 
 /// Shows size, the `parameters` text and the fields of our JSON chunk.
 pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use safetensors::tensor::Metadata;
 use serde_json::json;
 
-use super::{Findings, shorten, size_text};
+use super::findings::{Findings, shorten, size_text};
 
 /// The longest header that the format allows.
 const MAX_HEADER_BYTES: u64 = 100_000_000;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::images::{ComparisonImages, SHEET_PROMPTS};
-use super::summary::{DIGITS, Group, Measure};
-use super::{COST_COLUMNS, ComparisonReport};
+use super::runs::ComparisonReport;
+use super::summary::{COST_COLUMNS, DIGITS, Group, Measure};
 use crate::comparison::STEP_COUNTS;
 use crate::report::markdown::table;
 use crate::report::text::significant;

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::images::ComparisonImages;
-use super::summary::{DIGITS, Group, Measure, readable};
-use super::{COST_COLUMNS, ComparisonReport};
+use super::runs::ComparisonReport;
+use super::summary::{COST_COLUMNS, DIGITS, Group, Measure, readable};
 use crate::comparison::{STEP_COUNTS, StepResult};
 use crate::report::chart::{Axis, Chart, Line, smooth};
 use crate::report::images::grid;

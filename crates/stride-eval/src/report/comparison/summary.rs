@@ -1,6 +1,6 @@
-//! The runs of an objective together: means and ranges over seeds.
+//! What the report says of the runs: costs, and those of an objective together as means and ranges over seeds.
 
-use super::{ComparedRun, ComparisonReport};
+use super::runs::{ComparedRun, ComparisonReport};
 use crate::comparison::{Quality, STEP_COUNTS};
 use crate::report::chart::Points;
 use crate::report::text::significant;
@@ -112,6 +112,59 @@ impl Measure {
         means.min_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1))).map(|(index, _)| index)
     }
 }
+
+impl ComparisonReport {
+    /// What was measured, with the score of real images.
+    pub(super) fn measures(&self) -> impl Iterator<Item = (Measure, f64)> {
+        let real = |measure: Measure| Some((measure, (measure.value)(&self.real_images)?));
+        MEASURES.into_iter().filter_map(real)
+    }
+
+    /// One paragraph on what was done.
+    pub(super) fn summary(&self) -> String {
+        format!(
+            "Every run spent {} passes of the network: three per trained row, and one per row for every question to the \
+             objective's teacher. {} images for each step count from the same captions and noise, without guidance; \
+             features of the {}. Where an objective has several seeds, the mean and the range are given.",
+            self.passes, self.samples, self.features
+        )
+    }
+
+    /// What the table of costs says.
+    pub(super) fn about_costs(&self) -> String {
+        format!(
+            "Relative to {}. The time is the median over a run; it is meaningful only if nothing else ran at that time.",
+            readable(&self.base)
+        )
+    }
+
+    /// The cost of every objective: rows of text under [`COST_COLUMNS`].
+    pub(super) fn costs(&self, groups: &[Group<'_>]) -> Vec<Vec<String>> {
+        let time = |group: &Group<'_>| Some(group.over_runs(|run| run.milliseconds_per_row)?.mean);
+        let passes = |group: &Group<'_>| group.runs[0].passes_per_row;
+        let base = groups.iter().find(|group| group.objective == self.base);
+        let relative = |value: f64, of: f64| format!("{:+.1} %", (value / of - 1.0) * 1e2);
+        let row = |group: &Group<'_>| {
+            let (run, time_of_base) = (group.runs[0], base.and_then(time));
+            let relative_time = time(group).zip(time_of_base).map(|(time, of)| relative(time, of));
+            vec![
+                group.name(),
+                group.runs.len().to_string(),
+                run.steps.to_string(),
+                run.rows.to_string(),
+                format!("{:.2}", passes(group)),
+                base.map_or_else(String::new, |base| relative(passes(group), passes(base))),
+                time(group).map_or_else(String::new, |time| format!("{time:.1}")),
+                relative_time.unwrap_or_default(),
+            ]
+        };
+        groups.iter().map(row).collect()
+    }
+}
+
+/// Columns of the table of costs.
+pub(super) const COST_COLUMNS: [&str; 8] =
+    ["objective", "seeds", "steps", "rows", "passes per row", "relative", "ms per row", "relative"];
 
 #[cfg(test)]
 mod tests {

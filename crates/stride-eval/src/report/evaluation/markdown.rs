@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::images::EvaluationImages;
 use super::table::{Column, Table};
-use super::{clip_frame, heading, summary};
+use super::wording::{clip_frame, heading, summary};
 use crate::attribute_accuracy::{AttributeAccuracy, Tally};
 use crate::evaluator::{EvaluationReport, SplitResult};
 use crate::report::markdown::table;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::images::EvaluationImages;
 use super::table::Table;
-use super::{clip_frame, heading, summary};
+use super::wording::{clip_frame, heading, summary};
 use crate::attribute_accuracy::{AttributeAccuracy, Tally};
 use crate::evaluator::{EvaluationReport, Scores, SplitResult};
 use crate::report::chart::{Axis, Chart, Line, Points};
