@@ -5,7 +5,7 @@
 //! is told is always true, because the words come from the attributes.
 
 use crate::attributes::{Attributes, Gender, Hair, Style};
-use crate::clause::{Clause, Link, Topic, clause, topics};
+use crate::clause::{Clause, Link, Topic, clause, topics, with_article};
 use crate::draw::Draw;
 use crate::listing::{Choice, Length};
 
@@ -201,10 +201,4 @@ fn finish(draw: &mut Draw, length: Length, mut text: String) -> String {
         text.push('.');
     }
     text
-}
-
-/// Puts "a" or "an" in front.
-pub(crate) fn with_article(phrase: &str) -> String {
-    let vowel = phrase.starts_with(['a', 'e', 'i', 'o', 'u']);
-    format!("{} {phrase}", if vowel { "an" } else { "a" })
 }

@@ -3,7 +3,6 @@
 use crate::attributes::{
     Attributes, Expression, Eyes, Eyewear, FacialHair, Garment, Hair, Headwear,
 };
-use crate::caption::with_article;
 use crate::draw::Draw;
 use crate::palette::{Background, HairColor, Skin};
 
@@ -359,4 +358,10 @@ fn background(a: &Attributes, draw: &mut Draw) -> Clause {
         _ => format!("on {phrase}"),
     };
     Clause::new(Link::Place, text)
+}
+
+/// Puts "a" or "an" in front.
+pub(crate) fn with_article(phrase: &str) -> String {
+    let vowel = phrase.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {phrase}", if vowel { "an" } else { "a" })
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::Error;
-use crate::image::{MAX_RESOLUTION, render};
+use crate::error::{Error, MAX_RESOLUTION};
+use crate::image::render;
 use crate::listing::{CAPTIONS_PER_IMAGE, CaptionKind};
 use crate::raster::Image;
 use crate::sample::Distribution;

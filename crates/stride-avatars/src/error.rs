@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::image::MAX_RESOLUTION;
+/// Largest width and height that is rendered, in pixels.
+pub const MAX_RESOLUTION: u32 = 4096;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]

@@ -2,16 +2,13 @@
 
 use std::sync::OnceLock;
 
-use crate::Error;
 use crate::art::{Meta, Selection, StyleArt};
 use crate::attributes::{
     Attributes, Expression, Eyes, Eyewear, FacialHair, Garment, Hair, Headwear, Style,
 };
+use crate::error::{Error, MAX_RESOLUTION};
 use crate::palette::{Color, Rgb};
 use crate::raster::{Image, rasterize};
-
-/// Largest width and height that is rendered, in pixels.
-pub const MAX_RESOLUTION: u32 = 4096;
 
 /// Draws `attributes` as a square image with a side of `resolution` pixels.
 ///

@@ -4,14 +4,9 @@
 
 mod commands;
 mod compute;
-mod embedded;
 mod interrupt;
-mod judge_folder;
 mod logging;
-mod model_folder;
-mod output;
 mod progress;
-mod shard;
 mod usage;
 
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! The forty attributes that CelebA's annotators marked.
+//! The forty attributes that CelebA annotates.
 
 /// Their names, in the order of CelebA's `list_attr_celeba.txt`, as that file spells them.
 ///
@@ -56,19 +56,19 @@ impl CelebaAttributes {
         Self::default()
     }
 
-    /// Whether the face has the attribute of this name; no face has a name that is not in the list.
+    /// Whether the face has the attribute of this name; false for names that are not in the list.
     pub fn has(self, name: &str) -> bool {
         position(name).is_some_and(|index| self.0 & (1 << index) != 0)
     }
 
-    /// The same face with the attribute present or absent; nothing if the list has no such name.
+    /// The same face with the attribute present or absent; `None` if the list has no such name.
     #[must_use]
     pub fn with(self, name: &str, is_present: bool) -> Option<Self> {
         let bit = 1 << position(name)?;
         Some(Self(if is_present { self.0 | bit } else { self.0 & !bit }))
     }
 
-    /// The names of what the face has, in the list's order.
+    /// The names of the attributes it has, in the order of the list.
     pub fn present(self) -> impl Iterator<Item = &'static str> {
         CELEBA_ATTRIBUTES
             .into_iter()

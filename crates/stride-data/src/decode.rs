@@ -8,25 +8,25 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, Pixel, Rgb, RgbImage};
 
-use crate::{Limits, ProblemKind};
+use crate::ProblemKind;
 
-/// Bytes that a decoder may take for each pixel (16-bit RGBA), and for what is not pixels.
+/// Bytes that a decoder may allocate for each pixel (16-bit RGBA), and beside the pixels.
 const BYTES_PER_PIXEL: u64 = 8;
 const OVERHEAD_BYTES: u64 = 64 << 20;
 
 /// Decodes an image to RGB of 8 bits, by the same rules for every data set.
 ///
-/// - JPEG, PNG and WebP; the bytes tell which, never the name.
-/// - The header is checked against [`Limits`] before pixels get memory.
+/// - JPEG, PNG and WebP, recognised by their bytes, never by their names.
+/// - The header is checked against [`Limits`] before memory is allocated for the pixels.
 /// - The orientation of EXIF is applied. Colour profiles are not.
 /// - Grey becomes R = G = B. Samples of 16 bits become round(v / 257). Palettes are looked up.
-/// - Alpha is put over white: c a + 1 (1 - a), in the depth of the file.
+/// - Alpha is composited over white: c a + 1 (1 - a), in the depth of the file.
 /// - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
-/// - An animation gives its first image.
-/// - A JPEG without its end marker is broken: half an image is none.
+/// - Of an animation, the first frame is taken.
+/// - A JPEG without its end marker is broken: half an image does not count.
 ///
 /// # Errors
-/// When the bytes are no JPEG, PNG or WebP, are broken, or exceed `limits`.
+/// When the bytes are not JPEG, PNG or WebP, are broken, or exceed `limits`.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
     let found = bytes.len() as u64;
     if found > limits.max_file_bytes {
@@ -46,6 +46,45 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
         }
         Ok(ImageFormat::WebP) => read(WebPDecoder::new(cursor).map_err(corrupt)?, limits),
         _ => Err(ProblemKind::NotAnImage { found: beginning(bytes) }),
+    }
+}
+
+/// Bounds on what is read from a data set, so that a broken or hostile file costs little.
+///
+/// What exceeds one becomes a [`Problem`](crate::Problem); the rest of the set stays usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of an encoded image, unpacked from its archive.
+    pub max_file_bytes: u64,
+    /// Width times height.
+    pub max_pixels: u64,
+    /// The larger of width and height.
+    pub max_side: u32,
+    /// The smaller of width and height is at least this.
+    pub min_side: u32,
+    /// Bytes of a caption; a longer one is left out.
+    pub max_caption_bytes: usize,
+    /// Captions of an image; further ones are left out.
+    pub max_captions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_file_bytes: 64 << 20,
+            max_pixels: 100_000_000,
+            max_side: 16_384,
+            min_side: 1,
+            max_caption_bytes: 16 << 10,
+            max_captions: 64,
+        }
+    }
+}
+
+impl Limits {
+    /// Bytes that a text file of one image may have: every caption at its longest.
+    pub(crate) fn max_text_bytes(&self) -> u64 {
+        (self.max_caption_bytes as u64).saturating_mul(self.max_captions as u64).max(1 << 16)
     }
 }
 
@@ -77,7 +116,7 @@ fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), ProblemKin
     Ok(())
 }
 
-/// Of sides, `check_size` speaks.
+/// The sides are checked by `check_size`.
 fn decoder_limits(limits: &Limits) -> image::Limits {
     let mut inner = image::Limits::no_limits();
     let pixels = limits.max_pixels.saturating_mul(BYTES_PER_PIXEL);

@@ -1,4 +1,4 @@
-//! What can be wrong with a data set or a cache.
+//! What can be wrong with a data set or a prepared folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::ProblemKind;
 
-/// A data set or cache that cannot be used.
+/// A data set or prepared folder that cannot be used.
 #[derive(Debug, Error)]
 pub enum DataError {
     /// A file cannot be read or written.
@@ -46,7 +46,7 @@ pub enum DataError {
         /// What is wrong with it.
         problem: ProblemKind,
     },
-    /// A path that is no data set.
+    /// A path that is not a data set.
     #[error(
         "{}: not a data set that is read: found {found}; expected a folder or zip of JPEG, PNG or WebP \
          images (with metadata.jsonl, metadata.csv, a .txt beside each, or the tables of CelebA, \
@@ -75,7 +75,7 @@ pub enum DataError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A folder is not a prepared one, or not yet.
+    /// A folder is not a prepared one, or is unfinished.
     #[error(
         "{}: expected a prepared folder, found none or an unfinished one: prepared.json is missing; \
          run stride prepare with --out {}",
@@ -109,14 +109,14 @@ pub enum DataError {
         /// Images with problems.
         skipped: usize,
     },
-    /// An encoder gave what cannot be kept.
+    /// An encoder returned a value that f16 cannot hold.
     #[error(
-        "{name}: the autoencoder gives {value}, which is no number that f16 holds; are its weights whole?"
+        "{name}: the autoencoder returned {value}, which f16 cannot hold; are its weights damaged?"
     )]
     Encoder {
         /// The image.
         name: String,
-        /// What it gave.
+        /// The value.
         value: f32,
     },
     /// A caption cannot be tokenised.

@@ -17,7 +17,7 @@ pub struct ImageFolder {
     pub images: Vec<CaptionedImage>,
 }
 
-/// One image of a folder and what it shows.
+/// One image of a folder with its captions and attributes.
 #[derive(Clone, Debug)]
 pub struct CaptionedImage {
     /// The image file.
@@ -28,18 +28,18 @@ pub struct CaptionedImage {
     pub line: usize,
     /// Captions, the one for validation first; never empty.
     pub captions: Vec<String>,
-    /// What is known of it, such as `hair` = `bob`; empty where the listing has none.
+    /// Its attributes, such as `hair` = `bob`; empty if the listing has none.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// One line of `metadata.jsonl`; other fields are ignored, as data sets carry their own.
+/// One line of `metadata.jsonl`; other fields are ignored, since data sets have fields of their own.
 #[derive(Deserialize)]
 struct Line {
     file_name: String,
     text: Option<String>,
     #[serde(default)]
     captions: Vec<String>,
-    /// Of any form, as a data set may mean something else by it.
+    /// Any JSON value, since other data sets may use the name for something else.
     #[serde(default)]
     attributes: Value,
 }
@@ -48,11 +48,11 @@ impl ImageFolder {
     /// Reads `metadata.jsonl` of a folder, at most `max_images` of its lines.
     ///
     /// A line is a JSON object with `file_name` (relative to the folder) and `text`, `captions` (a
-    /// list) or both; with both, `text` comes first. An object `attributes` names values, which may be
-    /// texts, numbers or truth values. Images are not opened.
+    /// list) or both; with both, `text` comes first. The values of an object `attributes` may be
+    /// strings, numbers or booleans. Images are not opened.
     ///
     /// # Errors
-    /// When the file cannot be read, or a line is no such object, has no caption, or names a file
+    /// When the file cannot be read, or a line is not such an object, has no caption, or names a file
     /// outside the folder.
     pub fn open(dir: &Path, max_images: Option<usize>) -> Result<Self, DataError> {
         let metadata = dir.join("metadata.jsonl");
@@ -121,7 +121,7 @@ fn read_line(dir: &Path, line: &str, number: usize) -> Result<CaptionedImage, St
     })
 }
 
-/// The attributes with a value that is a text, a number or a truth value.
+/// The attributes whose value is a string, a number or a boolean.
 fn named_values(attributes: Value) -> BTreeMap<String, String> {
     let Value::Object(attributes) = attributes else { return BTreeMap::new() };
     let named = |(name, value)| match value {

@@ -35,7 +35,7 @@ impl ImageSet {
         self.pixels.len() / self.image_size()
     }
 
-    /// Whether there is no image.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.pixels.is_empty()
     }
@@ -45,11 +45,11 @@ impl ImageSet {
         self.resolution
     }
 
-    /// Copies the square of side `size` at (`top`, `left`) of image `index` into `out` as
+    /// Copies the crop of side `size` at (`top`, `left`) of image `index` into `out` as
     /// `[3, size, size]` values in [-1, 1].
     ///
     /// # Panics
-    /// When the square leaves the image or `out` has another length: both are the caller's to fix.
+    /// When the crop exceeds the image or `out` has another length: both are bugs of the caller.
     pub fn crop(&self, index: usize, top: usize, left: usize, size: usize, out: &mut [f32]) {
         let image = &self.pixels[index * self.image_size()..][..self.image_size()];
         assert!(

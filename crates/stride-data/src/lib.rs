@@ -18,7 +18,7 @@ mod decode;
 mod error;
 mod folder;
 mod image_set;
-mod limits;
+mod part;
 mod prepared;
 mod problem;
 mod report;
@@ -28,17 +28,17 @@ mod square;
 pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
 pub use captions::CaptionWriter;
 pub use contact_sheet::ContactSheet;
-pub use decode::decode;
+pub use decode::{Limits, decode};
 pub use error::DataError;
 pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};
-pub use limits::Limits;
+pub use part::Part;
 pub use prepared::{
-    LatentEncoder, LatentShape, Part, Preparation, PrepareProgress, PrepareSummary, PreparedHeader,
+    LatentEncoder, LatentShape, Preparation, PrepareProgress, PrepareSummary, PreparedHeader,
     PreparedImage, PreparedSet, View, merge_prepared,
 };
 pub use problem::{Problem, ProblemKind};
-pub use report::{DataReport, Examined};
+pub use report::{DataReport, ScannedImage};
 pub use source::{Layout, Record, Source};
 pub use square::square;
 pub use stride::image::Filter;

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// An image, caption or file that is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it lies within the set, as [`Record::name`](crate::Record::name) says it.
+    /// Its name within the set, as in [`Record::name`](crate::Record::name).
     pub name: String,
     /// Why it is left out.
     pub kind: ProblemKind,
@@ -34,10 +34,10 @@ impl std::error::Error for Problem {
 /// Why something is left out.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// The operating system does not hand it out.
+    /// The operating system cannot read it.
     #[error("cannot be read: {0}")]
     Io(String),
-    /// The bytes begin like no format that is read.
+    /// The bytes are not of a supported format.
     #[error("not an image: expected JPEG, PNG or WebP, found {found}")]
     NotAnImage {
         /// The first bytes.
@@ -46,7 +46,7 @@ pub enum ProblemKind {
     /// The bytes break the rules of their format.
     #[error("broken: {0}")]
     Corrupt(String),
-    /// A kind of file or a feature of a format that is not read.
+    /// A kind of file or a feature of a format that is not supported.
     #[error("not supported: {0}")]
     Unsupported(String),
     /// More than a limit allows.
@@ -59,20 +59,20 @@ pub enum ProblemKind {
         /// What [`Limits`](crate::Limits) allows.
         limit: u64,
     },
-    /// Fewer pixels than a limit asks for.
+    /// Smaller than a limit requires.
     #[error("too small: {width}x{height} pixels, expected at least {limit} each way")]
     TooSmall {
         /// Width in pixels.
         width: u32,
         /// Height in pixels.
         height: u32,
-        /// What [`Limits`](crate::Limits) asks for.
+        /// What [`Limits`](crate::Limits) requires.
         limit: u32,
     },
-    /// A name or caption in another encoding.
+    /// A name or caption that is not UTF-8.
     #[error("not UTF-8; write it in UTF-8")]
     NotUtf8,
-    /// A name that could lead out of the set.
+    /// A name that could point outside the set.
     #[error("unsafe path; expected a relative path without `..`")]
     UnsafePath,
     /// A link in an archive, or one that leaves its folder.
@@ -90,7 +90,7 @@ pub enum ProblemKind {
         /// The file that names it.
         listing: String,
     },
-    /// A line of a listing that says nothing usable.
+    /// A line of a listing that cannot be used.
     #[error("line {line}: {problem}")]
     Line {
         /// Line number, from 1.

@@ -1,12 +1,12 @@
-//! The square of an image, resized as Pillow does it.
+//! Central square crop and resize, as Pillow does it.
 
 use image::{RgbImage, imageops};
 use stride::image::{Filter, resize};
 
 /// Crops the central square of the smaller side and resizes it to `resolution` x `resolution`.
 ///
-/// An odd pixel too many stays at the right or bottom. An empty image gives a black square. See [`resize`] for the
-/// equation; the numbers are Pillow's to the last bit.
+/// If the margin is odd, the extra pixel is cut at the right or bottom. An empty image gives a black square. See
+/// [`resize`] for the equation; the numbers are Pillow's to the last bit.
 pub fn square(image: &RgbImage, resolution: usize, filter: Filter) -> RgbImage {
     let side = image.width().min(image.height());
     let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);

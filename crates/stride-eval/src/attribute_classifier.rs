@@ -1,9 +1,10 @@
 //! The attribute classifier: what images show, and features to compare them by.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use stride::classifier::{self, AttributeClassifierConfig};
 use stride::image::{RgbImage, signed_unit};
-use stride_files::ContentHash;
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
@@ -14,8 +15,6 @@ use crate::{EvalError, Features};
 
 /// Hexadecimal digits of the weights' hash in a classifier's name.
 const HASH_DIGITS: usize = 8;
-/// Names of the two files of a classifier's folder.
-pub const FILE_NAMES: [&str; 2] = ["config.json", "model.safetensors"];
 
 /// A trained attribute classifier that takes images of any size.
 #[derive(Debug)]
@@ -37,18 +36,13 @@ pub struct Predictions {
 }
 
 impl AttributeClassifier {
-    /// A classifier from the contents of the files of [`FILE_NAMES`].
+    /// Loads the classifier in a folder, or the one inside the program.
     ///
     /// # Errors
-    /// The configuration or the weights are damaged, or do not belong together.
-    pub fn load(config: &[u8], weights: &[u8], device: &Device) -> Result<Self, EvalError> {
-        let problem =
-            |problem: String| EvalError::Format { path: FILE_NAMES[0].to_owned(), problem };
-        let config: AttributeClassifierConfig =
-            serde_json::from_slice(config).map_err(|error| problem(error.to_string()))?;
-        let model = config.init(device).map_err(|error| problem(error.to_string()))?;
-        let model = model.load(FILE_NAMES[1], weights)?;
-        let weights_sha256 = ContentHash::of(weights).to_string();
+    /// There is no such folder, or nothing inside the program; the files are damaged, or do not belong together.
+    pub fn load(folder: Option<&Path>, device: &Device) -> Result<Self, EvalError> {
+        let (model, weights_sha256) = stride_models::attribute_classifier(folder, device)?;
+        let weights_sha256 = weights_sha256.to_string();
         let hash: String = weights_sha256.chars().take(HASH_DIGITS).collect();
         Ok(Self {
             model,

@@ -25,15 +25,17 @@ impl ContentHash {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The hash of a file's content, read piece by piece.
+    /// The hash of the contents of files, one after the other, read piece by piece.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn of_file(path: &Path) -> Result<Self, FileError> {
+    /// A file cannot be read.
+    pub fn of_files<P: AsRef<Path>>(paths: &[P]) -> Result<Self, FileError> {
         let mut hasher = Sha256::new();
-        File::open(path)
-            .and_then(|mut file| io::copy(&mut file, &mut hasher))
-            .map_err(FileError::io(path))?;
+        for path in paths.iter().map(AsRef::as_ref) {
+            File::open(path)
+                .and_then(|mut file| io::copy(&mut file, &mut hasher))
+                .map_err(FileError::io(path))?;
+        }
         Ok(Self(hasher.finalize().into()))
     }
 
@@ -106,7 +108,8 @@ mod tests {
         assert_eq!(abc.parse(), Ok(ContentHash::of(b"abc")));
         let file = tempfile::NamedTempFile::new().expect("temporary file");
         std::fs::write(file.path(), b"abc").expect("writable");
-        assert_eq!(ContentHash::of_file(file.path()).expect("readable"), ContentHash::of(b"abc"));
+        let files = [file.path(), file.path()];
+        assert_eq!(ContentHash::of_files(&files).expect("readable"), ContentHash::of(b"abcabc"));
         for wrong in ["", "ba78", &abc.replace('b', "g"), &"é".repeat(32)] {
             assert!(wrong.parse::<ContentHash>().is_err(), "{wrong}");
         }

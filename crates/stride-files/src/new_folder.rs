@@ -22,10 +22,13 @@ impl NewFolder {
     /// What a killed process left of the same folder is removed. One process at a time makes a folder.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// A file stands at `target`, or the disk refuses.
     pub fn create(target: &Path) -> Result<Self, FileError> {
         // A link stays, and the folder it leads to is replaced.
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        if target.exists() && !target.is_dir() {
+            return Err(FileError::io(&target)(io::ErrorKind::NotADirectory.into()));
+        }
         let parent = folder_of(&target);
         fs::create_dir_all(&parent).map_err(FileError::io(&parent))?;
         let (prefix, suffix) = (temporary_prefix(&target), TEMPORARY.1);
@@ -200,6 +203,9 @@ mod tests {
         // `index` is a file, so this write fails in the middle.
         folder.write("index/weights", b"2").expect_err("a file is no folder");
         drop(folder);
+        assert_eq!(contents(dir.path()), old);
+
+        NewFolder::create(&target.join("index")).expect_err("a file");
         assert_eq!(contents(dir.path()), old);
 
         // A killed process drops nothing; the next one clears it away.

@@ -1,4 +1,4 @@
-//! A component on a disk: its folder, configuration and weights.
+//! A component on disk: its folder, configuration and weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::hub;
+use crate::role::{CONFIG, MODEL_INDEX};
 use crate::{FolderTensors, ModelsError, Role, WeightFiles};
-
-/// The file that describes a component.
-pub(crate) const CONFIG: &str = "config.json";
-/// The file that describes a pipeline.
-pub(crate) const MODEL_INDEX: &str = "model_index.json";
 
 /// A folder with a network, alone or inside a pipeline.
 #[derive(Clone, Debug)]
@@ -23,8 +19,8 @@ pub struct Component {
 
 impl Component {
     /// Finds the component for a role: `path` itself where it has `config.json`, the folder of the role where it is a
-    /// pipeline with `model_index.json`. A path such as `openai/clip-vit-base-patch32` that is not there is an id on
-    /// the hub, where the program is built with the feature `hub`.
+    /// pipeline with `model_index.json`. A path such as `openai/clip-vit-base-patch32` that does not exist is an id on
+    /// the hub, if the program is built with the feature `hub`.
     ///
     /// # Errors
     /// There is no such folder, or it is neither; or the pipeline has no such component.
@@ -72,7 +68,7 @@ impl Component {
         Ok(Self { role, root: path.to_owned(), dir })
     }
 
-    /// The pipeline that it is a part of; its own folder where it is alone.
+    /// The pipeline it belongs to; its own folder if it stands alone.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -92,10 +88,10 @@ impl Component {
         self.dir.join(CONFIG)
     }
 
-    /// The bytes of its `config.json`, after a check that its class is one that exists here.
+    /// The bytes of its `config.json`, after checking that its class is supported.
     ///
     /// # Errors
-    /// The file cannot be read, is no JSON object, or names a class of another kind.
+    /// The file cannot be read, is not a JSON object, or names a class of another kind.
     pub fn config(&self) -> Result<Vec<u8>, ModelsError> {
         let path = self.config_path();
         let bytes = fs::read(&path).map_err(ModelsError::io(&path))?;
@@ -128,7 +124,7 @@ impl Component {
         FolderTensors::open(&self.weight_files()?)
     }
 
-    /// Every file that decides what it computes: configuration, index, weights.
+    /// Every file that determines what it computes: configuration, index, weights.
     ///
     /// # Errors
     /// As [`WeightFiles::find`].
@@ -139,13 +135,13 @@ impl Component {
     }
 }
 
-/// The class that a configuration names, as diffusers or as transformers does it.
+/// The class that a configuration names, in the way of diffusers or of transformers.
 pub(crate) fn class_of(config: &Value) -> Option<String> {
     let class = config.get("_class_name").or_else(|| config.get("architectures")?.get(0));
     class.and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The components that an index lists, sorted; those that are switched off (`[null, null]`) are not there.
+/// The components that an index lists, sorted, without those that are switched off (`[null, null]`).
 pub(crate) fn components_of(index: &Path) -> Result<Vec<String>, ModelsError> {
     let bytes = fs::read(index).map_err(ModelsError::io(index))?;
     let value: Value = serde_json::from_slice(&bytes).map_err(ModelsError::config(index))?;
@@ -162,4 +158,17 @@ pub(crate) fn components_of(index: &Path) -> Result<Vec<String>, ModelsError> {
         .collect();
     names.sort_unstable();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(not(feature = "hub"))]
+    fn without_the_feature_an_id_says_how_to_get_it() {
+        let error = Component::open(Path::new("openai/clip-vit-base-patch32"), Role::TextEncoder);
+        let text = error.expect_err("no such folder").to_string();
+        assert!(text.contains("--features hub") && text.contains("openai/clip"), "{text}");
+    }
 }

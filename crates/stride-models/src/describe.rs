@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::Serialize;
 use stride::weights::TensorSource as _;
 
-use crate::component::{CONFIG, class_of};
+use crate::component::class_of;
+use crate::role::CONFIG;
 use crate::{FolderTensors, ModelsError, WeightFiles};
 
-/// Ends of the names of tensors whose shapes tell most, of any class.
+/// Suffixes of the tensors whose shapes are most informative, of any class.
 const TELLING: [&str; 14] = [
     "token_embedding.weight",
     "position_embedding.weight",
@@ -27,13 +28,13 @@ const TELLING: [&str; 14] = [
     "final_layer.linear.weight",
     "proj_out_2.weight",
 ];
-/// Starts of the numbered parts of networks.
+/// Prefixes of numbered layers and blocks.
 const STACKS: [&str; 3] = ["encoder.layers.", "blocks.", "transformer_blocks."];
 
-/// A component as it lies on the disk.
+/// A component as stored on disk.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Description {
-    /// Its class, where the configuration tells.
+    /// Its class, if the configuration names one.
     pub class: Option<String>,
     /// Names of the files of its weights.
     pub files: Vec<String>,
@@ -41,11 +42,11 @@ pub struct Description {
     pub tensors: usize,
     /// Numbers in them.
     pub parameters: usize,
-    /// Types in which they are stored, with how many tensors are.
+    /// Number of tensors by storage type.
     pub dtypes: BTreeMap<String, usize>,
-    /// Layers or blocks of every stack.
+    /// Number of layers or blocks by stack.
     pub stacks: BTreeMap<String, usize>,
-    /// Shapes that tell what the network takes and gives.
+    /// Shapes that show the network's inputs and outputs.
     pub shapes: BTreeMap<String, Vec<usize>>,
 }
 
@@ -53,7 +54,7 @@ impl Description {
     /// Reads configuration and headers; the weights themselves stay on the disk.
     ///
     /// # Errors
-    /// A file is damaged, or there are no weights that can be loaded.
+    /// A file is damaged, or there are no loadable weights.
     pub fn of(dir: &Path) -> Result<Self, ModelsError> {
         let config = dir.join(CONFIG);
         let class = match config.is_file() {
@@ -96,7 +97,7 @@ impl Description {
     }
 }
 
-/// Whether the name is `end`, or ends in it behind a point.
+/// Whether the name is `end`, or ends in a dot and `end`.
 fn is_or_ends_in(name: &str, end: &str) -> bool {
     name.strip_suffix(end).is_some_and(|start| start.is_empty() || start.ends_with('.'))
 }

@@ -1,7 +1,8 @@
-//! Why a model on a disk cannot be used.
+//! Why a model on disk cannot be used.
 
 use std::path::{Path, PathBuf};
 
+use stride::pipeline::PipelineError;
 use stride::weights::WeightsError;
 use thiserror::Error;
 
@@ -16,6 +17,49 @@ pub enum ModelsError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] stride_files::FileError),
+    /// There is no folder of a model.
+    #[error(
+        "{}: expected a model folder, found none; --model takes the folder with model_index.json",
+        path.display()
+    )]
+    NoModel {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file of a folder cannot be read.
+    #[error("cannot read {}; {of} needs this file: {problem}", path.display())]
+    MissingFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is a part of.
+        of: &'static str,
+        /// Why not.
+        problem: String,
+    },
+    /// A model cannot be used.
+    #[error("cannot use {what}: {problem}")]
+    Unusable {
+        /// The model.
+        what: String,
+        /// Why not.
+        problem: Box<ModelsError>,
+    },
+    /// The program was built without the model that is asked for.
+    #[error(
+        "this program was built without {what} inside; name {instead}, or build with --features embedded-model"
+    )]
+    NothingEmbedded {
+        /// What is not inside.
+        what: &'static str,
+        /// What may be named instead.
+        instead: &'static str,
+    },
+    /// Configurations and weights do not fit each other.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
     /// There is no such folder.
     #[error("{}: expected the folder of {what}, found {found}", path.display())]
     NoFolder {
@@ -26,7 +70,7 @@ pub enum ModelsError {
         /// What is there instead.
         found: &'static str,
     },
-    /// A model of the hub cannot be had.
+    /// A model of the hub cannot be loaded.
     #[error("{id}: {problem}")]
     Hub {
         /// The model's id.
@@ -61,12 +105,12 @@ pub enum ModelsError {
         path: PathBuf,
         /// What was to be loaded.
         what: &'static str,
-        /// The classes that exist here.
+        /// The supported classes.
         expected: &'static [&'static str],
         /// The class of the folder.
         found: String,
     },
-    /// A JSON file is broken or describes nothing that exists here.
+    /// A JSON file is broken or describes something unsupported.
     #[error("{}: {problem}", path.display())]
     Config {
         /// The file.
@@ -83,7 +127,7 @@ pub enum ModelsError {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder has weights in several variants, and none without a variant's name.
+    /// The folder has weights in several variants, and none without one.
     #[error(
         "{}: expected one set of weights, found {}; leave one of them in the folder",
         path.display(),
@@ -144,6 +188,11 @@ impl ModelsError {
     /// Names the path an input or output error happened on.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Names the model that cannot be used.
+    pub(crate) fn unusable(what: impl FnOnce() -> String) -> impl FnOnce(Self) -> Self {
+        move |problem| Self::Unusable { what: what(), problem: Box::new(problem) }
     }
 
     /// Names the file with a problem.

@@ -1,10 +1,12 @@
-//! Models by their id on the hub, where the program is built with the feature `hub`.
+//! Models by their id on the hub, if the program is built with the feature `hub`.
 
 use std::path::{Component as PathPart, Path, PathBuf};
 
+#[cfg(any(feature = "hub", test))]
+use crate::role::MODEL_INDEX;
 use crate::{ModelsError, Role};
 
-/// The id that a path is, if it can be one: `organisation/name`.
+/// The path as an id, if it looks like one: `organisation/name`.
 pub(crate) fn id_of(path: &Path) -> Option<&str> {
     let is_part = |part: PathPart<'_>| match part {
         PathPart::Normal(part) => part.to_str().is_some_and(|part| {
@@ -15,12 +17,12 @@ pub(crate) fn id_of(path: &Path) -> Option<&str> {
     };
     let mut parts = path.components();
     let are_two = parts.next().is_some_and(is_part) && parts.next().is_some_and(is_part);
-    // A folder of that name here means a path with a mistake in it.
+    // If the first part is a folder here, this is a path with a typo.
     let is_here = path.parent().is_some_and(Path::is_dir);
     path.to_str().filter(|_| are_two && parts.next().is_none() && !is_here)
 }
 
-/// The folder of a model, downloaded where it is not in the hub's cache.
+/// The folder of a model, downloaded if it is not in the hub's cache.
 #[cfg(not(feature = "hub"))]
 pub(crate) fn folder(id: &str, _role: Role) -> Result<PathBuf, ModelsError> {
     let problem = "there is no such folder; to load it from the hub by this id, build the program with \
@@ -28,7 +30,7 @@ pub(crate) fn folder(id: &str, _role: Role) -> Result<PathBuf, ModelsError> {
     Err(ModelsError::Hub { id: id.to_owned(), problem: problem.to_owned() })
 }
 
-/// The folder of a model, downloaded where it is not in the hub's cache.
+/// The folder of a model, downloaded if it is not in the hub's cache.
 #[cfg(feature = "hub")]
 pub(crate) fn folder(id: &str, role: Role) -> Result<PathBuf, ModelsError> {
     use hf_hub::api::sync::{ApiBuilder, ApiError};
@@ -63,7 +65,7 @@ pub(crate) fn folder(id: &str, role: Role) -> Result<PathBuf, ModelsError> {
 /// tokenizer; of a component, its own; of weights, one set.
 #[cfg(any(feature = "hub", test))]
 fn wanted(names: &[String], role: Role) -> Vec<&str> {
-    let is_pipeline = names.iter().any(|name| name == crate::component::MODEL_INDEX);
+    let is_pipeline = names.iter().any(|name| name == MODEL_INDEX);
     let folder = if is_pipeline { format!("{}/", role.folder()) } else { String::new() };
     let tokenizer = format!("{}/", Role::Tokenizer.folder());
     let in_folder =
@@ -72,7 +74,7 @@ fn wanted(names: &[String], role: Role) -> Vec<&str> {
     let is_small = |name: &str| name.ends_with(".json") || name.ends_with(".txt");
     let mut chosen: Vec<&str> = Vec::new();
     if is_pipeline {
-        chosen.push(crate::component::MODEL_INDEX);
+        chosen.push(MODEL_INDEX);
     }
     let with_tokenizer = is_pipeline && role == Role::TextEncoder;
     let beside = names.iter().filter(|name| with_tokenizer && name.starts_with(&tokenizer));
@@ -152,14 +154,5 @@ mod tests {
                 "text_encoder/model-00001-of-00002.safetensors",
             ]
         );
-    }
-
-    #[test]
-    #[cfg(not(feature = "hub"))]
-    fn without_the_feature_an_id_says_how_to_get_it() {
-        let error =
-            crate::Component::open(Path::new("openai/clip-vit-base-patch32"), Role::TextEncoder);
-        let text = error.expect_err("no such folder").to_string();
-        assert!(text.contains("--features hub") && text.contains("openai/clip"), "{text}");
     }
 }

@@ -1,27 +1,29 @@
-//! PyTorch's own files to folders of safetensors.
+//! Conversion of PyTorch's own files to folders of safetensors.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use stride_files::NewFolder;
 
 use crate::ModelsError;
-use crate::component::{CONFIG, class_of};
+use crate::component::class_of;
 use crate::pytorch::{PytorchFile, write_safetensors};
+use crate::role::CONFIG;
 use crate::weight_files::{file_names, is_pytorch};
 
 /// The ending of a file that lists shards.
 const INDEX: &str = ".bin.index.json";
 
-/// What an import wrote.
+/// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportReport {
     /// The files read.
     pub sources: Vec<PathBuf>,
     /// The entry of a trainer's checkpoint that was taken.
     pub key: Option<&'static str>,
-    /// The class of the component, where its configuration tells.
+    /// The class of the component, if its configuration names one.
     pub class: Option<String>,
     /// Tensors written.
     pub tensors: usize,
@@ -31,18 +33,18 @@ pub struct ImportReport {
     pub left_out: Vec<String>,
     /// Names of the files written.
     pub files: Vec<String>,
-    /// Whether the configuration was made from the shapes of the weights.
+    /// Whether the configuration was inferred from the shapes of the weights.
     pub config_from_shapes: bool,
 }
 
 /// Writes the weights of a PyTorch file, or of a folder with one or with shards, as a folder of safetensors with
-/// its configuration.
+/// its configuration. The folder appears whole or not at all.
 ///
 /// Of a folder, other small files (`config.json`, tokenizers) are copied. A lone file takes `config.json` from beside
-/// it; weights of facebookresearch/DiT need none, since their shapes tell.
+/// it; weights of facebookresearch/DiT need none, since it follows from their shapes.
 ///
 /// # Errors
-/// `out` holds something; the source is no such file or folder, is damaged, or holds objects that only code could make.
+/// `out` is not empty; the source is not such a file or folder, is damaged, or holds objects that only code can make.
 pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
     if out.exists() && !(out.is_dir() && is_empty(out)?) {
         return Err(ModelsError::config(out)(
@@ -71,7 +73,7 @@ pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
         ));
     };
 
-    fs::create_dir_all(out).map_err(ModelsError::io(out))?;
+    let folder = NewFolder::create(out)?;
     let mut written = Vec::new();
     if source.is_dir() {
         let is_copied = |name: &String| {
@@ -79,20 +81,21 @@ pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
             is_small && !name.ends_with(".index.json") && name != CONFIG
         };
         for name in file_names(dir)?.into_iter().filter(is_copied) {
-            let path = out.join(&name);
+            let path = folder.path().join(&name);
             fs::copy(dir.join(&name), &path).map_err(ModelsError::io(&path))?;
             written.push(name);
         }
     }
-    let path = out.join(CONFIG);
-    let text = serde_json::to_vec_pretty(&config).map_err(ModelsError::config(&path))?;
-    fs::write(&path, text).map_err(ModelsError::io(&path))?;
+    let text =
+        serde_json::to_vec_pretty(&config).map_err(ModelsError::config(&out.join(CONFIG)))?;
+    folder.write(CONFIG, &text)?;
     // diffusers and transformers name their files so.
     let name = match config.get("_class_name") {
         Some(_) => "diffusion_pytorch_model.safetensors",
         None => "model.safetensors",
     };
-    write_safetensors(&files, &out.join(name))?;
+    write_safetensors(&files, &folder.path().join(name))?;
+    folder.commit()?;
     written.extend([CONFIG.to_owned(), name.to_owned()]);
     let shapes = || files.iter().flat_map(PytorchFile::shapes);
     Ok(ImportReport {
@@ -135,7 +138,7 @@ fn weights_of(dir: &Path) -> Result<Vec<PathBuf>, ModelsError> {
     }
 }
 
-/// The configuration of facebookresearch/DiT that fits the shapes, if they are one's.
+/// The configuration of facebookresearch/DiT that fits the shapes, if they are those of a DiT.
 fn dit_config(files: &[PytorchFile]) -> Option<Value> {
     let [file] = files else { return None };
     let &[hidden_size, in_channels, patch_size, _] = file.shape("x_embedder.proj.weight")? else {
@@ -146,7 +149,7 @@ fn dit_config(files: &[PytorchFile]) -> Option<Value> {
     let &[_, tokens, _] = file.shape("pos_embed")? else { return None };
     let is_block = |name: &str| name.starts_with("blocks.") && name.ends_with(".attn.qkv.weight");
     let depth = file.shapes().filter(|(name, _)| is_block(name)).count();
-    // S, B, L and XL; shapes do not tell heads.
+    // S, B, L and XL; the number of heads does not show in the shapes.
     let num_heads = match hidden_size {
         384 => 6,
         768 => 12,

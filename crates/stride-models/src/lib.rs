@@ -1,14 +1,17 @@
-//! Model folders on a disk, as they really occur: single files, variants, shards, pipelines, PyTorch's own files.
+//! Model folders on disk, as they occur in practice: single files, variants, shards, pipelines, PyTorch's own files.
 //!
 //! A *component* is a network or tokenizer with its configuration: a folder with `config.json` and weights, alone or
-//! as part of a pipeline with `model_index.json`. `stride` itself takes weights as they come; what touches the disk
-//! is here.
+//! as part of a pipeline with `model_index.json`. A [`Model`] is a whole pipeline. `stride` itself takes bytes; whatever
+//! touches the disk is here.
 
 mod component;
 mod describe;
+#[cfg(feature = "embedded-model")]
+mod embedded;
 mod error;
 mod hub;
 mod import;
+mod model;
 mod networks;
 mod pytorch;
 mod role;
@@ -21,9 +24,11 @@ pub use component::Component;
 pub use describe::Description;
 pub use error::ModelsError;
 pub use import::{ImportReport, import};
-pub use networks::{image_encoder, text_encoder, vae};
+pub use model::Model;
+pub use networks::{attribute_classifier, image_encoder, text_encoder, vae};
 pub use pytorch::PytorchFile;
 pub use role::Role;
+pub use safetensors_file::SafetensorsFile;
 pub use tensors::FolderTensors;
 pub use tokenizer::{check_tokenizer, check_tokenizer_of, vocabulary_of};
 pub use weight_files::WeightFiles;

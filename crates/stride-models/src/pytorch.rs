@@ -10,13 +10,13 @@ use safetensors::tensor::{Dtype, View};
 use crate::ModelsError;
 use crate::weight_files::is_pytorch;
 
-/// Keys under which trainers keep weights, the one to prefer first: averages are what is used.
+/// Keys under which trainers keep weights, in order of preference: averages first.
 const KEYS: [&str; 6] = ["ema", "params_ema", "model", "state_dict", "model_state_dict", "params"];
-/// Starts of the types of plain data that may stand beside weights.
+/// Prefixes of the types of plain data that may accompany weights.
 const PLAIN_DATA: [&str; 5] =
     ["torch.", "numpy.", "collections.", "argparse.Namespace", "pathlib."];
 
-/// The weights of a PyTorch file, read when they are asked for.
+/// The weights of a PyTorch file, read on demand.
 #[derive(Debug)]
 pub struct PytorchFile {
     path: PathBuf,
@@ -47,7 +47,7 @@ impl PytorchFile {
     /// Reads names and shapes. Of a trainer's checkpoint, its averaged weights are taken, else its weights.
     ///
     /// # Errors
-    /// The file is damaged, has no floating-point tensor, or holds objects that only code could make.
+    /// The file is damaged, has no floating-point tensor, or holds objects that only code can make.
     pub fn open(path: &Path) -> Result<Self, ModelsError> {
         let problem = |problem: String| ModelsError::Pytorch { path: path.to_owned(), problem };
         let unreadable = |error: pytorch_reader::PytorchError| problem(error.to_string());
@@ -77,7 +77,7 @@ impl PytorchFile {
                     continue;
                 }
             };
-            // What a wrapper for several devices puts in front.
+            // The prefix of PyTorch's wrapper for several devices.
             let name = name.strip_prefix("module.").map_or(name.clone(), str::to_owned);
             tensors.push((name, Weight { dtype, tensor }));
         }
@@ -94,7 +94,7 @@ impl PytorchFile {
         self.key
     }
 
-    /// Tensors of whole numbers, such as counters, which are no weights.
+    /// Integer tensors, such as counters, which are not weights.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
@@ -122,13 +122,13 @@ impl PytorchFile {
     }
 }
 
-/// Writes the tensors of files to one safetensors file; memory holds one tensor at a time.
+/// Writes the tensors of files to one safetensors file, with one tensor in memory at a time.
 ///
 /// # Errors
 /// A file is damaged, two hold a tensor of one name, or the disk refuses.
 pub(crate) fn write_safetensors(files: &[PytorchFile], out: &Path) -> Result<(), ModelsError> {
     let files: Vec<&PytorchFile> = files.iter().collect();
-    // What torch's own tools look for.
+    // PyTorch's own tools look for this entry.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     written(&files, |views| safetensors::serialize_to_file(views, Some(metadata), out))
 }
@@ -160,7 +160,7 @@ struct Lazy<'a> {
     file: &'a PytorchFile,
     name: &'a str,
     weight: &'a Weight,
-    /// The first failure of any tensor; the format's writer knows none.
+    /// The first failure of any tensor, since the format's writer has no way to report one.
     failure: &'a Mutex<Option<ModelsError>>,
 }
 
@@ -187,12 +187,12 @@ impl View for Lazy<'_> {
     }
 }
 
-/// The first type that is neither tensor nor plain data.
+/// The first type that is neither a tensor nor plain data.
 fn foreign_type(value: &PickleValue) -> Option<&str> {
     match value {
         PickleValue::Unsupported(name) => {
             let is_plain = PLAIN_DATA.iter().any(|start| name.starts_with(start))
-                // Whole numbers of more than 64 bits.
+                // Integers of more than 64 bits.
                 || matches!(name.as_str(), "int" | "builtins.int" | "datetime.datetime");
             (!is_plain).then_some(name)
         }

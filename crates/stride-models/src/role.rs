@@ -1,4 +1,9 @@
-//! What a component is for.
+//! What a component is for, and where it lies in a pipeline.
+
+/// The file that describes a component.
+pub(crate) const CONFIG: &str = "config.json";
+/// The file that describes a pipeline.
+pub(crate) const MODEL_INDEX: &str = "model_index.json";
 
 /// The part that a component plays in a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +32,7 @@ impl Role {
         }
     }
 
-    /// As people say it.
+    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Vae => "an autoencoder",
@@ -38,7 +43,7 @@ impl Role {
         }
     }
 
-    /// Classes that can be loaded for it; none are asked for where the list is empty.
+    /// Classes that can be loaded for it; any class if the list is empty.
     pub(crate) fn classes(self) -> &'static [&'static str] {
         match self {
             Self::Vae => &["AutoencoderKL", "AutoencoderTiny"],

@@ -1,4 +1,4 @@
-//! A safetensors file on a disk, of which single tensors are read.
+//! A safetensors file on disk, read tensor by tensor.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,15 +15,17 @@ use crate::ModelsError;
 /// The longest header that the format allows.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// An open file and what its header says.
+/// An open file and its header.
 #[derive(Debug)]
-pub(crate) struct SafetensorsFile {
+pub struct SafetensorsFile {
     path: PathBuf,
     file: Mutex<File>,
+    file_bytes: u64,
+    metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, Place>,
 }
 
-/// Where a tensor lies.
+/// Layout and position of a tensor.
 #[derive(Debug)]
 struct Place {
     layout: TensorLayout,
@@ -33,7 +35,10 @@ struct Place {
 
 impl SafetensorsFile {
     /// Reads the header and checks that the file is as long as it says.
-    pub(crate) fn open(path: &Path) -> Result<Self, ModelsError> {
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
+    pub fn open(path: &Path) -> Result<Self, ModelsError> {
         let mut file = File::open(path).map_err(ModelsError::io(path))?;
         let file_bytes = file.metadata().map_err(ModelsError::io(path))?.len();
         let corrupt = |source| WeightsError::Corrupt { file: path.display().to_string(), source };
@@ -60,11 +65,32 @@ impl SafetensorsFile {
             (name, Place { layout, start: 8 + length + start as u64, length: end - start })
         };
         let tensors = header.tensors().into_iter().map(place).collect();
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file), tensors })
+        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file), file_bytes, metadata, tensors })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Bytes of the file.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// The metadata of its header.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Names and layouts of its tensors, sorted by name.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &TensorLayout)> {
+        self.tensors.iter().map(|(name, place)| (name.as_str(), &place.layout))
+    }
+
+    /// Number of values in all tensors.
+    pub fn parameters(&self) -> usize {
+        self.tensors().map(|(_, layout)| layout.shape.iter().product::<usize>()).sum()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -75,7 +101,7 @@ impl SafetensorsFile {
         self.tensors.get(name).map(|place| &place.layout)
     }
 
-    /// Reads one tensor; none where the file lacks it.
+    /// Reads one tensor; `None` if the file does not have it.
     pub(crate) fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, WeightsError> {
         let Some(place) = self.tensors.get(name) else { return Ok(None) };
         let read = || {

@@ -1,4 +1,4 @@
-//! The weights of a folder as one set of tensors, whatever files they are in.
+//! The weights of a folder as one set of tensors, however many files they are in.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use stride::weights::{TensorLayout, TensorSource, WeightsError};
 use crate::safetensors_file::SafetensorsFile;
 use crate::{ModelsError, WeightFiles};
 
-/// Tensors that are read from their files one at a time: beside the module that is filled, memory holds one tensor.
+/// Tensors that are read from their files one at a time: beside the module to fill, one tensor is in memory.
 #[derive(Debug)]
 pub struct FolderTensors {
-    /// The file or index, for errors about tensors that are not there.
+    /// The file or index, for errors about missing tensors.
     place: PathBuf,
     files: Vec<SafetensorsFile>,
     /// The file of every tensor.

@@ -1,4 +1,4 @@
-//! Tokenizers that come with a model: CLIP's own, whole or with fewer rows, or refused.
+//! Tokenizers that come with a model: CLIP's own, possibly with a reduced vocabulary; others are refused.
 
 use std::fs;
 use std::path::Path;
@@ -40,13 +40,13 @@ pub fn check_tokenizer(path: &Path) -> Result<(), ModelsError> {
     result.map_err(problem)
 }
 
-/// The rows of a text encoder's embedding table: those that a model of Stride lists in `vocabulary.json`, and CLIP's whole
-/// vocabulary anywhere else.
+/// The rows of a text encoder's embedding table: those listed in the `vocabulary.json` of a Stride model, else CLIP's
+/// whole vocabulary.
 ///
 /// `path` is the text encoder's folder or its pipeline.
 ///
 /// # Errors
-/// The list cannot be read or is damaged; or the folder is no text encoder.
+/// The list cannot be read or is damaged; or the folder is not a text encoder.
 pub fn vocabulary_of(path: &Path) -> Result<Vocabulary, ModelsError> {
     let component = Component::open(path, Role::TextEncoder)?;
     let path = component.root().join(Role::Tokenizer.folder()).join("vocabulary.json");
@@ -57,7 +57,7 @@ pub fn vocabulary_of(path: &Path) -> Result<Vocabulary, ModelsError> {
     serde_json::from_slice(&bytes).map_err(ModelsError::config(&path))
 }
 
-/// Checks the tokenizer that a text encoder's folder, or its pipeline, may have; none is no problem.
+/// Checks the tokenizer of a text encoder's folder or of its pipeline, if there is one.
 ///
 /// # Errors
 /// As [`check_tokenizer`], where there is one.

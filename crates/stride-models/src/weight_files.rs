@@ -1,14 +1,15 @@
-//! Which files of a folder hold its weights.
+//! Finds the files of a folder that hold its weights.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component as PathPart, Path, PathBuf};
 
 use serde::Deserialize;
+use stride_files::ContentHash;
 
 use crate::ModelsError;
 
-/// The names of weights in folders of transformers and diffusers.
+/// Stems of weight files in folders of transformers and diffusers.
 pub(crate) const STEMS: [&str; 2] = ["model", "diffusion_pytorch_model"];
 /// The ending of a file that lists shards.
 const INDEX: &str = "safetensors.index";
@@ -29,7 +30,7 @@ pub enum WeightFiles {
     },
 }
 
-/// The part of an index that is read.
+/// The fields of an index that are used.
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
@@ -40,8 +41,8 @@ impl WeightFiles {
     /// by `*.safetensors.index.json`, else the same in the one variant there is (`model.fp16.safetensors`).
     ///
     /// # Errors
-    /// There are none, or in several variants alone, or in PyTorch's own format alone; or an index names a file
-    /// outside the folder, or one that is not there.
+    /// There are none, only several variants, or only files in PyTorch's own format; or an index names a file outside
+    /// the folder or a missing one.
     pub fn find(dir: &Path) -> Result<Self, ModelsError> {
         let names = file_names(dir)?;
         let mut variants = Vec::new();
@@ -87,6 +88,19 @@ impl WeightFiles {
         Ok(Self::Sharded { index: path, shard_of })
     }
 
+    /// Hash of the file, or of all shards one after the other.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn content_hash(&self) -> Result<ContentHash, ModelsError> {
+        let paths = self.paths();
+        let weights = match self {
+            Self::Single(_) => paths.as_slice(),
+            Self::Sharded { .. } => &paths[1..],
+        };
+        Ok(ContentHash::of_files(weights)?)
+    }
+
     /// All files, the index first and the shards in the order of their names.
     pub fn paths(&self) -> Vec<PathBuf> {
         match self {
@@ -101,8 +115,8 @@ impl WeightFiles {
     }
 }
 
-/// The shard of every tensor. A shard is a plain file beside its index: an index comes from outside, and must not name
-/// other files of this machine.
+/// The shard of every tensor. A shard is a plain file beside its index: an index is untrusted input and must not name
+/// other files of the machine.
 pub(crate) fn read_index(index: &Path) -> Result<BTreeMap<String, PathBuf>, ModelsError> {
     let dir = index.parent().unwrap_or(Path::new(""));
     let bytes = fs::read(index).map_err(ModelsError::io(index))?;
@@ -131,14 +145,14 @@ pub(crate) fn read_index(index: &Path) -> Result<BTreeMap<String, PathBuf>, Mode
     entries.weight_map.into_iter().map(checked).collect()
 }
 
-/// Whether a text is the name of a file and no path, on any system.
+/// Whether a string is a file name and not a path, on any system.
 fn is_plain_name(entry: &str) -> bool {
     let mut parts = Path::new(entry).components();
     let is_one = matches!(parts.next(), Some(PathPart::Normal(name)) if name == entry);
     is_one && parts.next().is_none() && !entry.contains(['/', '\\', ':', '\0'])
 }
 
-/// For the name of weights: the variant in it, or none. Nothing for other files.
+/// For the name of weights, `Some` of its variant if it has one; `None` for other files.
 fn plain_or_variant(name: &str) -> Option<Option<String>> {
     let rest = STEMS.iter().find_map(|stem| name.strip_prefix(stem)?.strip_prefix('.'))?;
     // `safetensors`, `fp16.safetensors`, `safetensors.index.json`, `safetensors.index.fp16.json`
@@ -147,7 +161,7 @@ fn plain_or_variant(name: &str) -> Option<Option<String>> {
         None if rest == "safetensors" => None,
         None => Some(rest.strip_suffix(".safetensors")?),
     };
-    // Shards are not weights of their own: `fp16-00001-of-00002`, and older `00001-of-00002.fp16`.
+    // Single shards do not count: `fp16-00001-of-00002`, and older `00001-of-00002.fp16`.
     match variant {
         Some(variant) if variant.contains("-of-") => None,
         variant => Some(variant.map(str::to_owned)),
@@ -157,7 +171,7 @@ fn plain_or_variant(name: &str) -> Option<Option<String>> {
 /// Whether a file is in PyTorch's own format, by its ending.
 pub(crate) fn is_pytorch(name: &str) -> bool {
     let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or("");
-    // Trainers leave optimizers and arguments beside the weights.
+    // Trainers store optimizers and arguments beside the weights.
     PYTORCH.contains(&ending)
         && !["optimizer", "scheduler", "training_args"].iter().any(|other| name.starts_with(other))
 }
@@ -167,7 +181,7 @@ pub(crate) fn file_names(dir: &Path) -> Result<Vec<String>, ModelsError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(ModelsError::io(dir))? {
         let entry = entry.map_err(ModelsError::io(dir))?;
-        // A hub's cache has links, which `is_file` follows.
+        // The hub's cache consists of links, which `is_file` follows.
         if let (true, Ok(name)) = (entry.path().is_file(), entry.file_name().into_string()) {
             names.push(name);
         }

@@ -6,7 +6,8 @@ mod noise;
 mod parts;
 
 use crate::attributes::{Attributes, Gender, Hair, Style};
-use crate::caption::{choose_topics, with_article};
+use crate::caption::choose_topics;
+use crate::clause::with_article;
 use crate::draw::Draw;
 use crate::lexicon::filler::STYLES;
 use crate::lexicon::people::{ANYONE, Age, MEN, WOMEN};

@@ -1,8 +1,8 @@
 //! From what is told to pieces of text that can stand in any form of caption.
 
 use crate::attributes::{Attributes, FacialHair, Hair, Headwear};
-use crate::caption::with_article;
 use crate::clause::Topic;
+use crate::clause::with_article;
 use crate::draw::Draw;
 use crate::lexicon::filler::BACKDROPS;
 use crate::lexicon::{clothes, colors, face, hair, people, words};

@@ -9,8 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value};
 use stride_eval::report::chart::{Chart, Points, smooth, svg_file};
-
-use crate::output::write_whole;
+use stride_files::write_whole;
 
 /// Draw the loss curves of a training run as an SVG image
 #[derive(Debug, Args)]

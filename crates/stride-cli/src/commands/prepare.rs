@@ -13,11 +13,10 @@ use stride_data::{
     CaptionWriter, DataReport, Filter, Limits, Part, Preparation, PrepareProgress, PreparedHeader,
     Record, Source, merge_prepared,
 };
+use stride_files::write_whole;
 use stride_train::ImageEncoder;
 
 use crate::compute::ComputeOptions;
-use crate::output::write_whole;
-use crate::shard::Shard;
 use crate::usage::usage;
 use crate::{interrupt, progress};
 
@@ -52,7 +51,7 @@ pub(crate) struct Prepare {
     compute: ComputeOptions,
     /// Do only part I of N (from 0); `stride prepare merge` joins the parts
     #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
+    shard: Option<Part>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,7 +118,7 @@ impl Prepare {
             FilterName::Bicubic => Filter::Bicubic,
             FilterName::Bilinear => Filter::Bilinear,
         };
-        preparation.part = self.shard.map(|Shard { index, count }| Part { index, count });
+        preparation.part = self.shard;
 
         let mut display = Display::new();
         let summary = preparation.run(out, &mut |at| display.show(at))?;
@@ -133,13 +132,13 @@ impl Prepare {
         }
         writeln!(stdout(), "{summary}")?;
         let mut was_stopped = summary.was_stopped;
-        // A look at every image takes a while, so not where nothing is new.
+        // Scanning every image takes a while, so not where nothing is new.
         if !was_stopped && (summary.has_changes() || !out.join(REPORT).exists()) {
             let mut display = Display::new();
-            let seen = preparation.examine(&mut |at| display.show(at))?;
+            let scanned = preparation.scan(&mut |at| display.show(at))?;
             display.clear();
-            was_stopped = seen.is_none();
-            if let Some((report, sheet)) = seen {
+            was_stopped = scanned.is_none();
+            if let Some((report, sheet)) = scanned {
                 write_report(&report, out)?;
                 let mut png = Cursor::new(Vec::new());
                 sheet.to_image().write_to(&mut png, ImageFormat::Png)?;
@@ -155,7 +154,7 @@ impl Prepare {
 
 fn write_report(report: &DataReport, out: &Path) -> Result<()> {
     write_whole(&out.join(REPORT), &serde_json::to_vec_pretty(&report.to_json())?)?;
-    write_whole(&out.join("report.md"), report.to_markdown().as_bytes())
+    Ok(write_whole(&out.join("report.md"), report.to_markdown().as_bytes())?)
 }
 
 impl CaptionSource {

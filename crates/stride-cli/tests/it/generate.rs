@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use stride::image::{PngMetadata, read_png_metadata};
 
-use crate::model::{SIDE, TRANSFORMER_WEIGHTS, edit_json, in_model, workplace};
+use crate::model::{SIDE, TRANSFORMER_WEIGHTS, edit_json, in_model, split_into_shards, workplace};
 use crate::program::{Run, names_in, run};
 
 /// Runs `stride generate` with the tiny model.
@@ -324,6 +324,30 @@ fn a_broken_model_folder_is_an_error_that_names_the_file() {
         fs::write(&path, whole).expect("writable");
     }
     generate(place.path(), &["a man", "-o", "a.png"]).expect(0);
+}
+
+#[test]
+fn weights_in_shards_or_of_a_variant_draw_the_same_image() {
+    let place = workplace();
+    let draw = |name: &str| {
+        generate(place.path(), &["a man", "--seed", "3", "--disable-image-metadata", "-o", name])
+            .expect(0);
+        fs::read(place.path().join(name)).expect("a file")
+    };
+    let plain = draw("plain.png");
+    for name in stride::pipeline::FILE_NAMES.iter().filter(|name| name.ends_with(".safetensors")) {
+        let variant = name.replace(".safetensors", ".fp16.safetensors");
+        fs::rename(in_model(&place, name), in_model(&place, &variant)).expect("movable");
+    }
+    assert_eq!(draw("variant.png"), plain);
+    for name in stride::pipeline::FILE_NAMES.iter().filter(|name| name.ends_with(".safetensors")) {
+        let variant = name.replace(".safetensors", ".fp16.safetensors");
+        split_into_shards(&in_model(&place, &variant), &in_model(&place, name));
+    }
+    assert_eq!(draw("sharded.png"), plain);
+    let weights = in_model(&place, "vae/diffusion_pytorch_model-00002-of-00002.safetensors");
+    fs::remove_file(weights).expect("there");
+    generate(place.path(), &["a man"]).expect(1).says(&["00002-of-00002", "missing"]);
 }
 
 #[cfg(not(feature = "embedded-model"))]

@@ -102,6 +102,24 @@ fn with_random_values(bytes: &[u8]) -> Vec<u8> {
     safetensors::serialize(views, None).expect("writable")
 }
 
+/// Moves the tensors of a file into two shards with an index, named as those of `plain` would be.
+pub(crate) fn split_into_shards(file: &Path, plain: &Path) {
+    let bytes = fs::read(file).expect("readable");
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors").tensors();
+    let stem = plain.file_stem().expect("a name").to_str().expect("UTF-8");
+    let mut weight_map = serde_json::Map::new();
+    for (number, tensors) in tensors.chunks(tensors.len().div_ceil(2)).enumerate() {
+        let name = format!("{stem}-{:05}-of-00002.safetensors", number + 1);
+        let views = tensors.iter().map(|(tensor, view)| (tensor, view));
+        let shard = safetensors::serialize(views, None).expect("writable");
+        fs::write(plain.with_file_name(&name), shard).expect("writable");
+        weight_map.extend(tensors.iter().map(|(tensor, _)| (tensor.clone(), json!(name))));
+    }
+    let index = json!({ "weight_map": weight_map }).to_string();
+    fs::write(plain.with_extension("safetensors.index.json"), index).expect("writable");
+    fs::remove_file(file).expect("removable");
+}
+
 /// Changes a JSON file of the model in a workplace.
 pub(crate) fn edit_json(workplace: &TempDir, name: &str, edit: impl FnOnce(&mut Value)) {
     let path = in_model(workplace, name);

@@ -1,12 +1,12 @@
-//! Choices between wordings: drawn, or always the tersest.
+//! Choices between wordings: random, or always the tersest.
 
 use stride::noise::{ChaCha8Rng, below, uniform};
 
-/// Who chooses; lists of wordings begin with the tersest.
+/// How to choose; lists of wordings begin with the tersest.
 pub(super) enum Choice {
     /// The generator of one caption.
     Drawn(Box<ChaCha8Rng>),
-    /// The first of every list, and nothing that is not needed.
+    /// The first of every list, and nothing optional.
     Terse,
 }
 
@@ -19,15 +19,15 @@ impl Choice {
         }
     }
 
-    /// True in this share of captions.
-    pub(super) fn chance(&mut self, share: f64) -> bool {
+    /// True in this fraction of captions.
+    pub(super) fn chance(&mut self, fraction: f64) -> bool {
         match self {
-            Self::Drawn(rng) => uniform(rng) < share,
+            Self::Drawn(rng) => uniform(rng) < fraction,
             Self::Terse => false,
         }
     }
 
-    /// Puts the items in any order, all orders equally likely (Fisher and Yates).
+    /// Shuffles the items, all orders equally likely (Fisher-Yates).
     pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
         if let Self::Drawn(rng) = self {
             for last in (1..items.len()).rev() {

@@ -1,4 +1,4 @@
-//! What may be said of a face, once contradictions between its marks are settled.
+//! The facts that may be told about a face, once contradictions between its attributes are resolved.
 
 use crate::CelebaAttributes;
 
@@ -47,7 +47,7 @@ pub(super) enum Fact {
     PaleSkin,
     DoubleChin,
     Blurry,
-    /// A man without any of the marks of facial hair.
+    /// A man without any attribute of facial hair.
     NoBeard,
     NoGlasses,
     NoHat,
@@ -56,7 +56,7 @@ pub(super) enum Fact {
 
 use Fact::*;
 
-/// Marks that are said as they stand.
+/// Attributes that are told as they are.
 const PLAIN: [(&str, Fact); 24] = [
     ("Blurry", Blurry),
     ("Eyeglasses", Eyeglasses),
@@ -94,8 +94,8 @@ const FACIAL_HAIR: [(&str, Fact); 4] = [
     ("5_o_Clock_Shadow", Stubble),
 ];
 
-/// Everything that may be said of a face, by the rules in the room's documentation, what matters
-/// most for the image first.
+/// Everything that may be told about a face by the rules in the module's documentation, most
+/// important first.
 pub(super) fn facts(face: CelebaAttributes) -> Vec<Fact> {
     let marked = |table: &[(&str, Fact)]| -> Vec<Fact> {
         table.iter().filter(|(name, _)| face.has(name)).map(|&(_, fact)| fact).collect()
@@ -123,7 +123,7 @@ pub(super) fn facts(face: CelebaAttributes) -> Vec<Fact> {
 }
 
 fn hair(face: CelebaAttributes, colors: Vec<Fact>) -> Vec<Fact> {
-    // Two colours are hair of two colours; three are a mistake in the marks.
+    // Two colours are hair of two colours; three are an annotation error.
     let mut hair = if colors.len() < 3 { colors } else { Vec::new() };
     match (face.has("Straight_Hair"), face.has("Wavy_Hair")) {
         (true, false) => hair.push(Straight),
@@ -139,7 +139,7 @@ fn hair(face: CelebaAttributes, colors: Vec<Fact>) -> Vec<Fact> {
     hair
 }
 
-/// What may be said to be missing: things that a reader of the caption would otherwise leave open.
+/// What may be said to be absent: things that a reader of the caption would otherwise leave open.
 pub(super) fn negations(face: CelebaAttributes) -> Vec<Fact> {
     let mut missing = Vec::new();
     let has_facial_hair = FACIAL_HAIR.iter().any(|(name, _)| face.has(name));

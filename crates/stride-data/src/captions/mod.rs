@@ -1,28 +1,27 @@
-//! English captions from CelebA's forty marks.
+//! English captions from CelebA's forty attributes.
 //!
-//! CelebA has marks, not sentences. This grammar of our own says what is marked, in changing words:
-//! an opening caption with everything, then shorter ones that each leave something out. It adds
-//! nothing: no length of hair, no colour of eyes, no mood, as no mark speaks of them.
+//! CelebA has attributes, not sentences. This grammar puts them into varied words: a first caption
+//! with everything, then shorter ones that each leave something out. It adds nothing: no length of
+//! hair, no colour of eyes, no mood, since no attribute is about them.
 //!
-//! Marks were made one by one and contradict each other on some faces. The rules:
+//! Attributes were annotated one by one and contradict each other on some faces. The rules:
 //!
-//! 1. Bald: nothing else is said of the hair.
+//! 1. Bald: nothing else is said about the hair.
 //! 2. Two colours of hair are both named ("brown and gray hair"); of three or four, none.
-//! 3. Hair marked straight and wavy is called neither.
+//! 3. Hair that is both straight and wavy is called neither.
 //! 4. Bangs hide the hairline: with them, a receding one is not named.
-//! 5. `No_Beard` gives way to goatee, mustache, sideburns and five o'clock shadow. A beard is named
-//!    where `No_Beard` is not marked, unless goatee or stubble say it better.
-//! 6. Facial hair is said of men only: elsewhere its marks are nearly always slips.
-//! 7. Not marked young is "older"; with gray hair "elderly" as well. Not marked male is "woman";
-//!    some captions say "person" and "they", and leave the gender open.
-//! 8. `Attractive` is never said: it is the taste of a few annotators and nothing that is seen, and a
-//!    model should not learn to serve it. Big lips are "full lips", chubby faces have "full" or
-//!    "chubby" cheeks.
-//! 9. What is missing is said seldom, and only of beard, glasses, hat and smile, which a reader would
+//! 5. Goatee, mustache, sideburns and five o'clock shadow override `No_Beard`. A beard is named
+//!    where `No_Beard` is absent, unless goatee or stubble is more precise.
+//! 6. Facial hair is told of men only: elsewhere its attributes are nearly always errors.
+//! 7. Not young is "older"; with gray hair also "elderly". Not male is "woman"; some captions say
+//!    "person" and "they", and leave the gender open.
+//! 8. `Attractive` is never told: it is the taste of a few annotators, not something visible, and a
+//!    model should not learn it. Big lips are "full lips", chubby faces have "full" or "chubby" cheeks.
+//! 9. Absence is told rarely, and only of beard, glasses, hat and smile, which a reader would
 //!    otherwise leave open; never in the first caption.
 //!
-//! A caption fits the 77 tokens of CLIP. Where everything would not, the tersest wording is taken;
-//! if even that is too long, the first caption leaves out what matters least.
+//! A caption fits CLIP's 77 tokens. If everything does not fit, the tersest wording is used; if even
+//! that is too long, the first caption leaves out the least important facts.
 
 mod choice;
 mod english;
@@ -44,16 +43,16 @@ use wording::Phrases;
 /// CLIP's longest caption in tokens, start and end included.
 const MAX_TOKENS: usize = 77;
 
-/// Draws for a caption that is unlike all before it; after that the grammar counts as exhausted.
+/// Attempts at a caption that differs from all earlier ones; after that the grammar counts as exhausted.
 const MAX_DRAWS: usize = 100;
 
 const FRAMES: [Frame; 5] =
     [Frame::Phrase, Frame::Phrase, Frame::Sentences, Frame::Sentences, Frame::WearingFirst];
 
-/// Writes captions for faces with CelebA's marks, by the rules above.
+/// Writes captions for faces from CelebA's attributes, by the rules above.
 ///
 /// Words are drawn by a generator keyed by the seed, the image's name and the caption's index, so that
-/// an image has the same captions whatever is written before it, and fewer are the first of more.
+/// the captions of an image depend on no other image, and fewer captions are the first of more.
 #[derive(Clone, Copy, Debug)]
 pub struct CaptionWriter {
     seed: u64,
@@ -65,9 +64,9 @@ impl CaptionWriter {
         Self { seed }
     }
 
-    /// `count` different captions, or as many as the grammar has for the face.
+    /// `count` different captions, or as many as the grammar can form for the face.
     ///
-    /// The first names everything that may be said, within CLIP's 77 tokens; none is longer. Each is
+    /// The first tells everything that may be told, within CLIP's 77 tokens; none is longer. Each is
     /// one to three sentences or a noun phrase, with a capital and a full stop.
     pub fn write(&self, face: CelebaAttributes, name: &str, count: usize) -> Vec<String> {
         let name = name_key(name);
@@ -91,7 +90,7 @@ impl CaptionWriter {
     }
 }
 
-/// A caption with everything that may be said.
+/// A caption with everything that may be told.
 fn complete(face: CelebaAttributes, choice: &mut Choice) -> String {
     let voice = voice(face);
     let mut facts = facts(face);
@@ -109,18 +108,18 @@ fn complete(face: CelebaAttributes, choice: &mut Choice) -> String {
     }
 }
 
-/// A caption with some of what may be said, and seldom with what is missing.
+/// A caption with some of what may be told, and rarely with what is absent.
 fn partial(face: CelebaAttributes, choice: &mut Choice) -> String {
-    let share = choice.pick(&[0.3_f64, 0.55, 0.85]);
-    // The first fact is the age, which is said more often than the rest.
-    let share_of = |index| if index == 0 { share.max(0.75) } else { share };
+    let fraction = choice.pick(&[0.3_f64, 0.55, 0.85]);
+    // The first fact is the age, which is told more often than the rest.
+    let fraction_of = |index| if index == 0 { fraction.max(0.75) } else { fraction };
     let mut said: Vec<Fact> = facts(face)
         .into_iter()
         .enumerate()
-        .filter(|&(index, _)| choice.chance(share_of(index)))
+        .filter(|&(index, _)| choice.chance(fraction_of(index)))
         .map(|(_, fact)| fact)
         .collect();
-    // What is missing only adds to what is there.
+    // Absences only follow other facts.
     if said.len() >= 2 {
         said.extend(negations(face).into_iter().filter(|_| choice.chance(0.04)));
     }
@@ -131,8 +130,7 @@ fn partial(face: CelebaAttributes, choice: &mut Choice) -> String {
     caption(choice.pick(&FRAMES), phrases, voice, choice)
 }
 
-/// A number for a name, of which the random choices of its captions are a function: 64-bit FNV-1a of the length and
-/// the bytes.
+/// The key of a name for the random choices of its captions: 64-bit FNV-1a of its length and bytes.
 ///
 /// Source: Fowler, Noll and Vo, "FNV hash" (draft-eastlake-fnv), 64-bit variant 1a.
 fn name_key(name: &str) -> u64 {

@@ -4,7 +4,7 @@ use super::choice::Choice;
 use super::english::{Voice, list};
 use super::fact::Fact::{self, *};
 
-/// The phrases of a caption, before a sentence is made of them.
+/// The phrases of a caption, before they are joined into a sentence.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Phrases {
     /// Before the noun, in their order.

@@ -3,15 +3,13 @@
 use ab_glyph::{Font, FontRef, Glyph, PxScaleFont, ScaleFont, point};
 use image::{Rgb, RgbImage};
 
-use super::blend;
-
 /// A font at one size.
 pub(super) struct Lettering {
     font: PxScaleFont<FontRef<'static>>,
 }
 
 impl Lettering {
-    /// DejaVu Sans at this many pixels an em.
+    /// DejaVu Sans at this many pixels per em.
     pub(super) fn new(size: f32) -> Self {
         let font = FontRef::try_from_slice(dejavu::sans::regular())
             .expect("the crate carries a whole TrueType file");
@@ -25,7 +23,7 @@ impl Lettering {
         self.font.ascent().round() as u32
     }
 
-    /// The lines of a text, none wider than `width` pixels; what is more than `max_lines` ends in dots.
+    /// The lines of a text, none wider than `width` pixels; if there are more than `max_lines`, the last ends in dots.
     ///
     /// Lines break between words; a word that is too wide for a line breaks anywhere.
     pub(super) fn wrap(&self, text: &str, width: f32, max_lines: usize) -> Vec<String> {
@@ -106,6 +104,16 @@ impl Lettering {
         }
         glyphs
     }
+}
+
+/// The lower colour covered by the upper one with this opacity, 0 to 1.
+pub(super) fn blend(lower: Rgb<u8>, upper: Rgb<u8>, part: f32) -> Rgb<u8> {
+    let mut blended = lower;
+    for (below, above) in blended.0.iter_mut().zip(upper.0) {
+        let mixed = f32::from(*below) + (f32::from(above) - f32::from(*below)) * part;
+        *below = (mixed + 0.5) as u8;
+    }
+    blended
 }
 
 #[cfg(test)]

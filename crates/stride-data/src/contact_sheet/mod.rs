@@ -1,20 +1,20 @@
-//! A sheet of images with their captions, so that a person can look a data set over.
+//! A sheet of images with their captions, for a person to look over a data set.
 
 mod lettering;
 
 use image::{Rgb, RgbImage};
 
 use crate::{Filter, square};
-use lettering::Lettering;
+use lettering::{Lettering, blend};
 
-/// Images on a sheet where nobody asks for another number.
+/// Images on a sheet by default.
 const DEFAULT_IMAGES: usize = 24;
 
 /// Side of an image on the sheet, in pixels, as all lengths here.
 pub(crate) const TILE: u32 = 256;
 const GAP: u32 = 28;
 const MARGIN: u32 = 36;
-/// Around the caption inside its card.
+/// Space around the caption inside its card.
 const PADDING: u32 = 14;
 const RADIUS: f32 = 10.0;
 const TEXT_SIZE: f32 = 16.0;
@@ -27,7 +27,7 @@ const CARD: Rgb<u8> = Rgb([255, 255, 255]);
 const EDGE: Rgb<u8> = Rgb([214, 214, 208]);
 const INK: Rgb<u8> = Rgb([38, 38, 42]);
 
-/// Collects images of a set that is seen once, evenly spread over it, and draws them as one.
+/// Collects evenly spaced images of a set that is read once, and draws them on one sheet.
 ///
 /// The length of the set need not be known: the sheet keeps every k-th image, and k doubles
 /// whenever twice as many are kept as asked for. Images are kept as squares of 256 pixels.
@@ -51,8 +51,8 @@ impl ContactSheet {
         Self { images, seen: 0, stride: 1, kept: Vec::new() }
     }
 
-    /// Shows the next image of the set; most are only counted. The largest square in the middle
-    /// is kept, and an image without pixels leaves no trace.
+    /// Takes the next image of the set; most are only counted. The largest central square is kept,
+    /// and an image without pixels is ignored.
     pub fn add(&mut self, image: &RgbImage, caption: &str) {
         if image.width().min(image.height()) == 0 || self.images == 0 {
             return;
@@ -76,8 +76,8 @@ impl ContactSheet {
         }
     }
 
-    /// The sheet: cards in rows, each with its image and its caption below. Without images it is
-    /// an empty margin.
+    /// The sheet: rows of cards, each an image with its caption below. Without images it is an
+    /// empty margin.
     pub fn to_image(&self) -> RgbImage {
         let shown = self.shown();
         let lettering = Lettering::new(TEXT_SIZE);
@@ -150,16 +150,6 @@ fn corner_distance(x: u32, y: u32, height: u32) -> f32 {
     let down = (y as f32 + 0.5 - half_height).abs() - (half_height - RADIUS);
     let outside = across.max(0.0).hypot(down.max(0.0));
     RADIUS - outside - across.max(down).min(0.0)
-}
-
-/// The lower colour covered by the upper one in this part, 0 to 1.
-fn blend(lower: Rgb<u8>, upper: Rgb<u8>, part: f32) -> Rgb<u8> {
-    let mut blended = lower;
-    for (below, above) in blended.0.iter_mut().zip(upper.0) {
-        let mixed = f32::from(*below) + (f32::from(above) - f32::from(*below)) * part;
-        *below = (mixed + 0.5) as u8;
-    }
-    blended
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What turns images into latents, as preparation sees it.
+//! The encoder that preparation needs.
 
 use half::f16;
 use stride::image::signed_unit;
@@ -14,16 +14,16 @@ pub trait LatentEncoder {
     /// Shape of a latent.
     fn latent_shape(&self) -> LatentShape;
 
-    /// Whether it gives log-variances, too.
+    /// Whether it also returns log-variances.
     fn is_variational(&self) -> bool;
 
-    /// Names everything in it that decides the latents, such as configuration and weights.
+    /// Hash of everything in it that determines the latents, such as configuration and weights.
     fn identity(&self) -> ContentHash;
 
-    /// What its products round their factors to: `f32` or `bf16`.
+    /// Its compute dtype: `f32` or `bf16`.
     fn dtype(&self) -> &'static str;
 
-    /// Images to encode at once.
+    /// Images to encode in one batch.
     fn batch_size(&self) -> usize;
 
     /// Pixels `[B, 3, H, W]` in [-1, 1] to moments `[B, M, C, h, w]`: the latents as the transformer
@@ -45,7 +45,7 @@ pub(super) fn write_planes(rgb: &[u8], resolution: usize, mirrored: bool, out: &
     }
 }
 
-/// The numbers as f16 in little-endian order; the first that f16 does not hold, if there is one.
+/// Appends the values as little-endian f16; the error is the first one that f16 cannot hold.
 pub(super) fn to_half(values: &[f32], out: &mut Vec<u8>) -> Result<(), f32> {
     for &value in values {
         let half = f16::from_f32(value);

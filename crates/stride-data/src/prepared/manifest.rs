@@ -1,4 +1,4 @@
-//! What a prepared folder says about itself: header, manifest and tokens.
+//! The metadata of a prepared folder: header, manifest and tokens.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use stride::tokenizer::ClipTokenizer;
 
 use super::shard::{LatentShape, Layout};
-use crate::{CelebaAttributes, ContentHash, DataError};
+use crate::{CelebaAttributes, ContentHash, DataError, Part};
 
-/// The file whose presence says that the folder is whole.
+/// The file whose presence means that the folder is complete.
 pub(super) const HEADER: &str = "prepared.json";
-/// One line an image.
+/// One line per image.
 pub(super) const MANIFEST: &str = "manifest.jsonl";
 /// The captions as token ids.
 pub(super) const TOKENS: &str = "tokens.safetensors";
-/// Changes whenever what lies in a prepared folder means something else.
+/// Version of the format of prepared folders.
 pub(super) const FORMAT: u32 = 1;
 
 /// How a prepared folder was made: the file `prepared.json`, written last.
@@ -28,45 +28,28 @@ pub struct PreparedHeader {
     pub(super) format: u32,
     /// Height and width of the images that were encoded.
     pub resolution: usize,
-    /// How they were resized.
+    /// The resize filter.
     pub filter: String,
-    /// Whether their mirror images were encoded, too.
+    /// Whether their mirror images were encoded as well.
     pub mirrored: bool,
-    /// Whether there is a log-variance behind every mean.
+    /// Whether every mean is followed by a log-variance.
     pub variational: bool,
     /// Shape of a latent.
     pub latent: LatentShape,
-    /// Names the autoencoder by its configuration and weights.
+    /// Hash of the autoencoder's configuration and weights.
     pub autoencoder: ContentHash,
-    /// What its products rounded their factors to.
+    /// Its compute dtype.
     pub dtype: String,
     /// Number of images.
     #[serde(rename = "pictures")]
     pub images: usize,
-    /// Images of a shard; the last one has what is left.
+    /// Images per shard; the last one may have fewer.
     pub shard_size: usize,
-    /// Which part of a data set this is; none: all of it.
+    /// Which part of a data set this is; absent for the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
     pub(super) manifest_sha256: ContentHash,
     pub(super) tokens_sha256: ContentHash,
-}
-
-/// The part `index` of `count` of a data set; parts are stretches of the listing of nearly equal length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// From 0.
-    pub index: usize,
-    /// At least 1.
-    pub count: usize,
-}
-
-impl Part {
-    /// The stretch of a listing of `total` lines.
-    pub fn range(self, total: usize) -> std::ops::Range<usize> {
-        self.index * total / self.count..(self.index + 1) * total / self.count
-    }
 }
 
 impl PreparedHeader {
@@ -78,7 +61,7 @@ impl PreparedHeader {
         }
     }
 
-    /// What keeps two parts from belonging to one whole.
+    /// The first difference that prevents two parts from being joined.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let parts = |header: &Self| header.part.map_or(1, |part| part.count);
         let fields = [
@@ -94,7 +77,7 @@ impl PreparedHeader {
         Some(format!("{name}: expected {expected}, found {found}"))
     }
 
-    /// Reads the header of a whole folder.
+    /// Reads the header of a complete folder.
     ///
     /// # Errors
     /// There is none, or it was written by another version.
@@ -126,11 +109,11 @@ pub struct PreparedImage {
     pub name: String,
     /// Hash of the file.
     pub sha256: ContentHash,
-    /// Hash of everything its latents were made from.
+    /// Hash of everything its latents depend on.
     pub key: ContentHash,
     /// Its captions, the one for validation first; never empty.
     pub captions: Vec<String>,
-    /// Which of CelebA's attributes it has, where that is known.
+    /// The CelebA attributes it has, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Vec<String>>,
 }
@@ -151,7 +134,7 @@ pub(super) fn to_lines(images: &[PreparedImage]) -> Result<Vec<u8>, serde_json::
     Ok(lines)
 }
 
-/// Reads the manifest of a folder; `expected` is the hash of it that the header has.
+/// Reads the manifest of a folder; `expected` is its hash according to the header.
 pub(super) fn read(
     dir: &Path,
     expected: Option<ContentHash>,
@@ -201,7 +184,7 @@ pub(super) fn to_tokens(images: &[PreparedImage]) -> Result<Vec<u8>, DataError> 
         .map_err(|error| DataError::Damaged { path: TOKENS.into(), problem: error.to_string() })
 }
 
-/// Reads the token ids of every caption of the first `count` images; `expected` is the hash that the header has.
+/// Reads the token ids of every caption of the first `count` images; `expected` is the hash according to the header.
 pub(super) fn read_tokens(
     dir: &Path,
     expected: ContentHash,
@@ -234,7 +217,7 @@ fn parse_tokens(bytes: &[u8], count: usize) -> Result<Vec<Vec<Vec<u32>>>, String
         .ok_or_else(|| "its lists do not fit each other".to_owned())
 }
 
-/// Cuts a list at the given ends; none if they are not in order or lie outside.
+/// Splits a list at the given ends; `None` if they are not in order or out of range.
 fn cut<T: Clone>(all: &[T], ends: &[u32]) -> Option<Vec<Vec<T>>> {
     let mut start = 0;
     let part = |&end: &u32| {
@@ -289,13 +272,5 @@ mod tests {
         assert_eq!(read(dir.path(), Some(ContentHash::of(&lines))).expect("whole"), images);
         let error = read(dir.path(), Some(ContentHash::of(b""))).expect_err("other").to_string();
         assert!(error.contains(MANIFEST) && error.contains(HEADER), "{error}");
-    }
-
-    #[test]
-    fn parts_make_the_whole() {
-        for (total, count) in [(10, 3), (2, 4), (0, 2), (7, 7)] {
-            let parts = (0..count).flat_map(|index| Part { index, count }.range(total));
-            assert_eq!(parts.collect::<Vec<_>>(), (0..total).collect::<Vec<_>>());
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Joins the parts of a data set that were prepared apart.
+//! Joins the parts of a data set that were prepared separately.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -10,12 +10,12 @@ use super::prepare::finish;
 use super::store::{Row, Store};
 use crate::DataError;
 
-/// Joins prepared parts into the folder `out`, which becomes what preparing all at once would have made.
+/// Joins prepared parts into the folder `out`, byte for byte what preparing everything at once gives.
 ///
 /// Returns the number of images.
 ///
 /// # Errors
-/// The folders are not the parts of one whole, each once; a part is unfinished or damaged; `out` is one of them
+/// The folders are not all parts of one data set, each once; a part is unfinished or damaged; `out` is one of them
 /// or cannot be written.
 pub fn merge_prepared(parts: &[PathBuf], out: &Path) -> Result<usize, DataError> {
     let problem =
@@ -52,7 +52,7 @@ pub fn merge_prepared(parts: &[PathBuf], out: &Path) -> Result<usize, DataError>
     }
 
     let others: Vec<&Path> = folders.iter().map(|(_, path, _)| path.as_path()).collect();
-    // Nobody stops a merge, which takes seconds.
+    // A merge takes seconds and cannot be stopped.
     let _lock = FolderLock::acquire(out, &AtomicBool::new(false))?;
     let (mut store, places) = Store::open(out, &others, first.layout(), first.shard_size)?;
     let mut images = Vec::new();

@@ -2,17 +2,17 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `manifest.jsonl` | a line an image: name, hashes, captions, attributes |
-//! | `latents-NNNNN.safetensors` | latents of 512 images in f16, with the hash of what each was made from |
+//! | `manifest.jsonl` | one line per image: name, hashes, captions, attributes |
+//! | `latents-NNNNN.safetensors` | a shard: latents of 512 images in f16, each with the hash of what it was made from |
 //! | `tokens.safetensors` | token ids of all captions |
 //! | `prepared.json` | how it was made, and hashes of manifest and tokens; written last |
-//! | `unfinished/` | what a run has made that is not at its end |
+//! | `unfinished/` | what an unfinished run has made so far |
 
 mod encoder;
-mod examine;
 mod manifest;
 mod merge;
 mod prepare;
+mod scan;
 mod set;
 mod shard;
 mod store;
@@ -21,7 +21,7 @@ mod summary;
 mod tests;
 
 pub use encoder::LatentEncoder;
-pub use manifest::{Part, PreparedHeader, PreparedImage};
+pub use manifest::{PreparedHeader, PreparedImage};
 pub use merge::merge_prepared;
 pub use prepare::Preparation;
 pub use set::{PreparedSet, View};

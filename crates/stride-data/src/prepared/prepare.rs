@@ -12,42 +12,42 @@ use rayon::prelude::*;
 use stride_files::FolderLock;
 
 use super::encoder::{LatentEncoder, to_half, write_planes};
-use super::manifest::{
-    self, FORMAT, HEADER, MANIFEST, Part, PreparedHeader, PreparedImage, TOKENS,
-};
+use super::manifest::{self, FORMAT, HEADER, MANIFEST, PreparedHeader, PreparedImage, TOKENS};
 use super::shard::Layout;
 use super::store::{Place, Places, Row, Store};
 use super::summary::{PrepareProgress, PrepareSummary};
-use crate::{ContentHash, DataError, Filter, Limits, Problem, Record, Source, decode, square};
+use crate::{
+    ContentHash, DataError, Filter, Limits, Part, Problem, Record, Source, decode, square,
+};
 
-/// Images of a shard.
+/// Images per shard.
 const SHARD_SIZE: usize = 512;
-/// Batches that are decoded before the encoder asks for them.
+/// Batches that are decoded ahead of the encoder.
 const READ_AHEAD: usize = 2;
-/// How much work may be lost when a run is killed; Ctrl-C loses none.
+/// How much work is lost at most when a run is killed; Ctrl-C loses none.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
-/// What is prepared and how.
+/// What to prepare, and how.
 pub struct Preparation<'a> {
     /// The images.
     pub source: &'a Source,
-    /// Images used, from the start of the listing; all if absent.
+    /// Number of images to use, from the start of the listing; all if absent.
     pub max_images: Option<usize>,
     /// Which part of them; all if absent.
     pub part: Option<Part>,
-    /// What an image may be at most.
+    /// Bounds on the images.
     pub limits: Limits,
     /// How images of another size are resized.
     pub filter: Filter,
-    /// Whether mirror images are encoded, too.
+    /// Whether mirror images are encoded as well.
     pub mirrored: bool,
-    /// The captions of an image; one without gets the empty caption.
+    /// The captions of an image; an image without any gets the empty caption.
     pub captions: &'a dyn Fn(&Record) -> Vec<String>,
     /// Makes the latents.
     pub encoder: &'a dyn LatentEncoder,
-    /// Set from outside, it ends the run; what is done is kept.
+    /// Ends the run when set; what is done is kept.
     pub stop: &'a AtomicBool,
-    /// Images of a shard.
+    /// Images per shard.
     pub(super) shard_size: usize,
 }
 
@@ -67,7 +67,7 @@ enum Latents {
 
 type Batch = Vec<Result<Item, Problem>>;
 
-/// Bytes held, now and at most.
+/// Bytes held, now and at the peak.
 #[derive(Default)]
 struct Held {
     now: AtomicUsize,
@@ -107,14 +107,14 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    /// Brings the folder `out` to the state of the source: latents that still fit are kept, the others made.
+    /// Brings the folder `out` up to date with the source: latents that still match are kept, the others are made.
     ///
-    /// The result depends on the arguments alone, not on what the folder held before or how often the work was
-    /// cut off. An image that cannot be used is left out and listed in the summary. While another process prepares
+    /// The result depends on the arguments alone, not on what the folder held before or how often the run was
+    /// interrupted. An image that cannot be used is left out and listed in the summary. While another process prepares
     /// the same folder, this one waits.
     ///
     /// # Errors
-    /// The folder cannot be written, no image is usable, or the encoder gives what is no number.
+    /// The folder cannot be written, no image is usable, or the encoder returns a value that f16 cannot hold.
     pub fn run(
         &self,
         out: &Path,
@@ -124,7 +124,7 @@ impl<'a> Preparation<'a> {
         let Some(_lock) = FolderLock::acquire(out, self.stop)? else {
             return Ok(PrepareSummary { was_stopped: true, ..PrepareSummary::default() });
         };
-        // The state before may be of any kind, or none; it decides only what is counted as what.
+        // What was there before, in whatever state, affects only the counts of the summary.
         let before = manifest::read(out, None).unwrap_or_default();
         let before: HashMap<&str, &PreparedImage> =
             before.iter().map(|image| (image.name.as_str(), image)).collect();
@@ -187,7 +187,7 @@ impl<'a> Preparation<'a> {
     pub(super) fn range(&self) -> Range<usize> {
         let total = self.source.records().len();
         let total = self.max_images.map_or(total, |max| max.min(total));
-        self.part.unwrap_or(Part { index: 0, count: 1 }).range(total)
+        self.part.unwrap_or(Part::ALL).range(total)
     }
 
     fn layout(&self) -> Layout {
@@ -198,7 +198,7 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    /// Hash of everything but the image that its latents depend on.
+    /// Hash of everything that latents depend on beside the image.
     fn ingredients(&self) -> ContentHash {
         ContentHash::of_parts(&[
             b"stride latents",
@@ -237,7 +237,7 @@ fn filter_name(filter: Filter) -> &'static str {
     }
 }
 
-/// Writes manifest, tokens and header of these images and makes the store's state count.
+/// Writes manifest, tokens and header of these images and commits the store.
 pub(super) fn finish(
     store: Store,
     mut header: PreparedHeader,
@@ -264,7 +264,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Sends batch after batch, in the order of the listing, until nobody listens any more.
+    /// Sends batches in the order of the listing until the receiver is gone.
     fn run(&self, range: Range<usize>, batch_size: usize, send: &SyncSender<Batch>) {
         for first in range.clone().step_by(batch_size) {
             let indices = first..(first + batch_size).min(range.end);
@@ -294,7 +294,7 @@ impl Reader<'_> {
     }
 }
 
-/// Encodes what the reader sends and puts it into the store.
+/// Encodes what the reader sends and stores it.
 struct Writer<'a, 'b> {
     of: &'a Preparation<'b>,
     store: &'a mut Store,
@@ -338,7 +338,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// The images that can be used; the problems of the others go into the summary.
+    /// The usable images; the problems of the others go into the summary.
     fn sort_out(&mut self, batch: Batch) -> Vec<Item> {
         let mut items = Vec::with_capacity(batch.len());
         for item in batch {
@@ -350,7 +350,7 @@ impl Writer<'_, '_> {
         items
     }
 
-    /// The rows of the images that are wanted, in their order.
+    /// The rows of the images to encode, in their order.
     fn encode(&mut self, items: &[Item]) -> Result<Vec<Vec<u8>>, DataError> {
         let wanted: Vec<(usize, &[u8])> = items
             .iter()

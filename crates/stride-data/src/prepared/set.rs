@@ -26,9 +26,9 @@ pub struct PreparedSet {
 /// An image or its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// As it is.
+    /// The image itself.
     Plain,
-    /// Left and right exchanged.
+    /// Flipped left to right.
     Mirrored,
 }
 
@@ -80,7 +80,7 @@ impl PreparedSet {
         self.images.len()
     }
 
-    /// Whether there is no image.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
@@ -90,7 +90,7 @@ impl PreparedSet {
         self.layout.shape
     }
 
-    /// What the folder says about an image.
+    /// The line of the manifest for an image.
     pub fn image(&self, index: usize) -> &PreparedImage {
         &self.images[index]
     }
@@ -100,12 +100,12 @@ impl PreparedSet {
         &self.captions[index]
     }
 
-    /// Writes the most probable latent of an image, `[C, h, w]`.
+    /// Writes the mean of an image's posterior, `[C, h, w]`.
     pub fn write_mean(&self, index: usize, out: &mut [f32]) {
         self.moment(index, View::Plain, 0).convert_to_f32_slice(out);
     }
 
-    /// Writes a latent of an image drawn from what its encoder gave, `[C, h, w]`:
+    /// Writes a latent drawn from an image's posterior, `[C, h, w]`:
     /// mean + exp(logvar / 2) noise; the latent itself where the encoder is deterministic.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-//! A shard: the latents of some hundred images in one file.
+//! A shard: the latents of several hundred images in one file.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -23,21 +23,21 @@ pub struct LatentShape {
 }
 
 impl LatentShape {
-    /// Numbers in one latent.
+    /// Number of values in a latent.
     pub fn len(self) -> usize {
         self.channels * self.height * self.width
     }
 
-    /// Whether a latent has no numbers.
+    /// Whether a latent has no values.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 }
 
-/// What is kept of an image: for each view the mean, and for variational autoencoders the log-variance behind it.
+/// What is stored of an image: for each view the mean, followed by the log-variance for variational autoencoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// 1: the image; 2: its mirror image, too.
+    /// 1: the image; 2: also its mirror image.
     pub(super) views: usize,
     /// 1: the latent; 2: mean and log-variance.
     pub(super) moments: usize,
@@ -45,12 +45,12 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Numbers kept of an image.
+    /// Values stored per image.
     pub(super) fn row_len(self) -> usize {
         self.views * self.moments * self.shape.len()
     }
 
-    /// Bytes kept of an image: two a number.
+    /// Bytes stored per image: two per value.
     pub(super) fn row_bytes(self) -> usize {
         2 * self.row_len()
     }
@@ -61,7 +61,7 @@ impl Layout {
     }
 }
 
-/// A shard on disk that was whole when it was looked at.
+/// A shard on disk that was whole when it was read.
 ///
 /// It is a safetensors file: `latents` f16 `[n, views, moments, C, h, w]` and `keys` u8 `[n, 32]`, what each
 /// was made from; the metadata has `sha256`, a [`ContentHash::of_parts`] of the two.
@@ -78,10 +78,10 @@ const KEYS: &str = "keys";
 const SHA256: &str = "sha256";
 
 impl Shard {
-    /// Looks at all of a file; `None` if its rows have another layout.
+    /// Reads and checks a whole file; `None` if its rows have another layout.
     ///
     /// # Errors
-    /// The file cannot be read ([`DataError::Io`]) or is not what was written ([`DataError::Damaged`]).
+    /// The file cannot be read ([`DataError::Io`]) or is damaged ([`DataError::Damaged`]).
     pub(super) fn open(path: &Path, layout: Layout) -> Result<Option<Self>, DataError> {
         Ok(Self::read(path, layout)?.map(|(shard, _)| shard))
     }
@@ -110,7 +110,7 @@ impl Shard {
         Ok(bytes)
     }
 
-    /// Writes a shard of these rows, one after the other in `latents`.
+    /// Writes a shard; `latents` holds the rows one after the other.
     pub(super) fn write(
         path: &Path,
         layout: Layout,
@@ -131,7 +131,7 @@ impl Shard {
             ),
             (KEYS, TensorView::new(Dtype::U8, key_dims, &key_bytes).map_err(damaged)?),
         ];
-        // One entry: more would be written in an order that changes from run to run.
+        // A single entry, since several would be written in an order that differs from run to run.
         let metadata = HashMap::from([(SHA256.to_owned(), checksum)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(damaged)?;
         Ok(stride_files::write_whole(path, &bytes)?)
@@ -140,7 +140,7 @@ impl Shard {
 
 type Parsed = (Vec<ContentHash>, std::ops::Range<usize>);
 
-/// The keys, and where the latents lie; none for another layout.
+/// The keys and the byte range of the latents; `None` for another layout.
 fn parse(bytes: &[u8], layout: Layout) -> Result<Option<Parsed>, String> {
     let (header_len, metadata) =
         SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
-//! The shards of a folder: what is there already, what comes new, and the moment all of it counts.
+//! The shards of a folder: existing rows, new rows, and the commit of a new state.
 //!
-//! Shards of the new state that differ from what stands are written as pieces into `unfinished/`, under names never
-//! used before, and moved into place together at the end. So rows of the old state can be taken over in any order,
-//! and whatever moment a run is cut off at, the next one finds every row that either state had.
+//! New shards that differ from those in place are written to `unfinished/` under unused names (*pieces*) and moved
+//! into place together at the end. So rows of the old state can be reused in any order, and whenever a run is
+//! interrupted, the next one finds every row of either state.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,7 +12,7 @@ use super::manifest;
 use super::shard::{Layout, Shard};
 use crate::{ContentHash, DataError};
 
-/// The folder of the pieces.
+/// The folder for pieces.
 const UNFINISHED: &str = "unfinished";
 /// How names of shards begin and end.
 const SHARD: (&str, &str) = ("latents-", ".safetensors");
@@ -22,10 +22,10 @@ pub(super) fn shard_path(dir: &Path, number: usize) -> PathBuf {
     dir.join(format!("{}{number:05}{}", SHARD.0, SHARD.1))
 }
 
-/// Where the rows lie that were found, by what they were made from.
+/// The rows that were found, by the hash of what they were made from.
 pub(super) type Places = HashMap<ContentHash, Place>;
 
-/// A row that some file already has.
+/// A row in an existing file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     shard: usize,
@@ -37,41 +37,41 @@ pub(super) struct Place {
 pub(super) enum Row {
     /// In a file.
     Kept(Place),
-    /// As bytes, just made.
+    /// Just made, in memory.
     Made(Vec<u8>),
 }
 
 /// A shard of the new state.
 enum Finished {
-    /// It stands already.
+    /// It is in place already.
     Stands,
-    /// It is a piece.
+    /// It is a piece in `unfinished/`.
     Piece(PathBuf),
 }
 
-/// A folder while its new state is put together, row after row.
+/// A folder while its new state is assembled row by row.
 pub(super) struct Store {
     dir: PathBuf,
     layout: Layout,
     shard_size: usize,
-    /// Every whole file that was found.
+    /// Every intact file that was found.
     found: Vec<Shard>,
-    /// Files that were not whole.
+    /// Damaged files.
     pub(super) damaged: Vec<PathBuf>,
     pieces_claimed: HashSet<usize>,
     next_piece: usize,
     finished: Vec<Finished>,
     pending: Vec<(ContentHash, Row)>,
-    /// The piece that holds what was pending when it was written.
+    /// The piece with the rows that were pending when it was written.
     saved: Option<PathBuf>,
 }
 
 impl Store {
-    /// Looks at the shards and pieces in `dir`, which is made where it is missing, and at the shards in
-    /// `others`, whose rows may be taken over, too.
+    /// Reads the shards and pieces in `dir`, which is created if it is missing, and the shards in `others`, whose
+    /// rows may be reused as well.
     ///
     /// # Errors
-    /// A folder or file cannot be read or made; damaged files are listed, not errors.
+    /// A folder or file cannot be read or created; damaged files are listed, not errors.
     pub(super) fn open(
         dir: &Path,
         others: &[&Path],
@@ -128,13 +128,13 @@ impl Store {
         if self.pending.len() == self.shard_size { self.flush() } else { Ok(()) }
     }
 
-    /// Bytes of the rows that wait for their shard to be full.
+    /// Bytes of the rows that wait for their shard to fill up.
     pub(super) fn pending_bytes(&self) -> usize {
         let made = self.pending.iter().filter(|(_, row)| matches!(row, Row::Made(_)));
         made.count() * self.layout.row_bytes()
     }
 
-    /// Writes what waits for its shard to be full, so that a run cut off after this loses none of it.
+    /// Writes the pending rows to a piece, so that an interruption does not lose them.
     pub(super) fn save(&mut self) -> Result<(), DataError> {
         if self.pending_bytes() == 0 {
             return Ok(());
@@ -167,7 +167,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Ends the present shard.
+    /// Ends the current shard.
     fn flush(&mut self) -> Result<(), DataError> {
         if self.pending.is_empty() {
             return Ok(());
@@ -198,8 +198,8 @@ impl Store {
         self.replace_saved(None)
     }
 
-    /// Makes the new state count: shards, then `descriptions` (file names and contents), the last of which says that
-    /// the folder is whole. Where nothing has changed nothing is touched.
+    /// Commits the new state: shards, then `descriptions` (file names and contents), the last of which marks the
+    /// folder as complete. If nothing has changed, nothing is touched.
     pub(super) fn finish(mut self, descriptions: &[(&str, Vec<u8>)]) -> Result<(), DataError> {
         self.flush()?;
         let surplus = numbered_shards(&self.dir)?
@@ -234,7 +234,7 @@ impl Store {
     }
 }
 
-/// The shards in a folder with their numbers, in their order.
+/// The shards in a folder with their numbers, sorted.
 fn numbered_shards(dir: &Path) -> Result<Vec<(usize, PathBuf)>, DataError> {
     let mut shards = Vec::new();
     for entry in fs::read_dir(dir).map_err(DataError::io(dir))? {

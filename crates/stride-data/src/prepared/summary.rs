@@ -1,54 +1,54 @@
-//! How far a preparation is, and what it did.
+//! Progress and result of a preparation.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::Problem;
 
-/// How far a preparation is.
+/// Progress of a preparation.
 #[derive(Clone, Copy, Debug)]
 pub struct PrepareProgress {
-    /// Images seen to.
+    /// Images done.
     pub done: usize,
     /// Images in all.
     pub total: usize,
-    /// Estimate of the seconds left, once images are being encoded.
+    /// Estimated seconds left, once images are being encoded.
     pub seconds_left: Option<f64>,
 }
 
-/// What a preparation did.
+/// Result of a preparation.
 #[derive(Clone, Debug, Default)]
 pub struct PrepareSummary {
     /// Images in the folder.
     pub images: usize,
-    /// Of these, with latents that were there already.
+    /// Of these, those whose latents existed already.
     pub reused: usize,
-    /// Of these, encoded for the first time.
+    /// Of these, those encoded for the first time.
     pub made: usize,
-    /// Of these, encoded again since something they are made from has changed.
+    /// Of these, those encoded again because their inputs changed.
     pub remade: usize,
-    /// Images that were in the folder and are not any more.
+    /// Images that are no longer in the folder.
     pub dropped: usize,
     /// Images whose captions have changed.
     pub recaptioned: usize,
     /// Images without a caption of their own.
     pub without_caption: usize,
-    /// Files of the folder that were not whole, and were made again.
+    /// Damaged files that were replaced.
     pub damaged: Vec<PathBuf>,
-    /// Images that are left out, and why.
+    /// Images that were left out, and why.
     pub problems: Vec<Problem>,
-    /// Whether it was stopped before the end; the same call goes on from there.
+    /// Whether it was stopped before the end; the same call continues from there.
     pub was_stopped: bool,
-    /// Seconds it took.
+    /// Total time in seconds.
     pub seconds: f64,
-    /// Of these, seconds in the encoder.
+    /// Time in the encoder in seconds.
     pub encoder_seconds: f64,
-    /// The most bytes of pixels and latents held at once, decoding itself left aside.
+    /// Peak bytes of pixels and latents held at once, without what decoding itself takes.
     pub peak_bytes: usize,
 }
 
 impl PrepareSummary {
-    /// Whether the folder is another than before.
+    /// Whether the folder has changed.
     pub fn has_changes(&self) -> bool {
         self.encoded() + self.dropped + self.recaptioned > 0
     }
@@ -58,12 +58,12 @@ impl PrepareSummary {
         self.made + self.remade
     }
 
-    /// Images encoded in a second of the whole time.
+    /// Images encoded per second of the total time.
     pub fn images_per_second(&self) -> f64 {
         self.encoded() as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
-    /// Share of the time that was spent outside the encoder, in [0, 1].
+    /// Fraction of the time spent outside the encoder, in [0, 1].
     pub fn share_outside_encoder(&self) -> f64 {
         (1.0 - self.encoder_seconds / self.seconds.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)
     }

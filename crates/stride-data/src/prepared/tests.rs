@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::store::shard_path;
 use super::*;
-use crate::{ContentHash, DataError, Filter, Limits, Record, Source};
+use crate::{ContentHash, DataError, Filter, Limits, Part, Record, Source};
 
 const SIDE: usize = 4;
 const SHARD_SIZE: usize = 4;

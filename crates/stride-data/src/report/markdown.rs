@@ -6,28 +6,30 @@ use crate::CELEBA_ATTRIBUTES;
 /// Characters of the longest bar.
 const BAR: f64 = 30.0;
 
-/// The whole report.
-pub(super) fn write(report: &DataReport) -> String {
-    let mut text = String::from("# Data report\n\n");
-    text.push_str(&headline(report));
-    if !report.short_sides.is_empty() {
-        text.push_str(&sizes(report));
+impl DataReport {
+    /// The report for readers: tables in Markdown.
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::from("# Data report\n\n");
+        text.push_str(&headline(self));
+        if !self.short_sides.is_empty() {
+            text.push_str(&sizes(self));
+        }
+        if !self.tokens.is_empty() {
+            text.push_str(&caption_lengths(self));
+        }
+        if self.with_attributes > 0 {
+            text.push_str(&attributes(self));
+        }
+        text.push_str(&problems(self));
+        text
     }
-    if !report.tokens.is_empty() {
-        text.push_str(&caption_lengths(report));
-    }
-    if report.with_attributes > 0 {
-        text.push_str(&attributes(report));
-    }
-    text.push_str(&problems(report));
-    text
 }
 
 fn headline(report: &DataReport) -> String {
     let mut text = String::from("| | |\n|---|---:|\n");
     let mut row = |name: &str, value: String| text.push_str(&format!("| {name} | {value} |\n"));
     row("Images", grouped(report.images()));
-    row("used", format!("{}{}", grouped(report.used), share(report.used, report.images())));
+    row("used", format!("{}{}", grouped(report.used), percentage(report.used, report.images())));
     row("left out", grouped(report.refused));
     row("different", grouped(report.contents.len() as u64));
     row("Resolution", format!("{0} x {0}", report.resolution));
@@ -147,7 +149,7 @@ fn capital(text: &str) -> String {
     first + characters.as_str()
 }
 
-fn share(count: u64, of: u64) -> String {
+fn percentage(count: u64, of: u64) -> String {
     if of == 0 { String::new() } else { format!(" ({:.1} %)", 100.0 * count as f64 / of as f64) }
 }
 

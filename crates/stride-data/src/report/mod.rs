@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{CELEBA_ATTRIBUTES, CelebaAttributes, DataError};
 
-/// Names that are listed of each kind of problem; more are counted only.
+/// Names listed for each kind of problem; further ones are only counted.
 const LISTED: usize = 20;
 
 /// CLIP's longest caption in tokens, start and end included.
@@ -19,7 +19,7 @@ const MAX_TOKENS: usize = 77;
 ///
 /// [`add`](Self::add) takes images that go into the data set, and
 /// [`add_problem`](Self::add_problem) those that are left out. A report knows the content hash of every
-/// image, about 100 bytes each, so that doubles are found across parts as well.
+/// image, about 100 bytes each, so that duplicates are found across parts as well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataReport {
     /// Side of the squares that training sees; smaller images are enlarged.
@@ -57,27 +57,27 @@ struct Problem {
     problem: String,
 }
 
-/// An image as a report needs it.
+/// What a report needs of an image.
 #[derive(Clone, Copy, Debug)]
-pub struct Examined<'a> {
+pub struct ScannedImage<'a> {
     /// Its name in the data set.
     pub name: &'a str,
-    /// A hash of its content, e.g. SHA-256 of the file; equal ones are doubles.
+    /// A hash of its content, e.g. SHA-256 of the file; images with equal hashes are duplicates.
     pub content: [u8; 32],
-    /// Pixels in a row, before any scaling.
+    /// Width in pixels, before any scaling.
     pub width: u32,
-    /// Rows.
+    /// Height in pixels.
     pub height: u32,
     /// Its captions.
     pub captions: &'a [String],
     /// Tokens of each caption, start and end included, before anything is cut off.
     pub token_counts: &'a [usize],
-    /// Its marks, where the data set has them.
+    /// Its CelebA attributes, if the data set has them.
     pub attributes: Option<CelebaAttributes>,
 }
 
 impl DataReport {
-    /// A report without images of a data set at this resolution.
+    /// An empty report of a data set at this resolution.
     pub fn new(resolution: usize) -> Self {
         Self {
             resolution,
@@ -96,8 +96,8 @@ impl DataReport {
     }
 
     /// Counts an image that the data set uses, and notes what is odd about it.
-    pub fn add(&mut self, image: &Examined) {
-        let Examined { name, width, height, .. } = *image;
+    pub fn add(&mut self, image: &ScannedImage) {
+        let ScannedImage { name, width, height, .. } = *image;
         self.used += 1;
         let short_side = width.min(height);
         *self.short_sides.entry(short_side.checked_ilog2().unwrap_or(0)).or_default() += 1;
@@ -170,11 +170,6 @@ impl DataReport {
         }
     }
 
-    /// The report for readers: tables in Markdown.
-    pub fn to_markdown(&self) -> String {
-        markdown::write(self)
-    }
-
     /// The whole report, for [`from_json`](Self::from_json), and under `summary` what readers of the
     /// file look for.
     pub fn to_json(&self) -> Value {
@@ -199,7 +194,7 @@ impl DataReport {
     /// Reads what [`to_json`](Self::to_json) wrote.
     ///
     /// # Errors
-    /// When the value is no such report.
+    /// When the value is not such a report.
     pub fn from_json(json: &Value) -> Result<Self, DataError> {
         Self::deserialize(json).map_err(|error| DataError::Report { problem: error.to_string() })
     }
@@ -220,8 +215,7 @@ impl DataReport {
         self.captions.iter().map(|(&captions, &images)| captions as u64 * images).sum()
     }
 
-    /// The problems by kind, with the images that are there more than once, which only the whole
-    /// set can tell.
+    /// The problems by kind, including duplicates, which only show in the whole set.
     fn all_problems(&self) -> BTreeMap<String, Problems> {
         let mut problems = self.problems.clone();
         let mut doubles: Vec<(&String, &String)> = Vec::new();
@@ -271,7 +265,7 @@ mod tests {
         let captions =
             ["A man.", if index.is_multiple_of(7) { " " } else { "He." }].map(str::to_owned);
         let face = CelebaAttributes::new().with("Male", true).expect("in the list");
-        report.add(&Examined {
+        report.add(&ScannedImage {
             name: &name,
             // Images 8 apart are doubles.
             content: [(index % 8) as u8; 32],

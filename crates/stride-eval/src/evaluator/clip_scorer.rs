@@ -4,7 +4,6 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use stride::clip::{ClipTextModel, ClipVisionModel, clip_pixels};
 use stride::image::RgbImage;
 use stride::tokenizer::{ClipTokenizer, VOCABULARY_SIZE, Vocabulary, pad_token_ids};
@@ -86,17 +85,13 @@ impl ClipScorer {
         files.extend(Component::open(dir, Role::ImageEncoder)?.files()?);
         files.sort_unstable();
         files.dedup();
-        let mut hash = Sha256::new();
-        for file in files {
-            hash.update(std::fs::read(&file).map_err(EvalError::io(&file))?);
-        }
         Ok(Self {
             text,
             image,
             image_size: image_config.image_size,
             width,
             tokenizer,
-            sha256: ContentHash::from_bytes(hash.finalize().into()).to_string(),
+            sha256: ContentHash::of_files(&files)?.to_string(),
             precision: Precision::inference(Compute::F32),
             device: device.clone(),
         })

@@ -85,7 +85,7 @@ impl Reference {
     /// The file cannot be read, is damaged, or has another width.
     pub fn of_statistics(path: &Path, width: usize) -> Result<Self, EvalError> {
         let gaussian = read_statistics(path, Some(width))?;
-        Ok(Self { gaussian, samples: None, sha256: ContentHash::of_file(path)?.to_string() })
+        Ok(Self { gaussian, samples: None, sha256: ContentHash::of_files(&[path])?.to_string() })
     }
 
     /// How provenance names it.

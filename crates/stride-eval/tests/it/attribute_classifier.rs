@@ -21,9 +21,7 @@ struct Drawing {
 
 pub(crate) fn classifier() -> AttributeClassifier {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/avatars-classifier");
-    let read = |name: &str| fs::read(folder.join(name)).expect("committed");
-    AttributeClassifier::load(&read("config.json"), &read("model.safetensors"), &Device::flex())
-        .expect("valid")
+    AttributeClassifier::load(Some(&folder), &Device::flex()).expect("valid")
 }
 
 /// Drawings beside and below each other, and what they are.

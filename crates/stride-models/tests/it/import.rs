@@ -50,8 +50,21 @@ fn files_that_want_code_and_damaged_ones_are_refused() {
     fs::copy(&file, dir.path().join("other.pth")).expect("copied");
     let text = import(dir.path(), &out).expect_err("two").to_string();
     assert!(text.contains("other.pth, pytorch_model.bin"), "{text}");
-    // Nothing of all this has begun to write.
+    // The tensors of one of two shards are there twice, which shows when the configuration is written already.
+    let shards = [("a.bin", "x"), ("b.bin", "y")];
+    for (shard, _) in shards {
+        fs::copy(&file, dir.path().join(shard)).expect("copied");
+    }
+    let weight_map: std::collections::BTreeMap<_, _> =
+        shards.into_iter().map(|(shard, tensor)| (tensor, shard)).collect();
+    let index = serde_json::json!({ "weight_map": weight_map }).to_string();
+    fs::write(dir.path().join("pytorch_model.bin.index.json"), index).expect("writable");
+    fs::write(dir.path().join("config.json"), "{}").expect("writable");
+    let text = import(dir.path(), &out).expect_err("twice").to_string();
+    assert!(text.contains("is there twice"), "{text}");
+    // Nothing of all this is left.
     assert!(!out.exists());
+    assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 0);
 }
 
 #[test]

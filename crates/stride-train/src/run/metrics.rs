@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
+use stride_files::write_whole;
 
 use super::checkpoint::TrainerState;
 use super::progress::ProgressUpdate;
@@ -35,9 +36,7 @@ impl Metrics {
             let kept: String =
                 text.lines().filter(is_before).flat_map(|line| [line, "\n"]).collect();
             if kept != text {
-                let temporary = run_dir.join(".tmp-metrics.jsonl");
-                fs::write(&temporary, kept).map_err(TrainError::io(&temporary))?;
-                fs::rename(&temporary, &path).map_err(TrainError::io(&path))?;
+                write_whole(&path, kept.as_bytes())?;
             }
         }
         let file = OpenOptions::new()

@@ -67,6 +67,9 @@ fn train(dir: &Path) -> Result<RunSummary, TrainError> {
 fn colour_and_place_are_learned() {
     let dir = tempfile::tempdir().expect("folder");
     write_data(&dir.path().join("data"));
+    // The model of an earlier run, which shall go as a whole.
+    fs::create_dir_all(dir.path().join("run/model")).expect("writable");
+    fs::write(dir.path().join("run/model/stale.safetensors"), b"").expect("writable");
     let summary = train(dir.path()).expect("trains");
     let value =
         |name: &str| summary.report.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
@@ -79,6 +82,10 @@ fn colour_and_place_are_learned() {
         value("held_out_accuracy_place").is_some() && value("held_out_accuracy_shape").is_none()
     );
     let model = dir.path().join("run/model");
+    assert_eq!(fs::read_dir(&model).expect("exported").count(), 2, "configuration and weights");
+    let names = fs::read_dir(dir.path().join("run")).expect("a folder");
+    let names = names.map(|entry| entry.expect("readable").file_name().into_string());
+    assert!(names.flatten().all(|name| !name.starts_with('.')), "nothing temporary is left");
     let config = fs::read(model.join("config.json")).expect("exported");
     let config: AttributeClassifierConfig = serde_json::from_slice(&config).expect("a config");
     assert_eq!(config.attributes[0].values, ["blue", "red"]);

@@ -16,7 +16,7 @@ use crate::dit::{Dit, DitConfig};
 use crate::sampler::StepPlan;
 use crate::tokenizer::{ClipTokenizer, Vocabulary};
 use crate::vae::{Autoencoder, AutoencoderConfig};
-use crate::weights::{self, StoredDtype};
+use crate::weights::{self, SafetensorsBytes, StoredDtype, TensorSource};
 
 /// Everything between a sentence and an image.
 #[derive(Debug)]
@@ -25,6 +25,17 @@ pub struct Pipeline {
     pub(super) parts: PipelineParts,
     pub(super) device: Device,
     pub(super) precision: Precision,
+}
+
+/// The weights of a pipeline's networks.
+#[derive(Clone, Copy)]
+pub struct PipelineWeights<'a> {
+    /// Of the transformer.
+    pub transformer: &'a dyn TensorSource,
+    /// Of the text encoder.
+    pub text_encoder: &'a dyn TensorSource,
+    /// Of the autoencoder.
+    pub vae: &'a dyn TensorSource,
 }
 
 /// The trained parts of a pipeline with their configurations.
@@ -62,11 +73,29 @@ impl Pipeline {
         Self::from_checked_parts(parts, device)
     }
 
-    /// Reads a model folder.
+    /// Reads a model folder that is in memory.
     ///
     /// # Errors
     /// A file is missing, broken, or contradicts another one or its weights.
     pub fn from_files(files: &PipelineFiles, device: &Device) -> Result<Self, PipelineError> {
+        let open = |name| Ok::<_, PipelineError>(SafetensorsBytes::open(name, files.get(name)?)?);
+        let weights = PipelineWeights {
+            transformer: &open(TRANSFORMER_WEIGHTS)?,
+            text_encoder: &open(TEXT_ENCODER_WEIGHTS)?,
+            vae: &open(VAE_WEIGHTS)?,
+        };
+        Self::from_files_and_weights(files, weights, device)
+    }
+
+    /// As [`from_files`](Self::from_files), with weights from anywhere instead of the weight files of the folder.
+    ///
+    /// # Errors
+    /// As [`from_files`](Self::from_files).
+    pub fn from_files_and_weights(
+        files: &PipelineFiles,
+        weights: PipelineWeights<'_>,
+        device: &Device,
+    ) -> Result<Self, PipelineError> {
         let index: ModelIndex = json(files, MODEL_INDEX)?;
         let dit_config: DitConfig = json(files, TRANSFORMER_CONFIG)?;
         let vocabulary: Vocabulary = json(files, VOCABULARY)?;
@@ -83,10 +112,9 @@ impl Pipeline {
         // after the networks have refused impossible numbers.
         check(&index, &dit_config, &text_config, &vocabulary, &vae_config)?;
         let parts = PipelineParts {
-            dit: weights::load(dit, TRANSFORMER_WEIGHTS, files.get(TRANSFORMER_WEIGHTS)?, "")?,
-            text_encoder: text_encoder
-                .load(TEXT_ENCODER_WEIGHTS, files.get(TEXT_ENCODER_WEIGHTS)?)?,
-            vae: vae.load(VAE_WEIGHTS, files.get(VAE_WEIGHTS)?)?,
+            dit: weights::load_from(dit, weights.transformer, "")?,
+            text_encoder: text_encoder.load_from(weights.text_encoder)?,
+            vae: vae.load_from(weights.vae)?,
             index,
             text_config,
             vocabulary,

@@ -10,5 +10,5 @@ pub use crate::sampler::Guidance;
 pub use error::{GenerateError, PipelineError};
 pub use folder::{FILE_NAMES, ModelIndex, PipelineFiles};
 pub use generate::{Drawing, GeneratedImage, StepEvent};
-pub use load::{Pipeline, PipelineParts};
+pub use load::{Pipeline, PipelineParts, PipelineWeights};
 pub use request::{GenerateRequest, PromptReport};

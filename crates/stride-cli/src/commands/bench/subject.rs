@@ -12,10 +12,10 @@ use stride::pipeline::{Guidance, ModelIndex, Pipeline, PipelineParts};
 use stride::tokenizer::{ClipTokenizer, Tokens, Vocabulary};
 use stride::vae::{Autoencoder, AutoencoderConfig, AutoencoderKlConfig, AutoencoderTinyConfig};
 use stride_kernels::gemm::Compute;
+use stride_models::Model;
 
 use super::flops;
 use crate::compute::{ComputeOptions, typed};
-use crate::model_folder;
 
 /// The caption of every row, 16 tokens in CLIP's whole vocabulary.
 pub(super) const PROMPT: &str = "a smiling woman with long red hair, a blue hat and round glasses";
@@ -36,7 +36,7 @@ impl Subject {
     /// The model in a folder, or the one inside this program.
     pub(super) fn of_model(folder: Option<&Path>, options: ComputeOptions) -> Result<Self> {
         let device = options.device();
-        let model = model_folder::load(folder, &device)
+        let model = Model::load(folder, &device)
             .context("no model to measure (--preset dit-s2 needs none)")?;
         let name = model.pipeline.index().name.clone();
         Self::new(name, model.pipeline.with_compute(options.dtype()), None, device)

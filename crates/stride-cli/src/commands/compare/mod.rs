@@ -13,11 +13,13 @@ use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use clap::Args;
 use stride_data::ImageFolder;
+use stride_eval::AttributeClassifier;
 use stride_eval::comparison::StepEvaluator;
 use stride_eval::report::comparison::ComparisonImages;
 use stride_kernels::workers::Workers;
+use stride_models::Model;
 
-use crate::{interrupt, judge_folder, model_folder};
+use crate::interrupt;
 use plan::Plan;
 
 /// Train objectives on the same data, network, seeds and compute, and compare them
@@ -72,7 +74,7 @@ impl Compare {
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
             tracing::info!("{} is trained; about {} of training left", side.name, hours(left));
         }
-        let classifier = judge_folder::load(self.classifier.as_deref(), &Device::flex())?;
+        let classifier = AttributeClassifier::load(self.classifier.as_deref(), &Device::flex())?;
         let num_features = classifier.config().feature_size;
         if self.samples < 2 * num_features {
             tracing::warn!(
@@ -94,7 +96,7 @@ impl Compare {
         let mut images = ComparisonImages::default();
         let start = Instant::now();
         for (index, side) in plan.sides.iter().enumerate() {
-            let mut model = model_folder::load(Some(&side.model_dir()), &Device::flex())?;
+            let mut model = Model::load(Some(&side.model_dir()), &Device::flex())?;
             model.pipeline = model.pipeline.with_compute(side.config.training.compute_dtype);
             let file = side.config.run_dir.join("evaluation.json");
             let (pipeline, hash) = (&model.pipeline, &model.hash);

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use burn::tensor::Device;
+use stride_models::Model;
 use stride_train::{Checkpoint, LogProgress, Progress, ProgressUpdate, Resume};
 
 use super::plan::Side;
 use crate::commands::train::Bar;
-use crate::model_folder;
 
 /// Trains a side up to its steps, from its latest checkpoint if there is one.
 pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
             );
         }
     }
-    if model_folder::load(Some(&side.model_dir()), &Device::flex()).is_ok() {
+    if Model::load(Some(&side.model_dir()), &Device::flex()).is_ok() {
         return Ok(());
     }
     let resume = Checkpoint::open(run_dir, &Resume::Latest).is_ok().then_some(Resume::Latest);

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use stride_data::Part;
 
 use super::import::ConvertInception;
 use super::job::Job;
 use super::merge::Merge;
-use crate::shard::Shard;
 use crate::usage::usage;
 
 /// Compare generated images with real ones
@@ -32,7 +32,7 @@ pub(crate) struct Evaluate {
     pub(super) out: Option<PathBuf>,
     /// Do only part I of N (from 0); `stride evaluate merge` joins the parts and writes the report
     #[arg(long, value_name = "I/N", requires = "out")]
-    pub(super) shard: Option<Shard>,
+    pub(super) shard: Option<Part>,
     /// Also save the generated images in the folder
     #[arg(long, requires = "out")]
     pub(super) save_images: bool,

@@ -7,13 +7,13 @@ use stride_eval::evaluator::{FeatureNetworks, Reference, SampleFeatures, Scores}
 use stride_eval::images::ImageSet;
 use stride_eval::npz::{has_statistics, statistics_bytes};
 use stride_eval::provenance::{Provenance, Set};
+use stride_files::{check_writable, write_whole};
 use stride_kernels::workers::Workers;
 
 use super::arguments::Evaluate;
 use super::job::Job;
 use super::networks;
 use super::progress::ProgressBar;
-use crate::output::{check_writable, write_whole};
 use crate::usage::usage;
 
 impl Evaluate {

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use stride_eval::inception::convert_nsfwjs;
-
-use crate::output::{check_writable, write_whole};
+use stride_files::{check_writable, write_whole};
 
 /// Convert the Inception-v3 of the npm package nsfwjs 4 to safetensors
 ///
@@ -23,6 +22,6 @@ pub(crate) struct ConvertInception {
 impl ConvertInception {
     pub(super) fn run(self) -> anyhow::Result<()> {
         check_writable(&self.output)?;
-        write_whole(&self.output, &convert_nsfwjs(&self.folder)?)
+        Ok(write_whole(&self.output, &convert_nsfwjs(&self.folder)?)?)
     }
 }

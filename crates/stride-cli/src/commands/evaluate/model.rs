@@ -34,10 +34,7 @@ impl Evaluate {
             Some(out) => FeatureStore::open(out, &evaluator.identity(job.clone()))?,
             None => FeatureStore::in_memory(),
         };
-        let part = self.shard.map_or(Part { index: 0, count: 1 }, |part| Part {
-            index: part.index,
-            count: part.count,
-        });
+        let part = self.shard.unwrap_or(Part::ALL);
         let mut progress = ProgressBar::new("images");
         let collected = evaluator.collect(part, &mut store, &stop, &mut |at| progress.update(at));
         collected.map_err(with_hint)?;

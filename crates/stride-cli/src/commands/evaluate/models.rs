@@ -8,10 +8,10 @@ use stride::pipeline::{Pipeline, PipelineParts};
 use stride::weights;
 use stride_eval::evaluator::EvaluatedModel;
 use stride_files::ContentHash;
+use stride_models::Model;
 use stride_train::{Checkpoint, RunConfig};
 
 use super::job::Job;
-use crate::model_folder::{self, HASH_DIGITS};
 
 /// The model of a job first, then the checkpoints of its run in their order.
 pub(super) fn load(job: &Job) -> anyhow::Result<Vec<EvaluatedModel>> {
@@ -20,7 +20,7 @@ pub(super) fn load(job: &Job) -> anyhow::Result<Vec<EvaluatedModel>> {
         Some(run) => Some(run.join("model")),
         None => job.model.clone(),
     };
-    let model = model_folder::load(folder.as_deref(), &device)?;
+    let model = Model::load(folder.as_deref(), &device)?;
     let mut checkpoints = Vec::new();
     if let Some(run) = &job.run {
         for (step, dir) in Checkpoint::all(run) {
@@ -52,6 +52,6 @@ fn load_checkpoint(
     parts.text_encoder = weights::load(parts.text_encoder, &file, &bytes, "text_encoder.")?;
     let pipeline =
         Pipeline::from_parts(parts, &job.compute.device())?.with_compute(job.compute.dtype());
-    let hash = ContentHash::of(&bytes).to_string().chars().take(HASH_DIGITS).collect();
+    let hash = Model::short_hash(ContentHash::of(&bytes));
     Ok(EvaluatedModel { generator: Box::new(pipeline), hash, training_step: Some(step) })
 }

@@ -1,16 +1,16 @@
 //! The feature networks of a job.
 
+use stride_eval::AttributeClassifier;
 use stride_eval::evaluator::{ClipScorer, FeatureNetworks};
 use stride_eval::inception::Inception;
 
 use super::job::Job;
-use crate::judge_folder;
 
 /// Loads the networks of a job.
 pub(super) fn load(job: &Job) -> anyhow::Result<FeatureNetworks> {
     let device = job.compute.device();
     let clip = job.clip.as_deref().map(|dir| ClipScorer::load(dir, &device)).transpose()?;
-    let classifier = judge_folder::load(job.classifier.as_deref(), &device);
+    let classifier = AttributeClassifier::load(job.classifier.as_deref(), &device);
     let Some(path) = &job.inception else {
         return Ok(FeatureNetworks::of_classifier(classifier?).with_clip(clip));
     };

@@ -8,13 +8,13 @@ use std::time::Instant;
 use anyhow::{anyhow, bail};
 use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{GenerateError, GenerateRequest, GeneratedImage, Pipeline};
+use stride_files::write_whole;
 use stride_kernels::workers::among_threads;
+use stride_models::Model;
 
 use super::Generate;
 use super::record::{Record, Timings};
 use super::targets::Targets;
-use crate::model_folder::{self, Model};
-use crate::output::write_whole;
 use crate::usage::usage;
 use crate::{interrupt, progress};
 
@@ -41,7 +41,7 @@ impl Generate {
         let device = self.compute.device();
         let stop = interrupt::stop_flag()?;
 
-        let Model { pipeline, hash } = model_folder::load(self.model.as_deref(), &device)?;
+        let Model { pipeline, hash } = Model::load(self.model.as_deref(), &device)?;
         let pipeline = pipeline.with_compute(self.compute.dtype());
         let steps = self.steps.unwrap_or(pipeline.index().default_steps);
         self.check_strip_steps(Some(steps))?;

@@ -1,8 +1,8 @@
 //! Which files a `stride generate` writes.
 
 use std::path::{Path, PathBuf};
+use stride_files::check_writable;
 
-use crate::output::check_writable;
 use crate::usage::usage;
 
 /// The files of one run, known and checked before any work.
@@ -52,7 +52,7 @@ impl Targets {
 
     /// Fails where a file could not be written.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        self.images.iter().chain(&self.strip).try_for_each(|path| check_writable(path))
+        Ok(self.images.iter().chain(&self.strip).try_for_each(|path| check_writable(path))?)
     }
 }
 

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use stride_models::{Description, PytorchFile};
+use stride_models::{Description, PytorchFile, SafetensorsFile};
 
 use super::findings::{Findings, push_fields, shorten, size_text};
-use super::weights::Header;
 
 const INDEX: &str = "model_index.json";
 
@@ -67,16 +66,16 @@ fn inspect_component(folder: &Path, name: &str, text: &mut String) -> anyhow::Re
             push_fields(text, "  ", &config);
         }
         if file.ends_with(".safetensors") {
-            let header = Header::read(&path)?;
+            let header = SafetensorsFile::open(&path)?;
             let count = header.parameters();
             parameters += count as u64;
             writeln!(
                 text,
                 "  {file}  {}, {} tensors, {count} parameters",
                 size_text(bytes),
-                header.tensors.len()
+                header.tensors().len()
             )?;
-            for (key, value) in &header.metadata {
+            for (key, value) in header.metadata() {
                 writeln!(text, "    {key}: {}", shorten(value))?;
             }
         } else {

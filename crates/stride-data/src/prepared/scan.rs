@@ -1,4 +1,4 @@
-//! Looks a data set over: report and contact sheet of what a preparation takes in.
+//! Scans the images of a preparation for the report and the contact sheet.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,15 +11,15 @@ use super::prepare::Preparation;
 use super::summary::PrepareProgress;
 use crate::contact_sheet::TILE;
 use crate::{
-    ContactSheet, ContentHash, DataError, DataReport, Examined, Filter, Problem, ProblemKind,
+    ContactSheet, ContentHash, DataError, DataReport, Filter, Problem, ProblemKind, ScannedImage,
     decode, square,
 };
 
-/// Images looked at between two reports of progress.
+/// Images scanned between two reports of progress.
 const BATCH: usize = 64;
 
 /// What the report and the sheet need of an image.
-struct Seen {
+struct Scanned {
     content: ContentHash,
     width: u32,
     height: u32,
@@ -27,13 +27,13 @@ struct Seen {
 }
 
 impl Preparation<'_> {
-    /// Decodes every image once more and says what the data set is made of; nothing if it is stopped.
+    /// Decodes every image once more for the report and the contact sheet; nothing if it is stopped.
     ///
-    /// What is wrong with the listing as a whole goes into the report of the first part.
+    /// Problems of the listing as a whole go into the report of the first part.
     ///
     /// # Errors
-    /// None that a correct build can give.
-    pub fn examine(
+    /// None in a correct build.
+    pub fn scan(
         &self,
         progress: &mut dyn FnMut(PrepareProgress),
     ) -> Result<Option<(DataReport, ContactSheet)>, DataError> {
@@ -47,24 +47,24 @@ impl Preparation<'_> {
         }
         let (range, start) = (self.range(), Instant::now());
         let (source, limits) = (self.source, self.limits);
-        let look = |index: usize| {
+        let scan_one = |index: usize| {
             let bytes = source.read(index)?;
             let name = || source.records()[index].name.clone();
             let image = decode(&bytes, &limits).map_err(|kind| Problem { name: name(), kind })?;
             let (width, height) = image.dimensions();
             let tile = square(&image, TILE as usize, Filter::Bicubic);
-            Ok(Seen { content: ContentHash::of(&bytes), width, height, tile })
+            Ok(Scanned { content: ContentHash::of(&bytes), width, height, tile })
         };
         for first in range.clone().step_by(BATCH) {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
             let indices = first..(first + BATCH).min(range.end);
-            let batch: Vec<Result<Seen, Problem>> =
-                indices.clone().into_par_iter().map(look).collect();
-            for (index, seen) in indices.clone().zip(batch) {
-                let Seen { content, width, height, tile } = match seen {
-                    Ok(seen) => seen,
+            let batch: Vec<Result<Scanned, Problem>> =
+                indices.clone().into_par_iter().map(scan_one).collect();
+            for (index, scanned) in indices.clone().zip(batch) {
+                let Scanned { content, width, height, tile } = match scanned {
+                    Ok(scanned) => scanned,
                     Err(problem) => {
                         add_problem(&mut report, &problem);
                         continue;
@@ -79,7 +79,7 @@ impl Preparation<'_> {
                         Ok(tokens.ids.len() + tokens.dropped_tokens)
                     })
                     .collect::<Result<Vec<_>, DataError>>()?;
-                report.add(&Examined {
+                report.add(&ScannedImage {
                     name: &record.name,
                     content: *content.as_bytes(),
                     width,
@@ -103,7 +103,7 @@ fn add_problem(report: &mut DataReport, problem: &Problem) {
     report.add_problem(&problem.name, &problem.kind.to_string(), kind_of(&problem.kind));
 }
 
-/// The group of a problem in a word or two.
+/// The kind of a problem in a word or two.
 fn kind_of(kind: &ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Io(_) => "unreadable",
