@@ -1,4 +1,4 @@
-//! Few numbers on a model at many step counts, by which `stride compare` sets models side by side.
+//! The few numbers, at many step counts, by which `stride compare` sets models side by side.
 
 use std::fs;
 use std::path::Path;
@@ -12,9 +12,7 @@ use stride_kernels::workers::Workers;
 
 use crate::attribute_accuracy::AttributeAccuracy;
 use crate::error::at_least;
-use crate::evaluator::{
-    BATCH_SIZE, FeatureNetworks, Reference, SampleFeatures, count_attributes, read_image,
-};
+use crate::evaluator::{FeatureNetworks, Reference, SampleFeatures, count_attributes, read_image};
 use crate::frechet::{EpsilonRule, frechet_distance};
 use crate::generator::{Generator, SampleRequest};
 use crate::protocol::Protocol;
@@ -91,13 +89,9 @@ impl StepEvaluator {
         let others = ImageFolder { images: every_second(1).take(samples).collect() };
         let features = |folder: &ImageFolder| {
             let read = |&index: &usize| read_image(&folder.images[index], resolution);
-            networks.extract_range(
-                &workers,
-                &(0..folder.images.len()),
-                BATCH_SIZE,
-                PROTOCOL,
-                |indices| indices.iter().map(read).collect(),
-            )
+            networks.extract_range(&workers, &(0..folder.images.len()), PROTOCOL, |indices| {
+                indices.iter().map(read).collect()
+            })
         };
         let reference = Reference::of_samples(features(&reference)?)?;
         let real = quality(&networks, &reference, &others, &features(&others)?)?;
@@ -154,13 +148,10 @@ impl StepEvaluator {
                     SampleRequest { prompt, num_steps: steps, cfg_scale: 1.0, seed: index as u64 };
                 request.generate(generator, stop, &mut |_| {})
             };
-            let features = self.networks.extract_range(
-                &self.workers,
-                &(0..samples),
-                BATCH_SIZE,
-                PROTOCOL,
-                |indices| indices.iter().map(image).collect(),
-            );
+            let features =
+                self.networks.extract_range(&self.workers, &(0..samples), PROTOCOL, |indices| {
+                    indices.iter().map(image).collect()
+                });
             if stop.load(Ordering::Relaxed) {
                 return Err(EvalError::Interrupted);
             }

@@ -1,8 +1,8 @@
 //! A model at every step count against real images: from sample sets to scores.
 //!
-//! An [`Evaluator`] lists the [`SampleSet`]s that a report needs, brings the features of their blocks into a
-//! [`FeatureStore`], which can be stopped, continued and divided into parts, and makes an [`EvaluationReport`] of
-//! them.
+//! An [`Evaluator`] lists the [`SampleSet`]s that a report needs, fills a [`FeatureStore`] with their features block
+//! by block, so that the work can be interrupted, resumed and split into parts, and computes an
+//! [`EvaluationReport`] from them.
 
 mod clip_scorer;
 mod failures;
@@ -28,7 +28,6 @@ use stride_kernels::workers::Workers;
 pub use clip_scorer::{ClipScore, ClipScorer};
 pub use failures::Failure;
 pub(crate) use failures::count_attributes;
-pub(crate) use networks::BATCH_SIZE;
 pub use networks::FeatureNetworks;
 pub use results::{CheckpointResult, Diversity, EvaluationReport, SplitResult};
 pub use sample_features::SampleFeatures;
@@ -55,7 +54,7 @@ pub struct Evaluator {
     image_dir: Option<PathBuf>,
 }
 
-/// How far an evaluation is.
+/// Progress of an evaluation.
 #[derive(Clone, Copy, Debug)]
 pub struct EvaluationProgress<'a> {
     /// Name of the sample set at work.
@@ -69,7 +68,7 @@ pub struct EvaluationProgress<'a> {
 }
 
 impl Evaluator {
-    /// An evaluator of the first of `models` and of checkpoints, the others.
+    /// An evaluator of `models`: the model first, then its checkpoints.
     ///
     /// # Errors
     /// There is no model, split or step count, or a split has fewer images than samples, or there are fewer than two
@@ -95,7 +94,7 @@ impl Evaluator {
         Ok(Self { settings, models, splits, networks, workers, image_dir: None })
     }
 
-    /// The same, writing every image into a folder, too.
+    /// The same evaluator, which also saves every image in a folder.
     #[must_use]
     pub fn with_image_dir(self, image_dir: Option<PathBuf>) -> Self {
         Self { image_dir, ..self }
@@ -111,7 +110,7 @@ impl Evaluator {
         &self.splits
     }
 
-    /// Everything that decides a number, for a store; `job` is what a program needs to take the job up again.
+    /// The identity of this evaluation for a store; `job` is what a program needs to resume it.
     pub fn identity<J>(&self, job: J) -> JobIdentity<J> {
         let settings = &self.settings;
         let network = self.networks.feature_network();
@@ -161,10 +160,10 @@ impl Evaluator {
         sets.into_iter().map(|(split, source)| self.sample_set(split, source)).collect()
     }
 
-    /// Brings the missing blocks of a part into the store.
+    /// Adds the missing blocks of a part to the store.
     ///
-    /// `observer` is told before and after every block. A block is stored as soon as it is complete, so that a later
-    /// call goes on after the last one.
+    /// `observer` is called before and after every block. A block is stored as soon as it is complete, so that a later
+    /// call resumes after the last one.
     ///
     /// # Errors
     /// An image cannot be read or generated, a block cannot be stored, or `stop` was set
@@ -195,8 +194,7 @@ impl Evaluator {
             tell(range.start, done);
             let images = |indices: &[usize]| self.images(set, indices, stop);
             let protocol = self.settings.protocol;
-            let block =
-                self.networks.extract_range(&self.workers, &range, BATCH_SIZE, protocol, images)?;
+            let block = self.networks.extract_range(&self.workers, &range, protocol, images)?;
             store.put(&set.name, &range, block)?;
             done += cost(set, &range);
             tell(range.end, done);
@@ -207,7 +205,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// The first sample set of which the store lacks a block.
+    /// The first sample set that is incomplete in the store.
     pub fn missing(&self, store: &FeatureStore) -> Option<SampleSet> {
         let is_missing = |set: &SampleSet| {
             FeatureStore::blocks(set.count).any(|range| !store.has(&set.name, &range))
@@ -259,7 +257,7 @@ impl Evaluator {
         self.settings.cfg_scale.unwrap_or_else(default)
     }
 
-    /// The images of a set at some places.
+    /// The images of a set at some indices.
     fn images(
         &self,
         set: &SampleSet,

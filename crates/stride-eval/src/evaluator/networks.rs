@@ -13,7 +13,7 @@ use crate::protocol::Protocol;
 use crate::{AttributeClassifier, EvalError};
 
 /// Images that a worker passes through a network together.
-pub(crate) const BATCH_SIZE: usize = 8;
+const BATCH_SIZE: usize = 8;
 
 /// A feature network, and where there are some, an attribute classifier and CLIP.
 pub struct FeatureNetworks {
@@ -68,7 +68,7 @@ impl FeatureNetworks {
         }
     }
 
-    /// What the networks make of a batch.
+    /// Features, predictions and digests of a batch.
     ///
     /// # Errors
     /// A network's output is not finite.
@@ -93,9 +93,9 @@ impl FeatureNetworks {
         Ok(SampleFeatures::new(features, logits, clip, labels, images))
     }
 
-    /// What the networks make of the images at the places of a range, a share of them on each worker.
+    /// The same for the images of a range of indices, a share of them on each worker.
     ///
-    /// `images` makes the images of a batch of at most `batch_size` places.
+    /// `images` returns those of a batch of indices.
     ///
     /// # Errors
     /// The range is empty, an image cannot be made, or a network's output is not finite.
@@ -103,21 +103,20 @@ impl FeatureNetworks {
         &self,
         workers: &Workers,
         range: &Range<usize>,
-        batch_size: usize,
         protocol: Protocol,
         images: impl Fn(&[usize]) -> Result<Vec<RgbImage>, EvalError> + Sync,
     ) -> Result<SampleFeatures, EvalError> {
         let of_share = |share: Range<usize>| {
             let indices: Vec<usize> = share.map(|place| range.start + place).collect();
             let batches =
-                indices.chunks(batch_size).map(|batch| self.extract(&images(batch)?, protocol));
+                indices.chunks(BATCH_SIZE).map(|batch| self.extract(&images(batch)?, protocol));
             SampleFeatures::join(batches)
         };
         let shares = split_evenly(range.len(), workers.count());
         SampleFeatures::join(workers.run(shares, of_share))
     }
 
-    /// What the networks make of a set; `observer` gets the number of images of every batch that is done.
+    /// The same for a whole set; `observer` gets the number of images of every batch that is done.
     ///
     /// # Errors
     /// An image cannot be decoded or has another size than the first, or a network's output is not finite.

@@ -1,4 +1,4 @@
-//! What networks make of a set of images, and its file.
+//! What is kept of a set of images: features, predictions and digests, and the file that holds them.
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -28,7 +28,7 @@ pub struct SampleFeatures {
 }
 
 impl SampleFeatures {
-    /// What networks made of `images`.
+    /// What networks returned for `images`.
     pub fn new(
         features: Features,
         logits: Option<Features>,

@@ -17,7 +17,7 @@ pub struct EvaluationSettings {
     pub steps: Vec<usize>,
     /// Images for each step count, one for each caption of the data from the first on.
     pub samples: usize,
-    /// Seed of the first image; image k has this much more.
+    /// Seed of the first image; image k has the seed k higher.
     pub seed: u64,
     /// Guidance scale; the model's where absent.
     pub cfg_scale: Option<f64>,
@@ -42,7 +42,7 @@ pub struct EvaluatedModel {
 pub struct DataSplit {
     /// The name of its sample sets: `data` or `heldout`.
     pub label: String,
-    /// Name of its folder, without the way there: where things lie on a machine is of no use to readers.
+    /// Name of its folder, without the path to it, which means nothing to readers of a report.
     pub name: String,
     /// The images.
     pub folder: ImageFolder,

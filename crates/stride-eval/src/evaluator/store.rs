@@ -31,17 +31,17 @@ pub struct FeatureStore {
 pub struct JobIdentity<J> {
     /// Everything that decides a number: hashes, seeds, settings.
     pub decides: Vec<(String, String)>,
-    /// What a program needs to take the job up again.
+    /// What a program needs to resume the job.
     pub job: J,
 }
 
 impl FeatureStore {
-    /// A store that is gone with the program.
+    /// A store without a folder.
     pub fn in_memory() -> Self {
         Self { folder: None, in_memory: BTreeMap::new() }
     }
 
-    /// The features in a folder, which must belong to the same job; an empty or absent folder is taken for it.
+    /// The features in a folder, which must belong to the same job; a new folder is marked as its own.
     ///
     /// # Errors
     /// The folder belongs to another job, or it cannot be read or written.
@@ -57,7 +57,7 @@ impl FeatureStore {
         Ok(Self { folder: Some(out.join(FEATURES)), in_memory: BTreeMap::new() })
     }
 
-    /// Copies the features of several parts of one job into a folder, and says which job it is.
+    /// Copies the features of all parts of a job into one folder and returns the job.
     ///
     /// # Errors
     /// The parts belong to different jobs, or a folder cannot be read or written.
