@@ -11,6 +11,7 @@ mod generate;
 mod import;
 mod inspect;
 mod model;
+mod plot;
 mod prepare;
 mod program;
 mod train;

@@ -42,7 +42,7 @@ pub(super) fn html(
             (measure_table(groups, measure))
         }
         h2 { "From noise to image" }
-        p class="dim small" { (images.prompts()[0]) ": the decoded image after intermediate steps, out of 2, 4 and 128." }
+        p class="dim small" { "“" (images.prompts()[0]) "”: images decoded after intermediate steps, for 2, 4 and 128 steps in all." }
         @for (name, (_, samples)) in names.iter().zip(&images.objectives) {
             h3 { (name) }
             (samples.strips())

@@ -23,7 +23,7 @@ pub(super) fn html(report: &EvaluationReport, images: &EvaluationImages) -> Stri
         @for split in &report.splits { (split_section(report, split)) (attribute_table(split)) }
         h2 { "From noise to image" }
         p class="dim small" {
-            (samples.prompts[0]) " The decoded image after intermediate steps, out of 2, 4 and 128."
+            "“" (samples.prompts[0]) "”: images decoded after intermediate steps, for 2, 4 and 128 steps in all."
         }
         (samples.strips())
         (failures(report, images))

@@ -30,6 +30,7 @@ pub(super) struct Column {
     name: &'static str,
     better: Better,
     pub(super) meaning: &'static str,
+    /// Its cell for scores and, where it was measured, the diversity of images of one caption.
     cell: fn(&Scores, Option<f64>) -> Option<Cell>,
 }
 
@@ -103,11 +104,12 @@ fn fraction(value: Option<f64>) -> Option<Cell> {
     value.map(|value| cell(format!("{value:.3}"), value))
 }
 
+/// Every score that a report shows.
 const COLUMNS: [Column; 13] = [
     Column {
         name: "distance",
         better: Better::Lower,
-        meaning: "Fréchet distance between the features of generated and real images",
+        meaning: "Frechet distance between the features of generated and real images",
         cell: |scores, _| Some(cell(significant(scores.distance, 4), scores.distance)),
     },
     Column {
