@@ -57,9 +57,9 @@ pub enum TrainError {
         /// Height and width asked for.
         resolution: usize,
     },
-    /// A run that looks at images has none.
+    /// A run that reads images has none.
     #[error(
-        "data.dir: expected a folder of images, found none; what data.prepared names has no images in it"
+        "data.dir: expected a folder of images, found none; a prepared folder (data.prepared) has no images in it"
     )]
     NoImages,
     /// Images of the data set cannot be used.
@@ -130,7 +130,7 @@ pub enum TrainError {
     /// There is nothing to resume from.
     #[error("{}: no complete checkpoint to resume from; expected a folder checkpoint-NNNNNN with a file complete.json", path.display())]
     NoCheckpoint {
-        /// The folder that was looked at.
+        /// The folder that was searched.
         path: PathBuf,
     },
     /// The system refuses a thread.
@@ -155,6 +155,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// A thread that the system refuses.
+    pub(crate) fn threads(source: impl std::fmt::Display) -> Self {
+        Self::Threads { problem: source.to_string() }
+    }
+
     /// Names the path an input or output error happened on.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }

@@ -1,8 +1,8 @@
-//! Training of the autoencoder, the text encoder and the diffusion transformer, and of classifiers.
+//! Training of autoencoders, of diffusion transformers with their text encoders, and of attribute classifiers.
 //!
 //! [`run`] reads a configuration and trains. Every kind of training implements [`TrainingTask`] and is driven by
-//! [`train_loop`], which owns what they share: schedule, optimizer, averages, metrics,
-//! checkpoints and stopping.
+//! [`train_loop`], which owns what they have in common: schedule, optimizer, averages,
+//! metrics, checkpoints and stopping.
 
 mod classifier;
 mod dit;

@@ -1,7 +1,6 @@
 //! Trains a classifier of attributes on a folder of images that names them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -32,7 +31,9 @@ pub(crate) struct ClassifierTrainer {
     device: Device,
 }
 
-/// Images that are answered at once per core in an evaluation.
+/// The file of the configuration.
+const CONFIG: &str = "config.json";
+/// Images that are classified at once per core in an evaluation.
 const EVALUATION_BATCH: usize = 16;
 
 impl ClassifierTrainer {
@@ -83,7 +84,7 @@ impl ClassifierTrainer {
         Tensor::from_data(TensorData::new(pixels, shape), device)
     }
 
-    /// The fraction of right answers for every attribute of held-out images.
+    /// The accuracy for every attribute of held-out images.
     fn held_out_accuracy(&self, model: &AttributeClassifier, is_augmented: bool) -> Vec<f64> {
         let all = self.images.len();
         let starts: Vec<usize> = (all - self.held_out..all).step_by(EVALUATION_BATCH).collect();
@@ -94,9 +95,9 @@ impl ClassifierTrainer {
                 let rng = || keyed_rng(self.seed, purpose::EVALUATION, 0, image as u64);
                 self.write_image(image, is_augmented.then(rng), out);
             }
-            let answers = model.forward(self.tensor(pixels, &self.device));
+            let predictions = model.forward(self.tensor(pixels, &self.device));
             let mut right = vec![0; self.model_config.attributes.len()];
-            for (choices, image) in answers.choices(&self.model_config).iter().zip(images) {
+            for (choices, image) in predictions.choices(&self.model_config).iter().zip(images) {
                 for ((right, choice), label) in
                     right.iter_mut().zip(choices).zip(&self.labels[image])
                 {
@@ -194,21 +195,15 @@ impl TrainingTask for ClassifierTrainer {
         Ok(metrics)
     }
 
-    /// Writes `model/config.json` and `model/model.safetensors`.
+    /// Configuration and weights, in bf16.
     fn export(
-        &mut self,
+        &self,
         state: &TrainState<AttributeClassifier>,
-        run_dir: &Path,
-    ) -> Result<(), TrainError> {
-        let dir = run_dir.join("model");
-        fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
-        let path = dir.join("config.json");
-        let json =
-            serde_json::to_vec_pretty(&self.model_config).map_err(TrainError::weights(&path))?;
-        fs::write(&path, json).map_err(TrainError::io(&path))?;
-        let path = dir.join("model.safetensors");
-        let bytes = weights::save(&state.model().valid(), "", StoredDtype::Bf16, &[])?;
-        fs::write(&path, bytes).map_err(TrainError::io(&path))
+    ) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
+        let json = serde_json::to_vec_pretty(&self.model_config);
+        let json = json.map_err(TrainError::weights(Path::new(CONFIG)))?;
+        let weights = weights::save(&state.model().valid(), "", StoredDtype::Bf16, &[])?;
+        Ok(vec![(CONFIG.to_owned(), json), ("model.safetensors".to_owned(), weights)])
     }
 }
 

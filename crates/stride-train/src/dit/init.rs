@@ -25,8 +25,8 @@ pub struct DitInitConfig {
     /// trained on with the vocabulary that it has; takes the place of `[dit.text_encoder]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_encoder: Option<PathBuf>,
-    /// A transformer of Stride, diffusers or facebookresearch/DiT, or a pipeline that has one; what it shares with
-    /// `[dit.model]` is taken.
+    /// A transformer of Stride, diffusers or facebookresearch/DiT, or a pipeline that has one; the tensors that it has in common
+    /// with `[dit.model]` are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformer: Option<PathBuf>,
 }

@@ -130,7 +130,7 @@ impl DitTrainer {
         pad_token_ids(captions, self.data.vocabulary.end_row(), device)
     }
 
-    /// Mean squared error of the answers on held-out images, image `row` at time `time(row)`,
+    /// Mean squared error of the predictions on held-out images, image `row` at time `time(row)`,
     /// under the caption of the image `caption_offset` places further: 0 is the image's own.
     fn held_out_error(
         &self,
@@ -168,7 +168,7 @@ impl DitTrainer {
         sum / self.held_out_rows.max(1) as f64
     }
 
-    /// The networks that are judged and exported.
+    /// The networks that are evaluated and exported.
     fn exported(&self, state: &TrainState<TextToLatent>) -> TextToLatent {
         let average = self.config.export.as_deref().and_then(|name| state.ema(name));
         average.cloned().unwrap_or_else(|| state.model().valid())
@@ -184,7 +184,7 @@ pub(crate) struct DitBatch {
     x_0: Vec<f32>,
     x_1: Vec<f32>,
     captions: Vec<Vec<u32>>,
-    /// The rows in an order whose every stretch has its part of the expensive ones.
+    /// The rows in the order of [`evenly_spaced`].
     order: Vec<usize>,
 }
 
@@ -312,7 +312,7 @@ impl TrainingTask for DitTrainer {
         let first = self.data.num_train();
         let held_out = first..first + self.data.num_held_out();
         let texts: Vec<&str> = held_out.map(|image| self.data.text(image)).collect();
-        let spread = self.samples.write(
+        let one_step_std = self.samples.write(
             &model,
             &self.data.vocabulary,
             &texts,
@@ -322,16 +322,15 @@ impl TrainingTask for DitTrainer {
             (error_name, error),
             ("held_out_start_error".to_owned(), start),
             ("held_out_start_error_swapped_captions".to_owned(), swapped),
-            ("one_step_std".to_owned(), spread),
+            ("one_step_std".to_owned(), one_step_std),
         ])
     }
 
-    /// Writes `model/`, a model folder, with weights in bf16.
+    /// A whole pipeline, with weights in bf16.
     fn export(
-        &mut self,
+        &self,
         state: &TrainState<TextToLatent>,
-        run_dir: &Path,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
         let TextToLatent { dit, text_encoder } = self.exported(state);
         let DitTrainConfig { name, default_steps, default_cfg_scale, .. } = &self.config;
         let objective = &self.config.objective;
@@ -350,13 +349,7 @@ impl TrainingTask for DitTrainer {
             vae: self.encoder.model().clone(),
         };
         let files = Pipeline::from_parts(parts, &self.device)?.to_files(StoredDtype::Bf16)?;
-        for (name, bytes) in files.iter() {
-            let path = run_dir.join("model").join(name);
-            let folder = path.parent().unwrap_or(run_dir);
-            fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
-            fs::write(&path, bytes).map_err(TrainError::io(&path))?;
-        }
-        Ok(())
+        Ok(files.iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect())
     }
 }
 

@@ -61,11 +61,6 @@ impl<M: Module> Ema<M> {
         &self.config.name
     }
 
-    /// Its file in a checkpoint.
-    pub(crate) fn file_name(&self) -> String {
-        format!("ema-{}.safetensors", self.config.name)
-    }
-
     /// The averaged module.
     pub fn module(&self) -> &M {
         self.module.as_ref().expect("the module is away only during an update")

@@ -30,7 +30,7 @@ pub struct OptimizerConfig {
     pub max_grad_norm: Option<f64>,
     /// Muon's learning rate, before the schedule.
     pub muon_learning_rate: f64,
-    /// What the products of Muon's iteration round their factors to, `"bf16"` as in the original or `"f32"`.
+    /// Compute dtype of Muon's iteration, `"bf16"` as in the original or `"f32"`.
     pub muon_compute: Compute,
     /// Factors on the learning rate of parameters whose names start with the key.
     pub lr_factors: BTreeMap<String, f64>,

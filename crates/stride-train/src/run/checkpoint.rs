@@ -10,6 +10,14 @@ use crate::TrainError;
 
 const MARK: &str = "complete.json";
 
+/// The file of the weights.
+pub(super) const MODEL_WEIGHTS: &str = "model.safetensors";
+
+/// The file of the average of this name.
+pub(super) fn ema_weights(name: &str) -> String {
+    format!("ema-{name}.safetensors")
+}
+
 /// A complete checkpoint on disk: a folder `checkpoint-000123` of a run.
 ///
 /// | file | content |

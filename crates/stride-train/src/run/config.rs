@@ -10,6 +10,7 @@ use stride_data::ImageFolder;
 use stride_kernels::gemm::Compute;
 use toml::{Table, Value};
 
+use super::checkpoint::{MODEL_WEIGHTS, ema_weights};
 use super::layers::{BASE, apply_override, with_base};
 use crate::TrainError;
 use crate::classifier::ClassifierTrainConfig;
@@ -154,7 +155,7 @@ pub struct DataConfig {
     /// A folder of images with `metadata.jsonl`; only transformers train without, on `prepared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// A folder that `stride prepare` made, for transformers: the images themselves are not looked at.
+    /// A folder that `stride prepare` made, for transformers; the images themselves are not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PathBuf>,
     /// Height and width; other images are cropped to a square and resized.
@@ -252,6 +253,12 @@ impl RunConfig {
     /// When a number does not fit TOML, such as a seed beyond 63 bits.
     pub fn to_toml(&self) -> Result<String, TrainError> {
         toml::to_string(self).map_err(|error| self.problem(error))
+    }
+
+    /// The file of a checkpoint whose weights the run evaluates and exports.
+    pub fn exported_weights(&self) -> String {
+        let average = self.dit.as_ref().and_then(|dit| dit.export.as_deref());
+        average.map_or_else(|| MODEL_WEIGHTS.to_owned(), ema_weights)
     }
 
     /// The settings of the task.
@@ -359,6 +366,8 @@ mod tests {
                     let config = RunConfig::load(&path, &[]).expect("valid");
                     let text = config.to_toml().expect("writable");
                     assert_eq!(toml::from_str::<RunConfig>(&text).expect("valid"), config);
+                    // Runs begun before there were devices are compared with this text.
+                    assert!(!text.contains("device"), "{text}");
                     let Budget { max_steps, max_seconds } = config.training.budget;
                     assert!(max_steps.is_some() && max_seconds.is_none(), "{}", path.display());
                     count += 1;

@@ -1,4 +1,4 @@
-//! What drives every kind of training: configuration, loop, metrics, checkpoints, a look ahead.
+//! What drives every kind of training: configuration, loop, metrics, checkpoints, dry runs.
 
 mod checkpoint;
 mod config;

@@ -1,4 +1,4 @@
-//! Starts a run of whichever kind: to its end, or for a look at what it would be.
+//! Starts a run of any kind, in full or as a dry run.
 
 use std::fs;
 use std::path::Path;

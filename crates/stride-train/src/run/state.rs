@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use stride::weights::{self, StoredDtype};
 
-use super::checkpoint::{Checkpoint, TrainerState};
+use super::checkpoint::{Checkpoint, MODEL_WEIGHTS, TrainerState, ema_weights};
 use crate::TrainError;
 use crate::optim::{Ema, EmaConfig, NamedGradients, NamedTensors, Optimizer, OptimizerConfig};
 
@@ -60,16 +60,16 @@ impl<M: Module> TrainState<M> {
         let state = serde_json::to_vec_pretty(state).map_err(TrainError::weights(path))?;
         let moments = self.optimizer.state().to_safetensors().map_err(TrainError::weights(path))?;
         let mut files = vec![
-            (
-                "model.safetensors".to_owned(),
-                weights::save(self.model(), "", StoredDtype::F32, &[])?,
-            ),
+            (MODEL_WEIGHTS.to_owned(), weights::save(self.model(), "", StoredDtype::F32, &[])?),
             ("optimizer.safetensors".to_owned(), moments),
             ("trainer_state.json".to_owned(), state),
             ("config.toml".to_owned(), config.as_bytes().to_vec()),
         ];
         for ema in &self.emas {
-            files.push((ema.file_name(), weights::save(ema.module(), "", StoredDtype::F32, &[])?));
+            files.push((
+                ema_weights(ema.name()),
+                weights::save(ema.module(), "", StoredDtype::F32, &[])?,
+            ));
         }
         Ok(files)
     }
@@ -79,13 +79,13 @@ impl<M: Module> TrainState<M> {
         checkpoint: &Checkpoint,
         state: &TrainerState,
     ) -> Result<(), TrainError> {
-        let model = load_module(self.model().clone(), &checkpoint.dir().join("model.safetensors"))?;
+        let model = load_module(self.model().clone(), &checkpoint.dir().join(MODEL_WEIGHTS))?;
         let device = model.devices().into_iter().next().unwrap_or_default().inner();
         self.model = Some(model);
         let moments = NamedTensors::read(&checkpoint.dir().join("optimizer.safetensors"))?;
         self.optimizer.restore(state.optimizer_steps, moments, &device);
         for ema in &mut self.emas {
-            let path = checkpoint.dir().join(ema.file_name());
+            let path = checkpoint.dir().join(ema_weights(ema.name()));
             ema.set_module(load_module(ema.module().clone(), &path)?);
         }
         Ok(())

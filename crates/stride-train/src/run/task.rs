@@ -59,12 +59,12 @@ pub trait TrainingTask: Sync {
         run_dir: &Path,
     ) -> Result<Vec<(String, f64)>, TrainError>;
 
-    /// Writes the trained model into the run folder after the last step.
+    /// The trained model: the files of a model folder, by their paths in it.
     ///
     /// # Errors
-    /// When that fails.
-    fn export(&mut self, state: &TrainState<Self::Model>, run_dir: &Path)
-    -> Result<(), TrainError>;
+    /// When the networks do not make a model.
+    fn export(&self, state: &TrainState<Self::Model>)
+    -> Result<Vec<(String, Vec<u8>)>, TrainError>;
 }
 
 /// Which step it is.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
+use stride_files::NewFolder;
 use stride_kernels::fused::Precision;
 use stride_kernels::workers::{Workers, split_evenly};
 
@@ -75,7 +76,7 @@ pub fn train_loop<T: TrainingTask>(
         ));
     }
     let precision = Precision::training(config.compute_dtype);
-    let workers = workers_for(state.model())?;
+    let workers = Workers::on(&config.device.device()).map_err(TrainError::threads)?;
     let mut metrics = Metrics::open(run_dir, at.step)?;
     let clock = Clock { start: Instant::now(), before: at.elapsed_seconds, first_step: at.step };
     let mut averages = Averages::default();
@@ -122,15 +123,13 @@ pub fn train_loop<T: TrainingTask>(
     if !was_stopped {
         let info = StepInfo { step: at.step, fraction: 1.0 };
         report = make_report(task, &state, &info, run_dir, &mut metrics, progress, &clock)?;
-        task.export(&state, run_dir)?;
+        let folder = NewFolder::create(&run_dir.join("model"))?;
+        for (name, bytes) in task.export(&state)? {
+            folder.write(name, &bytes)?;
+        }
+        folder.commit()?;
     }
     Ok(RunSummary { steps: at.step, elapsed_seconds: at.elapsed_seconds, was_stopped, report })
-}
-
-/// Workers for the device on which a model lies.
-fn workers_for<M: Module>(model: &M) -> Result<Workers, TrainError> {
-    let device = model.devices().into_iter().next().unwrap_or_default();
-    Workers::on(&device).map_err(|source| TrainError::Threads { problem: source.to_string() })
 }
 
 /// Makes steps whose results nobody keeps, as they are at the end of a run; returns the seconds of the fastest
@@ -145,7 +144,7 @@ pub(crate) fn time_steps<T: TrainingTask>(
     count: u64,
 ) -> Result<(f64, f64), TrainError> {
     let precision = Precision::training(config.compute_dtype);
-    let workers = workers_for(state.model())?;
+    let workers = Workers::on(&config.device.device()).map_err(TrainError::threads)?;
     let (mut fastest, mut loss) = (f64::INFINITY, f64::NAN);
     for number in 0..count {
         let start = Instant::now();
@@ -168,13 +167,13 @@ fn step<T: TrainingTask>(
     let rows = task.batch_size();
     let batch = task.batch(at)?;
     let shares = workers.run(split_evenly(rows, workers.count()), |range| {
-        let share = range.len();
+        let of_share = range.len();
         let model = with_own_leaves(state.model());
         let StepLoss { loss, parts } = precision.scope(|| task.loss(&model, state, &batch, range));
-        let weighted = loss.clone().mul_scalar(share as f64 / rows as f64);
+        let weighted = loss.clone().mul_scalar(of_share as f64 / rows as f64);
         let gradients = NamedGradients::of(&weighted, &model);
         let mean = loss.inner().into_data().iter::<f64>().sum();
-        (gradients, LossPart { name: "loss", mean, rows: share }, parts)
+        (gradients, LossPart { name: "loss", mean, rows: of_share }, parts)
     });
     let mut gradients = NamedGradients::default();
     let mut parts: Vec<LossPart> = Vec::new();

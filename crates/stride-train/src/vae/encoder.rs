@@ -49,8 +49,7 @@ impl ImageEncoder {
         let read = |path: &PathBuf| fs::read(path).map_err(TrainError::io(path));
         let files = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let identity = ContentHash::of_parts(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let workers =
-            Workers::on(device).map_err(|e| TrainError::Threads { problem: e.to_string() })?;
+        let workers = Workers::on(device).map_err(TrainError::threads)?;
         let (precision, device) = (Precision::inference(compute), device.clone());
         Ok(Self { config, model, identity, resolution, precision, workers, device })
     }

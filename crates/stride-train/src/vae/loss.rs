@@ -1,4 +1,4 @@
-//! What an autoencoder's reconstruction is judged by.
+//! The loss of an autoencoder: errors of the reconstruction, and the pull on the latents.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

@@ -253,15 +253,12 @@ impl TrainingTask for VaeTrainer {
         Ok(vec![("held_out_psnr".to_owned(), self.held_out_psnr(&model))])
     }
 
-    /// Writes `model/config.json` and `model/diffusion_pytorch_model.safetensors`, with the latents' statistics
-    /// measured on training images, so that encoding gives unit variance.
+    /// Configuration and weights in f32, with the latents' statistics measured on training images, so that encoding
+    /// gives unit variance.
     fn export(
-        &mut self,
+        &self,
         state: &TrainState<Autoencoder>,
-        run_dir: &Path,
-    ) -> Result<(), TrainError> {
-        let dir = run_dir.join("model");
-        fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
+    ) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
         let model = state.model().valid();
         let mut config = self.model_config.clone();
         if !self.config.decoder_only {
@@ -278,12 +275,10 @@ impl TrainingTask for VaeTrainer {
                 }
             }
         }
-        let path = dir.join(encoder::CONFIG);
-        let json = serde_json::to_vec_pretty(&config).map_err(TrainError::weights(&path))?;
-        fs::write(&path, json).map_err(TrainError::io(&path))?;
-        let path = dir.join(encoder::WEIGHTS);
-        let bytes = weights::save(&model, "", StoredDtype::F32, &[])?;
-        fs::write(&path, bytes).map_err(TrainError::io(&path))
+        let json = serde_json::to_vec_pretty(&config);
+        let json = json.map_err(TrainError::weights(Path::new(encoder::CONFIG)))?;
+        let weights = weights::save(&model, "", StoredDtype::F32, &[])?;
+        Ok(vec![(encoder::CONFIG.to_owned(), json), (encoder::WEIGHTS.to_owned(), weights)])
     }
 }
 

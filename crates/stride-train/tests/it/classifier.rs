@@ -1,14 +1,14 @@
 //! A classifier that learns two attributes of small images.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use stride::classifier::AttributeClassifierConfig;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride_train::{LogProgress, RunSummary, TrainError, run};
+
+use crate::small::write_images;
 
 const SIDE: usize = 64;
 const CONFIG: &str = r#"
@@ -31,28 +31,24 @@ batch_size = 16
 
 /// A red or blue bar above or below on gray, with what it is.
 fn write_data(dir: &Path) {
-    fs::create_dir_all(dir).expect("writable");
-    let mut metadata = String::new();
-    for index in 0..64usize {
-        let (is_red, is_above) = (index % 2 == 0, index / 2 % 2 == 0);
-        let first = if is_above { 8 } else { SIDE - 20 } + index / 4 % 4;
-        let color = if is_red { [200, 40, 30] } else { [30, 60, 210] };
+    let is_red = |index: usize| index.is_multiple_of(2);
+    let is_above = |index: usize| (index / 2).is_multiple_of(2);
+    let pixels = |index: usize| {
+        let first = if is_above(index) { 8 } else { SIDE - 20 } + index / 4 % 4;
+        let color = if is_red(index) { [200, 40, 30] } else { [30, 60, 210] };
         let pixel =
             |i: usize| if (first..first + 10).contains(&(i / SIDE)) { color } else { [130; 3] };
-        let pixels = (0..SIDE * SIDE).flat_map(pixel).collect();
-        let image = RgbImage { width: SIDE, height: SIDE, pixels };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
-        fs::write(dir.join(format!("{index}.png")), bytes).expect("writable");
-        let (color, place) =
-            (if is_red { "red" } else { "blue" }, if is_above { "above" } else { "below" });
-        writeln!(
-            metadata,
-            "{{\"file_name\":\"{index}.png\",\"text\":\"{color} {place}\",\
-             \"attributes\":{{\"color\":\"{color}\",\"place\":\"{place}\",\"shape\":\"bar\"}}}}"
+        (0..SIDE * SIDE).flat_map(pixel).collect()
+    };
+    let fields = |index: usize| {
+        let color = if is_red(index) { "red" } else { "blue" };
+        let place = if is_above(index) { "above" } else { "below" };
+        format!(
+            "\"text\":\"{color} {place}\",\
+             \"attributes\":{{\"color\":\"{color}\",\"place\":\"{place}\",\"shape\":\"bar\"}}"
         )
-        .expect("string");
-    }
-    fs::write(dir.join("metadata.jsonl"), metadata).expect("writable");
+    };
+    write_images(dir, SIDE, 64, pixels, fields);
 }
 
 fn train(dir: &Path) -> Result<RunSummary, TrainError> {
@@ -75,7 +71,7 @@ fn colour_and_place_are_learned() {
         |name: &str| summary.report.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
     println!("{:?}", summary.report);
     for name in ["held_out_accuracy", "held_out_accuracy_disturbed"] {
-        assert!(value(name).is_some_and(|share| share > 0.9), "{:?}", summary.report);
+        assert!(value(name).is_some_and(|accuracy| accuracy > 0.9), "{:?}", summary.report);
     }
     // What has one value alone cannot be told apart.
     assert!(

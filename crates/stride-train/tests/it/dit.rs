@@ -1,6 +1,5 @@
 //! Transformer training on latents: made by the run itself, and from a prepared folder.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor};
-use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::noise::keyed_rng;
 use stride::vae::AutoencoderConfig;
 use stride::weights::{self, StoredDtype};
@@ -16,27 +14,10 @@ use stride_data::{LatentEncoder as _, Limits, Preparation, PreparedSet, Record, 
 use stride_kernels::gemm::Compute;
 use stride_train::{ImageEncoder, LogProgress, RunSummary, TrainError, run};
 
-const CONFIG: &str = r#"
-kind = "dit"
-run_dir = "set by the test"
-[data]
-resolution = 16
-held_out = 2
-[training.budget]
-max_steps = 2
-[dit]
-batch_size = 4
-autoencoder = "set by the test"
-[dit.objective]
-kind = "flow_matching"
-[dit.model]
-input_size = 4
-patch_size = 2
-in_channels = 4
-hidden_size = 16
-depth = 1
-num_heads = 2
-context_dim = 16
+use crate::small::{DIT, write_images};
+
+/// The text encoder of the runs.
+const TEXT_ENCODER: &str = r#"
 [dit.text_encoder]
 hidden_size = 16
 intermediate_size = 32
@@ -62,18 +43,9 @@ const TINY: &str = r#"{
 /// A folder with images in `data` and an autoencoder in `vae`.
 fn place(vae: &str) -> tempfile::TempDir {
     let place = tempfile::tempdir().expect("folder");
-    let data = place.path().join("data");
-    fs::create_dir(&data).expect("writable");
-    let mut metadata = String::new();
-    for index in 0..7usize {
-        let pixels = (0..16 * 16 * 3).map(|i| (i * (index + 2)) as u8).collect();
-        let image = RgbImage { width: 16, height: 16, pixels };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
-        fs::write(data.join(format!("{index}.png")), bytes).expect("writable");
-        writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"image {index}\"}}")
-            .expect("string");
-    }
-    fs::write(data.join("metadata.jsonl"), metadata).expect("writable");
+    let pixels = |index: usize| (0..16 * 16 * 3).map(|i| (i * (index + 2)) as u8).collect();
+    let fields = |index| format!("\"text\":\"image {index}\"");
+    write_images(&place.path().join("data"), 16, 7, pixels, fields);
     let folder = place.path().join("vae");
     fs::create_dir(&folder).expect("writable");
     fs::write(folder.join("config.json"), vae).expect("writable");
@@ -93,7 +65,7 @@ fn train_with(
     stop: &AtomicBool,
 ) -> Result<RunSummary, TrainError> {
     let path = place.join("run.toml");
-    fs::write(&path, CONFIG).expect("writable");
+    fs::write(&path, [DIT, TEXT_ENCODER].concat()).expect("writable");
     let in_place = |(key, value): (&str, &str)| format!("{key}={}", place.join(value).display());
     let mut overrides = vec![in_place(("dit.autoencoder", "vae"))];
     overrides.extend(settings.iter().map(|setting| match setting.split_once("=@") {

@@ -11,43 +11,15 @@ use burn::tensor::{Device, Distribution, Tensor};
 use safetensors::SafeTensors;
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride::pipeline::{FILE_NAMES, GenerateRequest, Pipeline, PipelineFiles};
 use stride::vae::AutoencoderTinyConfig;
 use stride::weights::{self, StoredDtype};
 use stride_train::{Progress, ProgressUpdate, RunSummary, TrainError, run};
 use tempfile::TempDir;
 
+use crate::small::{DIT, write_images};
+
 const SIDE: usize = 16;
-const CONFIG: &str = r#"
-kind = "dit"
-run_dir = "set by the test"
-[data]
-dir = "set by the test"
-resolution = 16
-held_out = 2
-[training.budget]
-max_steps = 2
-[training.schedule]
-warmup_steps = 1
-decay_fraction = 0.4
-[optimizer]
-learning_rate = 0.01
-[dit]
-batch_size = 4
-autoencoder = "set by the test"
-latent_cache = "set by the test"
-[dit.objective]
-kind = "flow_matching"
-[dit.model]
-input_size = 4
-patch_size = 2
-in_channels = 4
-hidden_size = 16
-depth = 1
-num_heads = 2
-context_dim = 8
-"#;
 const TOKENS: &str = "text_model.embeddings.token_embedding.weight";
 
 /// Opens the gates of a transformer that was just drawn, which let nothing through to the text at first.
@@ -108,17 +80,9 @@ fn dit_config() -> DitConfig {
 /// Images, a pipeline with an autoencoder, and a CLIP text encoder.
 fn place() -> TempDir {
     let place = tempfile::tempdir().expect("folder");
-    let data = place.path().join("data");
-    fs::create_dir(&data).expect("writable");
-    let mut lines = String::new();
-    for k in 0..6u8 {
-        let pixels = (0..SIDE * SIDE * 3).map(|i| (i % 251) as u8 ^ (k * 40)).collect();
-        let image = RgbImage { width: SIDE, height: SIDE, pixels };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
-        fs::write(data.join(format!("{k}.png")), bytes).expect("writable");
-        writeln!(lines, "{{\"file_name\": \"{k}.png\", \"text\": \"a man\"}}").expect("string");
-    }
-    fs::write(data.join("metadata.jsonl"), lines).expect("writable");
+    let pixels =
+        |index: usize| (0..SIDE * SIDE * 3).map(|i| (i % 251) as u8 ^ (index as u8 * 40)).collect();
+    write_images(&place.path().join("data"), SIDE, 6, pixels, |_| "\"text\":\"a man\"".to_owned());
     let vae = AutoencoderTinyConfig {
         encoder_block_out_channels: vec![8; 3],
         decoder_block_out_channels: vec![8; 3],
@@ -143,12 +107,15 @@ fn train(
     messages: &mut Messages,
 ) -> Result<RunSummary, TrainError> {
     let path = place.path().join("run.toml");
-    fs::write(&path, CONFIG).expect("writable");
+    fs::write(&path, DIT).expect("writable");
     let at = |name: &str| place.path().join(name).display().to_string();
     let mut overrides = vec![
         format!("data.dir={}", at("data")),
         format!("dit.autoencoder={}", at("pipeline")),
         format!("dit.latent_cache={}", at("latents.safetensors")),
+        "dit.model.context_dim=8".to_owned(),
+        "training.schedule.warmup_steps=1".to_owned(),
+        "optimizer.learning_rate=0.01".to_owned(),
     ];
     overrides.extend(settings.iter().map(|setting| setting.replace("HERE", &at(""))));
     let run_dir = place.path().join("run");

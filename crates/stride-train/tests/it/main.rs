@@ -7,5 +7,6 @@ mod dit;
 mod dit_init;
 mod optimizer;
 mod resume;
+mod small;
 mod toy;
 mod vae;

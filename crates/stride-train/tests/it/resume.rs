@@ -74,8 +74,8 @@ impl TrainingTask for Doubling {
         Ok(Vec::new())
     }
 
-    fn export(&mut self, _state: &TrainState<Network>, _run_dir: &Path) -> Result<(), TrainError> {
-        Ok(())
+    fn export(&self, _state: &TrainState<Network>) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
+        Ok(Vec::new())
     }
 }
 

@@ -1,13 +1,13 @@
 //! A small autoencoder run from a configuration file, then its decoder alone; and the presets.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use stride::image::{PngMetadata, RgbImage, png_bytes};
 use stride_train::{LogProgress, RunSummary, TrainError, run};
+
+use crate::small::write_images;
 
 const CONFIG: &str = r#"
 kind = "vae"
@@ -34,17 +34,8 @@ color_skip = true
 "#;
 
 fn write_data(dir: &Path) {
-    fs::create_dir_all(dir).expect("writable");
-    let mut metadata = String::new();
-    for index in 0..6u8 {
-        let pixels = (0..32 * 32 * 3).map(|i| (i * (usize::from(index) + 1)) as u8).collect();
-        let image = RgbImage { width: 32, height: 32, pixels };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
-        fs::write(dir.join(format!("{index}.png")), bytes).expect("writable");
-        writeln!(metadata, "{{\"file_name\":\"{index}.png\",\"text\":\"image {index}\"}}")
-            .expect("string");
-    }
-    fs::write(dir.join("metadata.jsonl"), metadata).expect("writable");
+    let pixels = |index: usize| (0..32 * 32 * 3).map(|i| (i * (index + 1)) as u8).collect();
+    write_images(dir, 32, 6, pixels, |index| format!("\"text\":\"image {index}\""));
 }
 
 fn train(dir: &Path, config: &str, name: &str) -> Result<RunSummary, TrainError> {
@@ -95,6 +86,8 @@ fn misfits_are_named() {
     for (from, to, expected) in [
         ("batch_size = 3", "batch_sice = 3", "batch_sice"),
         ("max_steps = 3", "", "max_steps"),
+        ("max_steps = 3", "max_seconds = 3", "training.budget.max_steps"),
+        ("[vae]", "[training]\ndevice = \"cuda\"\n[vae]", "expected `cpu`"),
         ("crop_size = 16", "crop_size = 17", "vae.crop_size"),
         ("held_out = 2", "held_out = 6", "at least 7, found 6"),
         ("num_encoder_blocks = [1, 1]", "num_encoder_blocks = [1]", "num_encoder_blocks"),

@@ -40,11 +40,7 @@ fn load_checkpoint(
     job: &Job,
 ) -> anyhow::Result<EvaluatedModel> {
     let config = RunConfig::load(&dir.join("config.toml"), &[])?;
-    let name = match config.dit.and_then(|dit| dit.export) {
-        Some(average) => format!("ema-{average}.safetensors"),
-        None => "model.safetensors".to_owned(),
-    };
-    let path = dir.join(name);
+    let path = dir.join(config.exported_weights());
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = path.display().to_string();
     let mut parts = model.clone();
