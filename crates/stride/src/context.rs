@@ -47,3 +47,27 @@ impl TextContext {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn shorter_captions_are_hidden_behind_their_end() {
+        let device = Device::flex();
+        let context = |batch, length| TextContext {
+            tokens: Tensor::ones([batch, length, 3], &device),
+            padding_mask: Tensor::<2>::zeros([batch, length], &device).bool(),
+            pooled: Tensor::ones([batch, 3], &device),
+        };
+        let (short, long) = (context(1, 2), context(2, 4));
+        let batch = TextContext::cat([&short, &long, &short]);
+        assert_eq!((batch.tokens.dims(), batch.pooled.dims()), ([4, 4, 3], [4, 3]));
+        let hidden: Vec<bool> = batch.padding_mask.into_data().iter::<bool>().collect();
+        let (end, all) = ([false, false, true, true], [false; 4]);
+        assert_eq!(hidden, [end, all, all, end].concat());
+        let one = TextContext::cat([&short]);
+        assert_eq!((one.tokens.dims(), one.padding_mask.dims()), ([1, 2, 3], [1, 2]));
+    }
+}

@@ -137,6 +137,35 @@ fn a_batch_equals_its_rows_alone() {
 }
 
 #[test]
+fn captions_of_other_lengths_beside_it_change_no_answer() {
+    let device = Device::flex();
+    let fixture =
+        Fixture("dit_all_options", include_bytes!("../fixtures/dit_all_options.safetensors"));
+    let config =
+        DitConfig { text_conditioning: TextConditioning::PooledAndTokens, ..reference_config() };
+    let model = reparameterize(config.init(&device).expect("valid config"));
+    let context = fixture.context(&device);
+    let length = context.tokens.dims()[1];
+    let contexts = [length - 1, length, 1].map(|length| TextContext {
+        tokens: context.tokens.clone().narrow(0, 0, 1).narrow(1, 0, length),
+        padding_mask: context.padding_mask.clone().narrow(0, 0, 1).narrow(1, 0, length),
+        pooled: context.pooled.clone().narrow(0, 0, 1),
+    });
+    let answer = |first, count, context: &TextContext| {
+        let row = |key| fixture.tensor::<1>(key, &device).narrow(0, first, count);
+        let x_t = fixture.tensor::<4>("x_t", &device).narrow(0, first, count);
+        model.forward(x_t, row("t"), row("log2_steps"), context)
+    };
+    let together = answer(0, 3, &TextContext::cat(&contexts));
+    for (row, context) in contexts.iter().enumerate() {
+        let (alone, together) = (answer(row, 1, context), together.clone().narrow(0, row, 1));
+        let error = (alone - together).abs().max().into_scalar::<f32>();
+        println!("row {row}: largest error {error:.1e}");
+        assert!(error < 1e-5, "row {row}: {error}");
+    }
+}
+
+#[test]
 fn the_guidance_scale_is_an_input_where_it_is_configured() {
     let device = Device::flex();
     let fixture =
