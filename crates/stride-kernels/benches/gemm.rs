@@ -98,16 +98,18 @@ fn measure(shape: &Shape, pool: &ThreadPool, processor_time: bool) -> [f64; WAYS
     let mut c = vec![0.0; rows * cols * shape.batch];
     let a_of = |index: usize| {
         let data = &a[index * rows * depth..];
-        match shape.a_transposed {
-            false => MatrixRef::row_major(data, rows, depth),
-            true => MatrixRef::row_major(data, depth, rows).transposed(),
+        if shape.a_transposed {
+            MatrixRef::row_major(data, depth, rows).transposed()
+        } else {
+            MatrixRef::row_major(data, rows, depth)
         }
     };
     let b_of = |index: usize| {
         let data = &b[index * depth * cols..];
-        match shape.b_transposed {
-            false => MatrixRef::row_major(data, depth, cols),
-            true => MatrixRef::row_major(data, cols, depth).transposed(),
+        if shape.b_transposed {
+            MatrixRef::row_major(data, cols, depth).transposed()
+        } else {
+            MatrixRef::row_major(data, depth, cols)
         }
     };
     let packed = [Compute::F32, Compute::Bf16].map(|compute| PackedRhs::new(b_of(0), compute));

@@ -41,9 +41,10 @@ impl Component {
             return Self::in_pipeline(path, &index, role);
         }
         let is_alone = path.join(CONFIG).is_file() || role == Role::Tokenizer;
-        match is_alone {
-            true => Ok(Self { role, root: path.to_owned(), dir: path.to_owned() }),
-            false => Err(ModelsError::NotAComponent { path: path.to_owned() }),
+        if is_alone {
+            Ok(Self { role, root: path.to_owned(), dir: path.to_owned() })
+        } else {
+            Err(ModelsError::NotAComponent { path: path.to_owned() })
         }
     }
 

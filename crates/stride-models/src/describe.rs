@@ -57,13 +57,12 @@ impl Description {
     /// A file is damaged, or there are no loadable weights.
     pub fn of(dir: &Path) -> Result<Self, ModelsError> {
         let config = dir.join(CONFIG);
-        let class = match config.is_file() {
-            true => {
-                let bytes = fs::read(&config).map_err(ModelsError::io(&config))?;
-                let value = serde_json::from_slice(&bytes).map_err(ModelsError::config(&config))?;
-                class_of(&value)
-            }
-            false => None,
+        let class = if config.is_file() {
+            let bytes = fs::read(&config).map_err(ModelsError::io(&config))?;
+            let value = serde_json::from_slice(&bytes).map_err(ModelsError::config(&config))?;
+            class_of(&value)
+        } else {
+            None
         };
         let files = WeightFiles::find(dir)?;
         let source = FolderTensors::open(&files)?;

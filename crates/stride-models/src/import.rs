@@ -51,20 +51,19 @@ pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
             "expected an empty folder or none, found something; name another",
         ));
     }
-    let (dir, paths) = match source.is_dir() {
-        true => (source, weights_of(source)?),
-        false => (source.parent().unwrap_or(Path::new("")), vec![source.to_owned()]),
+    let (dir, paths) = if source.is_dir() {
+        (source, weights_of(source)?)
+    } else {
+        (source.parent().unwrap_or(Path::new("")), vec![source.to_owned()])
     };
     let files = paths.iter().map(|path| PytorchFile::open(path)).collect::<Result<Vec<_>, _>>()?;
     let config_path = dir.join(CONFIG);
-    let (config, config_from_shapes) = match config_path.is_file() {
-        true => {
-            let bytes = fs::read(&config_path).map_err(ModelsError::io(&config_path))?;
-            let value =
-                serde_json::from_slice(&bytes).map_err(ModelsError::config(&config_path))?;
-            (Some(value), false)
-        }
-        false => (dit_config(&files), true),
+    let (config, config_from_shapes) = if config_path.is_file() {
+        let bytes = fs::read(&config_path).map_err(ModelsError::io(&config_path))?;
+        let value = serde_json::from_slice(&bytes).map_err(ModelsError::config(&config_path))?;
+        (Some(value), false)
+    } else {
+        (dit_config(&files), true)
     };
     let Some(config) = config else {
         return Err(ModelsError::config(source)(

@@ -65,8 +65,9 @@ pub fn check_tokenizer_of(path: &Path) -> Result<(), ModelsError> {
     let in_pipeline = path.join(Role::Tokenizer.folder());
     let dir = if in_pipeline.is_dir() { in_pipeline } else { path.to_owned() };
     let has = |name: &str| dir.join(name).is_file();
-    match has("tokenizer.json") || (has("vocab.json") && has("merges.txt")) {
-        true => check_tokenizer(&dir),
-        false => Ok(()),
+    if has("tokenizer.json") || (has("vocab.json") && has("merges.txt")) {
+        check_tokenizer(&dir)
+    } else {
+        Ok(())
     }
 }

@@ -21,9 +21,10 @@ fn round_trip<M: Module, N: Module>(
     let dir = tempfile::tempdir().expect("folder");
     let is_diffusers = class.starts_with("Autoencoder");
     let name = if is_diffusers { "diffusion_pytorch_model" } else { "model" };
-    match is_diffusers {
-        true => config["_class_name"] = class.into(),
-        false => config["architectures"] = serde_json::json!([class]),
+    if is_diffusers {
+        config["_class_name"] = class.into()
+    } else {
+        config["architectures"] = serde_json::json!([class])
     }
     fs::write(dir.path().join("config.json"), config.to_string()).expect("writable");
     let bytes = save(model, "", StoredDtype::F32, &[]).expect("serialisable");
