@@ -1,4 +1,4 @@
-//! The shape of a classifier and what it tells apart.
+//! The shape of an attribute classifier, and the attributes it predicts.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -23,10 +23,10 @@ pub struct AttributeClassifierConfig {
     /// of [`Self::GROUPS`].
     #[serde(default = "default_widths")]
     pub widths: Vec<usize>,
-    /// Numbers that stand for an image in front of the answers.
+    /// Features of an image, in front of the last layer.
     #[serde(default = "default_feature_size")]
     pub feature_size: usize,
-    /// What is told apart.
+    /// The attributes it predicts.
     pub attributes: Vec<Attribute>,
 }
 

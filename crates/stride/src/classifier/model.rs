@@ -30,7 +30,7 @@ pub struct AttributeClassifier {
     config: AttributeClassifierConfig,
 }
 
-/// What a classifier says of images.
+/// The predictions of a classifier.
 #[derive(Clone, Debug)]
 pub struct Answers {
     /// `[B, F]`, to compare sets of images by.
@@ -70,7 +70,7 @@ impl AttributeClassifier {
         weights::load(self, file_name, bytes, "")
     }
 
-    /// What it says of images `[B, 3, R, R]` in [-1, 1], R its resolution.
+    /// Predicts the attributes of images `[B, 3, R, R]` in [-1, 1], R its resolution.
     pub fn forward(&self, pixels: Tensor<4>) -> Answers {
         let x = to_compute_dtype(pixels.permute([0, 2, 3, 1])); // [B, R, R, 3]
         let x = self.stages.iter().fold(x, |x, stage| stage.forward(x));
@@ -87,7 +87,7 @@ impl AttributeClassifier {
 }
 
 impl Answers {
-    /// For every image and attribute, the place of the likeliest value.
+    /// For every image and attribute, the index of the most probable value.
     pub fn choices(&self, config: &AttributeClassifierConfig) -> Vec<Vec<usize>> {
         let logits: Vec<f32> = crate::floats::floats(self.logits.clone());
         let likeliest = |logits: &[f32]| {

@@ -66,7 +66,7 @@ pub enum GenerateError {
          negative prompt) does not work with it"
     )]
     NoGuidance,
-    /// The guidance scale is an input of the network, and outside of its training.
+    /// The guidance scale is an input of the network, and outside the range of its training.
     #[error(
         "this model takes the guidance scale as an input and was trained for scales from 1 to \
          {max}, found {scale}"
@@ -92,7 +92,7 @@ pub enum GenerateError {
     /// A prompt cannot be tokenised.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The network left the range of numbers.
+    /// The network's output overflowed.
     #[error("image with seed {seed}: the network's output is not finite; the weights are damaged")]
     NotFinite {
         /// The seed.

@@ -14,7 +14,7 @@ use crate::sampler::{GuidancePass, StepPlan, Trajectory};
 
 /// An image on its way from noise to pixels.
 ///
-/// [`Pipeline::start`] makes it, [`Pipeline::advance`] takes it a step on, and [`Pipeline::finish`]
+/// [`Pipeline::start`] makes it, [`Pipeline::advance`] takes a step, and [`Pipeline::finish`]
 /// decodes it. Drawings of any requests to one model, with their own prompts, seeds, step counts and
 /// guidance, may take their steps together.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Pipeline {
         }))
     }
 
-    /// Takes every drawing that is not done a step on, all in one forward pass of the transformer.
+    /// Advances every drawing that is not done by a step, in one forward pass of the transformer.
     ///
     /// Rows of a batch do not see each other, but may be rounded differently than alone. So a
     /// drawing by itself has one row a pass even where two passes guide it, and its image does not
@@ -158,13 +158,13 @@ impl Pipeline {
         self.parts.dit.forward_guided(input, &context)
     }
 
-    /// The image of a drawing as it is now; decoding it takes about as long as a step.
+    /// Decodes a drawing as it is now, which takes about as long as a step.
     pub fn preview(&self, drawing: &Drawing) -> RgbImage {
         let latents = drawing.trajectory.state().clone();
         RgbImage::from_tensor(self.decode(latents)).swap_remove(0)
     }
 
-    /// The image of a drawing that is done.
+    /// Decodes a drawing that is done.
     ///
     /// # Errors
     /// The network's output is not finite.
@@ -215,8 +215,8 @@ impl Drawing {
         self.trajectory.time().is_none()
     }
 
-    /// What its next step asks: the prompt's velocity, then the negative prompt's where two passes
-    /// guide it; nothing after the last step.
+    /// The rows of its next step: the prompt's, then the negative prompt's where two passes guide it;
+    /// none after the last step.
     fn next_rows(&self, guidance: Guidance) -> Vec<Row<'_>> {
         let Some(time) = self.trajectory.time() else { return Vec::new() };
         let x_t = self.trajectory.state();

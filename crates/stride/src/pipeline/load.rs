@@ -134,7 +134,7 @@ impl Pipeline {
         Ok(Self { tokenizer, parts, device: device.clone(), precision })
     }
 
-    /// The same pipeline with products in `compute`.
+    /// The same pipeline with matrix products in the dtype `compute`.
     #[must_use]
     pub fn with_compute(self, compute: Compute) -> Self {
         Self { precision: Precision::inference(compute), ..self }
@@ -145,7 +145,7 @@ impl Pipeline {
         &self.device
     }
 
-    /// What the networks are computed in; whoever runs [`parts`](Self::parts) alone does it inside.
+    /// The precision of the networks; code that runs [`parts`](Self::parts) by itself enters its scope.
     pub fn precision(&self) -> &Precision {
         &self.precision
     }

@@ -43,7 +43,7 @@ pub enum Sampler {
     Ddpm(DiffusionSampling),
 }
 
-/// A sampler that draws nothing.
+/// A sampler whose setting is out of range.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
 #[error("sampler: clip must be positive and finite, found {0}")]
 pub struct InvalidClip(pub f64);
@@ -58,7 +58,7 @@ impl Sampler {
     /// Checks the numbers of a sampler that comes from a file.
     ///
     /// # Errors
-    /// The bound on the estimates of the data is no positive number.
+    /// The bound on the estimates of the data is not a positive number.
     pub fn validate(&self) -> Result<(), InvalidClip> {
         match self {
             Self::Ddim(process) | Self::Ddpm(process)

@@ -63,10 +63,10 @@ impl Trajectory {
         self.times.len()
     }
 
-    /// Takes the step for which the network answered `output`, `[B, C, H, W]`.
+    /// Takes a step, given the network's answer, `[B, C, H, W]`.
     ///
     /// # Panics
-    /// The samples have arrived at the data.
+    /// The last step is done already.
     pub fn advance(&mut self, output: Tensor<4>) {
         let index = self.num_done;
         let (t, step) = (self.times[index].t, self.plan.steps()[index]);

@@ -89,7 +89,7 @@ impl Vocabulary {
         }
     }
 
-    /// Row of the end token, which is the text encoder's `eos_token_id` and the filling of batches.
+    /// Row of the end token, which is the text encoder's `eos_token_id` and the padding of batches.
     pub fn end_row(&self) -> u32 {
         match self.rows {
             Rows::Full => END_TOKEN,
@@ -141,7 +141,7 @@ impl Vocabulary {
         MappedTokens { rows, unknown_words }
     }
 
-    /// A batch of captions as rows, filled up with the end token's row: the input of the text encoder, `[B, L]`.
+    /// A batch of captions as rows, padded with the end token's row: the input of the text encoder, `[B, L]`.
     pub fn batch(&self, captions: &[Tokens], device: &Device) -> Tensor<2, Int> {
         let rows: Vec<Vec<u32>> = captions.iter().map(|tokens| self.map(tokens).rows).collect();
         pad_token_ids(&rows, self.end_row(), device)
