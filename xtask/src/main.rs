@@ -5,8 +5,6 @@ use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
-
 mod check;
 mod output;
 mod tidy;
@@ -18,15 +16,13 @@ usage: cargo xtask <command>
 
 commands:
   check   everything CI runs, cheapest first: fmt, tidy, clippy, test, doc
-  tidy    the rules of the tree that the compiler does not know (STYLE.md)
-  circles lists files of a crate that use each other";
+  tidy    the rules of the tree that the compiler does not know (STYLE.md)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => check::run(&repository()),
         ["tidy"] => tidy::run(&repository()),
-        ["circles"] => list_circles(&repository()),
         ["help" | "--help" | "-h"] => print(USAGE),
         _ => {
             let _ = writeln!(stderr(), "{USAGE}");
@@ -45,8 +41,4 @@ fn main() -> ExitCode {
 /// The root of the repository this program was built in.
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn list_circles(root: &Path) -> Result<()> {
-    tidy::circles(root)?.iter().try_for_each(|circle| print(circle))
 }

@@ -7,7 +7,6 @@
 use crate::attributes::{Attributes, Gender, Hair, Style};
 use crate::clause::{Clause, Link, Topic, clause, topics, with_article};
 use crate::draw::Draw;
-use crate::listing::{Choice, Length};
 
 /// Words `a` as a sentence.
 pub(crate) fn sentence(a: &Attributes, draw: &mut Draw, length: Length, choice: Choice) -> String {
@@ -24,6 +23,30 @@ pub(crate) fn sentence(a: &Attributes, draw: &mut Draw, length: Length, choice: 
     let mut text = arrange(draw, subject, clauses);
     add_style(a, draw, length, &mut text);
     finish(draw, length, text)
+}
+
+/// How much a caption tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Every attribute, gender and style included.
+    Complete,
+    /// Every attribute; gender and style may be left out.
+    Full,
+    /// Three to five attributes.
+    Medium,
+    /// Two attributes.
+    Short,
+    /// One attribute.
+    Tiny,
+}
+
+/// What a caption that does not tell everything tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Any of it.
+    Random,
+    /// All that is rare, then any of the rest.
+    RareFirst,
 }
 
 /// What a caption of that length tells, in a random order.

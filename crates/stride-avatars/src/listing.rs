@@ -1,7 +1,7 @@
 //! The captions that an image is listed with: how many of them tell how much.
 
 use crate::attributes::Attributes;
-use crate::caption::sentence;
+use crate::caption::{Choice, Length, sentence};
 use crate::draw::{Draw, Purpose};
 use crate::named::named_values;
 use crate::prompts::is_prompt;
@@ -25,21 +25,6 @@ named_values! {
     }
 }
 
-/// How much a caption tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// Every attribute, gender and style included.
-    Complete,
-    /// Every attribute; gender and style may be left out.
-    Full,
-    /// Three to five attributes.
-    Medium,
-    /// Two attributes.
-    Short,
-    /// One attribute.
-    Tiny,
-}
-
 /// Whose words a caption is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wording {
@@ -47,15 +32,6 @@ enum Wording {
     Sentence,
     /// As people type prompts.
     Typed,
-}
-
-/// What a caption that does not tell everything tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// Any of it.
-    Random,
-    /// All that is rare, then any of the rest.
-    RareFirst,
 }
 
 impl CaptionKind {

@@ -1,8 +1,8 @@
-//! No file of a crate uses a file that uses it, on whatever way.
+//! No file of a crate uses a file that uses it, directly or through others.
 //!
-//! What counts as a use is told in [`modules`](super::modules). In particular a parent that only declares and
-//! re-exports its modules is in no circle with them, but one that defines what they use and uses
-//! them is: what both need belongs into a file of its own.
+//! [`modules`](super::modules) says what counts as a use. A parent that only declares its modules and
+//! re-exports their names is in no circle with them; one that uses them and defines what they use is. What
+//! both need belongs in a file of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 

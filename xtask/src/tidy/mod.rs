@@ -38,13 +38,7 @@ fn problems(root: &Path) -> Result<Vec<String>> {
     sources::check(&tree, &mut problems)?;
     arrows::check(&tree, &mut problems)?;
     rooms::check(&tree, &mut problems)?;
-    Ok(problems)
-}
-
-/// Every circle between files of a crate.
-pub(crate) fn circles(root: &Path) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
-    circles::check(&Tree::walk(root)?, &mut problems)?;
+    circles::check(&tree, &mut problems)?;
     Ok(problems)
 }
 

@@ -6,13 +6,12 @@ mod noise;
 mod parts;
 
 use crate::attributes::{Attributes, Gender, Hair, Style};
-use crate::caption::choose_topics;
+use crate::caption::{Choice, Length, choose_topics};
 use crate::clause::with_article;
 use crate::draw::Draw;
 use crate::lexicon::filler::STYLES;
 use crate::lexicon::people::{ANYONE, Age, MEN, WOMEN};
 use crate::lexicon::words;
-use crate::listing::{Choice, Length};
 use crate::palette::HairColor;
 use parts::{Part, Role, parts, without_article};
 

@@ -1,12 +1,12 @@
 //! From what is told to pieces of text that can stand in any form of caption.
 
 use crate::attributes::{Attributes, FacialHair, Hair, Headwear};
+use crate::caption::Length;
 use crate::clause::Topic;
 use crate::clause::with_article;
 use crate::draw::Draw;
 use crate::lexicon::filler::BACKDROPS;
 use crate::lexicon::{clothes, colors, face, hair, people, words};
-use crate::listing::Length;
 
 /// How a part belongs to the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
