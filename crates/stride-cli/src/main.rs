@@ -1,6 +1,7 @@
 //! The program `stride`: one file per subcommand in `commands/`, and what they share beside it.
 //!
-//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and the number of
+//! the signal when one asked the program to end (130 for Ctrl-C).
 
 mod commands;
 mod compute;
@@ -53,13 +54,16 @@ fn main() -> ExitCode {
         Command::Prepare(command) => command.run(),
         Command::Train(command) => command.run(),
     };
-    let Err(error) = result else {
-        return ExitCode::SUCCESS;
+    let code = match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when stderr is closed.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            match error.downcast_ref::<UsageError>() {
+                Some(_) => ExitCode::from(2),
+                None => ExitCode::FAILURE,
+            }
+        }
     };
-    // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
-    match error.downcast_ref::<UsageError>() {
-        Some(_) => ExitCode::from(2),
-        None => ExitCode::FAILURE,
-    }
+    interrupt::exit_code().map_or(code, ExitCode::from)
 }

@@ -383,7 +383,7 @@ fn an_interruption_leaves_no_file() {
     assert!(kill.expect("the system has kill").success());
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).expect("readable");
-    assert_eq!(program.wait().expect("ends").code(), Some(1), "{rest}");
+    assert_eq!(program.wait().expect("ends").code(), Some(130), "{rest}");
     assert!(rest.contains("error: interrupted"), "{rest}");
     assert_eq!(names_in(place.path()), ["model"]);
 }

@@ -4,8 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+#[cfg(unix)]
+use std::sync::atomic::AtomicBool;
+
+#[cfg(unix)]
+use stride_files::FolderLock;
+
 use crate::compare::{BASE, place};
 use crate::program::{Run, names_in, run};
+#[cfg(unix)]
+use crate::program::{Running, command};
 
 const PREPARE: [&str; 7] =
     ["prepare", "--source", "data", "--vae", "model/vae", "--resolution", "16"];
@@ -145,4 +153,23 @@ fn wrong_arguments_are_named() {
     ] {
         run(place.path(), arguments).expect(code).says(&[expected]);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_ends_what_comes_after() {
+    let place = place();
+    let out = place.path().join("prepared");
+    let lock = FolderLock::acquire(&out, &AtomicBool::new(false)).expect("writable");
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let arguments = [&PREPARE[..], &["--out", "prepared"]].concat();
+        let mut running = Running::start(command(place.path(), &arguments));
+        running.wait_for("waits for another process");
+        running.send(signal);
+        let (found, rest) = running.end();
+        assert_eq!(found, Some(code), "{rest}");
+        assert!(rest.contains("the same command goes on"), "{rest}");
+    }
+    drop(lock);
+    prepare(place.path(), &["--out", "prepared"]).expect(0);
 }

@@ -54,6 +54,47 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Run {
     }
 }
 
+/// A program that runs in a folder and can be sent signals.
+#[cfg(unix)]
+pub(crate) struct Running {
+    program: std::process::Child,
+    lines: Box<dyn Iterator<Item = String>>,
+}
+
+#[cfg(unix)]
+impl Running {
+    /// Starts a command whose stderr is looked at.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut program = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+        let stderr = std::io::BufReader::new(program.stderr.take().expect("piped"));
+        let lines = std::io::BufRead::lines(stderr).map_while(Result::ok);
+        Self { program, lines: Box::new(lines) }
+    }
+
+    /// Waits for a line with this text.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        assert!(self.lines.any(|line| line.contains(text)), "no line with {text}");
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn send(&self, signal: &str) {
+        let id = self.program.id().to_string();
+        let status = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(status.expect("the system has kill").success());
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.program.try_wait().expect("a child").is_none()
+    }
+
+    /// Waits for the end; the exit code and what is left of stderr.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let rest: Vec<String> = self.lines.collect();
+        (self.program.wait().expect("ends").code(), rest.join("\n"))
+    }
+}
+
 /// Names of everything in a folder, sorted, hidden files too.
 pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
