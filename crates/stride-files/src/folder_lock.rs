@@ -27,31 +27,39 @@ impl FolderLock {
     /// # Errors
     /// The folder cannot be made or opened.
     pub fn acquire(dir: &Path, stop: &AtomicBool) -> Result<Option<Self>, FileError> {
+        let mut waits = false;
+        loop {
+            if let Some(lock) = Self::try_acquire(dir)? {
+                return Ok(Some(lock));
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            if !waits {
+                tracing::info!("{}: waits for another process that writes into it", dir.display());
+                waits = true;
+            }
+            thread::sleep(TRY_EVERY);
+        }
+    }
+
+    /// Makes the folder if it is missing; nothing if somebody writes into it.
+    ///
+    /// # Errors
+    /// The folder cannot be made or opened.
+    pub fn try_acquire(dir: &Path) -> Result<Option<Self>, FileError> {
         fs::create_dir_all(dir).map_err(FileError::io(dir))?;
         if !cfg!(unix) {
             return Ok(Some(Self { _folder: None }));
         }
         let folder = File::open(dir).map_err(FileError::io(dir))?;
-        let mut waits = false;
-        loop {
-            match folder.try_lock() {
-                Ok(()) => return Ok(Some(Self { _folder: Some(folder) })),
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                    return Ok(Some(Self { _folder: None }));
-                }
-                Err(TryLockError::Error(error)) => return Err(FileError::io(dir)(error)),
-                Err(TryLockError::WouldBlock) if stop.load(Ordering::Relaxed) => return Ok(None),
-                Err(TryLockError::WouldBlock) => {
-                    if !waits {
-                        tracing::info!(
-                            "{}: waits for another process that writes into it",
-                            dir.display()
-                        );
-                        waits = true;
-                    }
-                    thread::sleep(TRY_EVERY);
-                }
+        match folder.try_lock() {
+            Ok(()) => Ok(Some(Self { _folder: Some(folder) })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(Some(Self { _folder: None }))
             }
+            Err(TryLockError::Error(error)) => Err(FileError::io(dir)(error)),
         }
     }
 }
@@ -68,6 +76,7 @@ mod tests {
         let acquire = || FolderLock::acquire(dir.path(), &stop).expect("lockable");
         let held = acquire().expect("free");
         assert!(acquire().is_none(), "is held");
+        assert!(FolderLock::try_acquire(dir.path()).expect("lockable").is_none(), "is held");
         drop(held);
         assert!(acquire().is_some());
     }

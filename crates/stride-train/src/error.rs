@@ -17,6 +17,12 @@ pub enum TrainError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A setting does not fit the data, the weights or the others.
+    #[error("{problem}")]
+    Setting {
+        /// Its name, and what is wrong with it.
+        problem: String,
+    },
     /// An override on the command line is not usable.
     #[error("--set {setting}: {problem}")]
     Override {
@@ -127,6 +133,48 @@ pub enum TrainError {
          learning rate (stride train --dry-run says how long a number of steps would take)"
     )]
     NoSteps,
+    /// A new run was to begin where one is.
+    #[error(
+        "{}: holds a run{}; go on with --resume latest, remove it with --overwrite, or name another folder with \
+         --run-dir",
+        path.display(),
+        step.map_or(String::new(), |step| format!(" with a checkpoint of step {step}"))
+    )]
+    HoldsRun {
+        /// The run folder.
+        path: PathBuf,
+        /// Steps of its latest checkpoint, if it has one.
+        step: Option<u64>,
+    },
+    /// A run was to go back to a checkpoint although there are later ones.
+    #[error(
+        "{}: the run has a later checkpoint, of step {step}; go on with --resume latest, remove the later ones with \
+         --overwrite, or name another folder with --run-dir",
+        path.display()
+    )]
+    LaterCheckpoints {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Steps of the latest one.
+        step: u64,
+    },
+    /// Two runs at once in one folder.
+    #[error("{}: another process trains in this folder; wait for it, or name another with --run-dir", path.display())]
+    InUse {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// A checkpoint belongs to a run of another kind, data, network or optimizer.
+    #[error(
+        "{}: the run was begun with {}; set that as it was, or go on anyway with --allow-changes",
+        path.display(), differences.join(", ")
+    )]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs, setting by setting.
+        differences: Vec<String>,
+    },
     /// There is nothing to resume from.
     #[error("{}: no complete checkpoint to resume from; expected a folder checkpoint-NNNNNN with a file complete.json", path.display())]
     NoCheckpoint {
@@ -158,6 +206,19 @@ impl TrainError {
     /// A thread that the system refuses.
     pub(crate) fn threads(source: impl std::fmt::Display) -> Self {
         Self::Threads { problem: source.to_string() }
+    }
+
+    /// A setting that only the data or the weights show to be wrong.
+    pub(crate) fn setting(problem: impl std::fmt::Display) -> Self {
+        Self::Setting { problem: problem.to_string() }
+    }
+
+    /// Names the configuration file that a setting stands in.
+    pub(crate) fn in_file(self, file: &Path) -> Self {
+        match self {
+            Self::Setting { problem } => Self::Config { path: file.to_owned(), problem },
+            other => other,
+        }
     }
 
     /// Names the path an input or output error happened on.

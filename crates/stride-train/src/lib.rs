@@ -20,7 +20,8 @@ pub use optim::{
 };
 pub use run::{
     Checkpoint, DataConfig, DryRun, LogProgress, LoopConfig, LossPart, OutputConfig, Progress,
-    ProgressUpdate, Resume, RunConfig, RunContext, RunKind, RunSummary, StepInfo, StepLoss,
-    TrainState, TrainerState, TrainingDevice, TrainingTask, dry_run, run, train, train_loop,
+    ProgressUpdate, Resume, RunConfig, RunContext, RunKind, RunStart, RunSummary, StepInfo,
+    StepLoss, TrainState, TrainerState, TrainingDevice, TrainingTask, changed_settings, dry_run,
+    run, train, train_loop,
 };
 pub use vae::{ImageEncoder, VaeLossConfig, VaeTrainConfig};

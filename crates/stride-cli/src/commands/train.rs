@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
-use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunConfig};
+use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunStart};
 
 use crate::{interrupt, progress};
 
@@ -20,14 +20,21 @@ pub(crate) struct Train {
     /// Override a setting of the configuration, e.g. --set optimizer.learning_rate=0.001
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Continue from the latest checkpoint of the run folder, or from a given one
-    #[arg(long, alias = "resume_from_checkpoint", value_name = "latest|PATH")]
+    /// Continue from the latest checkpoint of the run folder (auto: begin if there is none), from that of another run
+    /// folder, in which the run then goes on, or from a checkpoint
+    #[arg(long, alias = "resume_from_checkpoint", value_name = "auto|latest|PATH")]
     resume: Option<Resume>,
+    /// Remove the run that the run folder holds; with --resume, its checkpoints of later steps
+    #[arg(long)]
+    overwrite: bool,
+    /// With --resume: go on although the kind of run, data, networks or optimizer are not those of the checkpoint
+    #[arg(long, requires = "resume")]
+    allow_changes: bool,
     /// Folder for metrics, checkpoints and the model, instead of the configuration's run_dir
     #[arg(long, alias = "output_dir", value_name = "DIR")]
     run_dir: Option<PathBuf>,
     /// Check configuration, data and weights, make a few steps and say how long the run would take; writes nothing
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, conflicts_with_all = ["resume", "overwrite"])]
     dry_run: bool,
 }
 
@@ -41,15 +48,20 @@ impl Train {
             Box::new(LogProgress::new(Duration::from_secs(15)))
         };
         if self.dry_run {
-            let config = RunConfig::load(&self.config, &self.overrides)?;
-            let run = stride_train::dry_run(&config, progress.as_mut(), &stop)?;
+            let (file, overrides) = (&self.config, &self.overrides);
+            let run = stride_train::dry_run(file, overrides, progress.as_mut(), &stop)?;
             writeln!(stdout(), "{}", look(&run))?;
             return Ok(());
         }
+        let begin = RunStart {
+            resume: self.resume,
+            overwrite: self.overwrite,
+            allow_changes: self.allow_changes,
+        };
         let summary = stride_train::run(
             &self.config,
             &self.overrides,
-            self.resume.as_ref(),
+            &begin,
             self.run_dir.as_deref(),
             progress.as_mut(),
             &stop,

@@ -1,12 +1,16 @@
 //! `stride train`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stride::image::{PngMetadata, RgbImage, png_bytes};
+#[cfg(unix)]
+use stride_files::FolderLock;
 use tempfile::TempDir;
 
-use crate::program::{names_in, run};
+use crate::program::{Run, names_in, run};
+#[cfg(unix)]
+use crate::program::{Running, command};
 
 const CONFIG: &str = r#"
 kind = "vae"
@@ -94,25 +98,200 @@ fn wrong_settings_are_named() {
     }
 }
 
+const TRAIN: [&str; 3] = ["train", "--config", "run.toml"];
+
+/// Trains to a number of steps.
+fn train_to(place: &Path, max_steps: u64, more: &[&str]) -> Run {
+    let budget = format!("training.budget.max_steps={max_steps}");
+    run(place, &[&TRAIN[..], &["--set", &budget], more].concat())
+}
+
+/// Paths and contents of all files below a folder, sorted.
+fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for name in names_in(dir) {
+        let path = dir.join(name);
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            let bytes = fs::read(&path).expect("readable");
+            found.push((path, bytes));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_new_run_in_a_used_folder_is_refused() {
+    let place = workplace();
+    let run_dir = place.path().join("run");
+    train_to(place.path(), 3, &[]).expect(0);
+    fs::write(run_dir.join("notes.txt"), "mine").expect("writable");
+    let before = contents(&run_dir);
+    let hints = ["holds a run with a checkpoint of step 3", "--resume latest", "--overwrite"];
+    train_to(place.path(), 2, &[]).expect(1).says(&hints);
+    // Without its checkpoints it is a run still, which `auto` must not take for none.
+    fs::rename(run_dir.join("checkpoint-000003"), place.path().join("away")).expect("there");
+    train_to(place.path(), 2, &[]).expect(1).says(&["holds a run;"]);
+    train_to(place.path(), 2, &["--resume", "auto"]).expect(1).says(&["holds a run;"]);
+    fs::rename(place.path().join("away"), run_dir.join("checkpoint-000003")).expect("there");
+    assert_eq!(contents(&run_dir), before);
+
+    // A new run that fails gives up nothing yet.
+    let overwrite = ["--overwrite", "--set", "data.dir=nowhere"];
+    train_to(place.path(), 2, &overwrite).expect(1);
+    assert_eq!(contents(&run_dir), before);
+    train_to(place.path(), 2, &["--overwrite"]).expect(0);
+    assert_eq!(checkpoints(&run_dir), ["checkpoint-000002"]);
+    let samples = names_in(&run_dir.join("samples"));
+    assert_eq!(samples, ["reconstruction-000002.png"]);
+    assert_eq!(fs::read_to_string(run_dir.join("notes.txt")).expect("kept"), "mine");
+}
+
+#[test]
+fn auto_begins_and_goes_on() {
+    let place = workplace();
+    let run_dir = place.path().join("run");
+    train_to(place.path(), 2, &["--resume", "auto"]).expect(0);
+    train_to(place.path(), 4, &["--resume", "auto"]).expect(0).says(&["at step 2", "4 steps"]);
+    // A run folder stands for its latest checkpoint, and the run goes on in it.
+    let elsewhere = place.path().join("elsewhere");
+    fs::rename(&run_dir, &elsewhere).expect("there");
+    let run = train_to(place.path(), 5, &["--resume", "elsewhere"]).expect(0);
+    run.says(&["at step 4", "5 steps", "elsewhere/checkpoint-000005"]);
+    assert!(!run_dir.exists());
+    // From a checkpoint another run may begin.
+    train_to(place.path(), 5, &["--resume", "elsewhere/checkpoint-000004"]).expect(0);
+    assert_eq!(checkpoints(&run_dir), ["checkpoint-000005"]);
+    let before = contents(&elsewhere);
+    let back = ["--run-dir", "elsewhere", "--resume", "run/checkpoint-000005"];
+    train_to(place.path(), 6, &back).expect(1).says(&["holds a run"]);
+    assert_eq!(contents(&elsewhere), before);
+}
+
+#[test]
+fn going_back_does_not_mix_two_runs() {
+    let place = workplace();
+    let run_dir = place.path().join("run");
+    for steps in [2, 3, 4] {
+        train_to(place.path(), steps, &["--resume", "auto"]).expect(0);
+    }
+    let back = ["--resume", "run/checkpoint-000002", "--set", "training.output.keep_checkpoints=1"];
+    train_to(place.path(), 3, &back).expect(1).says(&["later checkpoint, of step 4"]);
+    assert_eq!(checkpoints(&run_dir).len(), 3);
+    train_to(place.path(), 3, &[&back[..], &["--overwrite"]].concat()).expect(0);
+    assert_eq!(checkpoints(&run_dir), ["checkpoint-000003"]);
+}
+
+#[test]
+fn another_run_is_not_gone_on_with() {
+    let place = workplace();
+    train_to(place.path(), 2, &[]).expect(0);
+    let before = contents(&place.path().join("run"));
+    let resume = |setting: &str, more: &[&str]| {
+        let arguments = [&["--resume", "latest", "--set", setting], more].concat();
+        train_to(place.path(), 3, &arguments)
+    };
+    for (setting, expected) in [
+        ("data.held_out=3", "data.held_out = 2, not 3"),
+        ("optimizer.kind=muon", "optimizer.kind = \"adamw\", not \"muon\""),
+        ("vae.model.scaling_factor=2.0", "vae.model.scaling_factor = 1.0, not 2.0"),
+    ] {
+        resume(setting, &[]).expect(1).says(&[expected, "--allow-changes"]);
+    }
+    assert_eq!(contents(&place.path().join("run")), before);
+    // The same folder by another name is the same data.
+    let data = format!("data.dir={}", place.path().join("data").display());
+    let run = resume("optimizer.learning_rate=0.5", &["--set", &data]).expect(0);
+    let run = run.says(&["optimizer.learning_rate = 0.001, not 0.5", "max_steps = 2, not 3"]);
+    assert!(!run.stderr.contains("data.dir"), "{}", run.stderr);
+    resume("data.held_out=3", &["--allow-changes"]).expect(0).says(&["data.held_out = 2, not 3"]);
+}
+
+#[test]
+fn a_failed_start_leaves_no_folder() {
+    let place = workplace();
+    let before = names_in(place.path());
+    for setting in ["data.dir=nowhere", "data.held_out=6", "vae.crop_size=8"] {
+        let run_dir = ["--run-dir", "new/deep/run", "--set", "vae.model.encoder_pixel_shuffle=16"];
+        train_to(place.path(), 2, &[&["--set", setting], &run_dir[..]].concat()).expect(1);
+        assert_eq!(names_in(place.path()), before, "{setting}");
+    }
+    // A checkpoint that does not fit the network begins no run either.
+    train_to(place.path(), 2, &[]).expect(0);
+    let other = [
+        "--run-dir",
+        "new/run",
+        "--resume",
+        "run/checkpoint-000002",
+        "--allow-changes",
+        "--set",
+        "vae.model.latent_channels=8",
+    ];
+    train_to(place.path(), 3, &other).expect(1);
+    assert!(!place.path().join("new").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn two_trainings_exclude_each_other() {
+    let place = workplace();
+    let lock = FolderLock::try_acquire(&place.path().join("run")).expect("writable");
+    train_to(place.path(), 2, &[]).expect(1).says(&["another process trains in this folder"]);
+    drop(lock);
+    train_to(place.path(), 2, &[]).expect(0);
+}
+
+/// A long run whose steps have begun.
+#[cfg(unix)]
+fn begun(place: &Path, run_dir: &str) -> Running {
+    let settings = ["--set", "training.budget.max_steps=1000000"];
+    let mut running =
+        Running::start(command(place, &[&TRAIN[..], &["--run-dir", run_dir], &settings].concat()));
+    running.wait_for("step ");
+    running
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interruption_saves_a_checkpoint() {
     let place = workplace();
-    let arguments = ["train", "--config", "run.toml", "--set", "training.budget.max_steps=1000000"];
-    let mut program = crate::program::command(place.path(), &arguments)
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let stderr = program.stderr.take().expect("piped");
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stderr)).map_while(Result::ok);
-    // The first line about a step comes when training has begun.
-    let begun = lines.by_ref().any(|line| line.contains("step "));
-    assert!(begun, "the program ended early");
-    let kill =
-        std::process::Command::new("kill").args(["-TERM", &program.id().to_string()]).status();
-    assert!(kill.expect("the system has kill").success());
-    let rest: Vec<String> = lines.collect();
-    assert_eq!(program.wait().expect("ends").code(), Some(0), "{rest:?}");
-    assert!(rest.iter().any(|line| line.contains("--resume latest")), "{rest:?}");
-    assert!(!checkpoints(&place.path().join("run")).is_empty());
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let running = begun(place.path(), signal);
+        running.send(signal);
+        let (found, rest) = running.end();
+        assert_eq!(found, Some(code), "{rest}");
+        assert!(rest.contains("--resume latest"), "{rest}");
+        assert!(!checkpoints(&place.path().join(signal)).is_empty());
+    }
+}
+
+/// When its terminal goes away a run ends as after Ctrl-C, unless `nohup` or its like started it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_saves_a_checkpoint() {
+    let place = workplace();
+    let script = "trap '' HUP; exec \"$0\" train --config run.toml --run-dir deaf \
+                  --set training.budget.max_steps=1000000";
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_stride")]).current_dir(place.path());
+    let mut deaf = Running::start(shell);
+    deaf.wait_for("step ");
+    deaf.send("HUP");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(deaf.is_running());
+    deaf.send("TERM");
+    assert_eq!(deaf.end().0, Some(143));
+
+    let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line");
+    if u64::from_str_radix(mask.trim(), 16).expect("a mask") & 1 == 1 {
+        // These tests themselves run under nohup, and so does what they start.
+        return;
+    }
+    let running = begun(place.path(), "heard");
+    running.send("HUP");
+    let (code, rest) = running.end();
+    assert_eq!(code, Some(129), "{rest}");
+    assert!(!checkpoints(&place.path().join("heard")).is_empty());
 }

@@ -60,7 +60,7 @@ impl DitTrainer {
         let latent_shape = encoder.config().latent_shape(resolution);
         let expected = [config.model.in_channels, config.model.input_size, config.model.input_size];
         if latent_shape != expected {
-            return Err(run.problem(format!(
+            return Err(TrainError::setting(format!(
                 "dit.model: the autoencoder makes latents of {latent_shape:?}, but in_channels and \
                  input_size say {expected:?}"
             )));
@@ -75,7 +75,7 @@ impl DitTrainer {
 
         // Right before the draws, since the library has one generator for the whole process.
         autodiff.seed(run.seed);
-        let mut dit = config.model.init(&autodiff).map_err(|e| run.problem(e))?;
+        let mut dit = config.model.init(&autodiff).map_err(TrainError::setting)?;
         if let Some(dir) = &config.init.transformer {
             dit = init::transformer(dir, dit, progress)?;
         }
@@ -87,10 +87,10 @@ impl DitTrainer {
                     eos_token_id: data.vocabulary.end_row() as usize,
                     ..text_config.clone()
                 };
-                let model = text_config.init(&autodiff).map_err(|e| run.problem(e))?;
+                let model = text_config.init(&autodiff).map_err(TrainError::setting)?;
                 (text_config, model)
             }
-            (None, None) => return Err(run.problem("[dit.text_encoder] is missing")),
+            (None, None) => return Err(TrainError::setting("[dit.text_encoder] is missing")),
         };
         let model = TextToLatent { dit, text_encoder };
         progress.message(&format!(

@@ -36,9 +36,11 @@ pub struct Checkpoint {
 /// Which checkpoint a run goes on from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resume {
+    /// The one with the most steps in the run folder; a new run where there is none.
+    Auto,
     /// The one with the most steps in the run folder.
     Latest,
-    /// This folder.
+    /// This folder, or the one with the most steps in it where it is that of a run.
     From(PathBuf),
 }
 
@@ -46,7 +48,11 @@ impl std::str::FromStr for Resume {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "latest" { Self::Latest } else { Self::From(text.into()) })
+        Ok(match text {
+            "auto" => Self::Auto,
+            "latest" => Self::Latest,
+            path => Self::From(path.into()),
+        })
     }
 }
 
@@ -77,7 +83,8 @@ struct FileMark {
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint into a run folder and removes the oldest ones beyond `keep`.
+    /// Writes a checkpoint into a run folder and removes the oldest ones beyond `keep`; those of later steps, which are
+    /// none that this run made, stay.
     ///
     /// The folder appears whole or not at all, so that an interruption leaves the earlier checkpoints as they were.
     ///
@@ -107,14 +114,19 @@ impl Checkpoint {
             folder.commit()?;
         }
         let mut all = complete_in(run_dir);
+        all.retain(|&(other, _)| other <= step);
         all.truncate(all.len().saturating_sub(keep.max(1)));
         for (_, old) in all {
-            // A half-removed folder must not look complete.
-            let mark = old.join(MARK);
-            fs::remove_file(&mark).map_err(TrainError::io(&mark))?;
-            remove_if_there(&old)?;
+            Self::remove(&old)?;
         }
         Ok(Self { dir })
+    }
+
+    /// Removes a checkpoint, whole or not.
+    pub(super) fn remove(dir: &Path) -> Result<(), TrainError> {
+        // A half-removed folder must not look complete.
+        stride_files::remove_if_there(&dir.join(MARK))?;
+        remove_if_there(dir)
     }
 
     /// Opens the checkpoint a run shall go on from.
@@ -122,14 +134,14 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, or a file of it is missing, cut short or changed.
     pub fn open(run_dir: &Path, resume: &Resume) -> Result<Self, TrainError> {
+        let latest = |run_dir: &Path| match complete_in(run_dir).pop() {
+            Some((_, dir)) => Ok(dir),
+            None => Err(TrainError::NoCheckpoint { path: run_dir.to_owned() }),
+        };
         let dir = match resume {
-            Resume::From(dir) => dir.clone(),
-            Resume::Latest => match complete_in(run_dir).pop() {
-                Some((_, dir)) => dir,
-                None => {
-                    return Err(TrainError::NoCheckpoint { path: run_dir.to_owned() });
-                }
-            },
+            Resume::From(dir) if is_complete(dir) => dir.clone(),
+            Resume::From(dir) => latest(dir)?,
+            Resume::Auto | Resume::Latest => latest(run_dir)?,
         };
         let mark_path = dir.join(MARK);
         let Ok(mark) = fs::read(&mark_path) else {
@@ -165,6 +177,11 @@ impl Checkpoint {
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether a folder is a complete checkpoint, rather than that of a run.
+    pub(super) fn is_at(dir: &Path) -> bool {
+        is_complete(dir)
     }
 
     /// Where the run stood.
@@ -231,6 +248,20 @@ mod tests {
         );
         let latest = Checkpoint::open(dir.path(), &Resume::Latest).expect("complete");
         assert!(latest.dir().ends_with("checkpoint-1000000"));
+    }
+
+    #[test]
+    fn a_run_that_went_back_keeps_what_it_writes() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for step in [10, 20, 30] {
+            write(dir.path(), step, 3);
+        }
+        write(dir.path(), 11, 1);
+        let left: Vec<_> = complete_in(dir.path()).iter().map(|c| c.0).collect();
+        assert_eq!(left, [11, 20, 30]);
+        let run = Resume::From(dir.path().to_owned());
+        let latest = Checkpoint::open(Path::new("elsewhere"), &run).expect("complete");
+        assert!(latest.dir().ends_with("checkpoint-000030"));
     }
 
     #[test]

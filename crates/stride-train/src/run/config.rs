@@ -1,6 +1,5 @@
 //! The configuration of a run: one TOML file, overrides, and a resolved copy in the run folder.
 
-use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -252,7 +251,7 @@ impl RunConfig {
     /// # Errors
     /// When a number does not fit TOML, such as a seed beyond 63 bits.
     pub fn to_toml(&self) -> Result<String, TrainError> {
-        toml::to_string(self).map_err(|error| self.problem(error))
+        toml::to_string(self).map_err(TrainError::setting)
     }
 
     /// The file of a checkpoint whose weights the run evaluates and exports.
@@ -280,11 +279,6 @@ impl RunConfig {
             }
             _ => Err(format!("kind = \"{name}\" needs a section [{name}] and no other")),
         }
-    }
-
-    /// An error about a setting that only the data or the weights show to be wrong.
-    pub(crate) fn problem(&self, problem: impl Display) -> TrainError {
-        TrainError::Config { path: self.run_dir.join("config.toml"), problem: problem.to_string() }
     }
 
     fn validate(&self) -> Result<(), String> {

@@ -12,6 +12,9 @@ use super::checkpoint::TrainerState;
 use super::progress::ProgressUpdate;
 use crate::TrainError;
 
+/// The record's file in the run folder.
+pub(super) const METRICS: &str = "metrics.jsonl";
+
 /// An open `metrics.jsonl`.
 #[derive(Debug)]
 pub(super) struct Metrics {
@@ -27,7 +30,7 @@ impl Metrics {
     /// # Errors
     /// When the file cannot be read or written.
     pub(super) fn open(run_dir: &Path, step: u64) -> Result<Self, TrainError> {
-        let path = run_dir.join("metrics.jsonl");
+        let path = run_dir.join(METRICS);
         if let Ok(text) = fs::read_to_string(&path) {
             let is_before = |line: &&str| {
                 let line: Option<Value> = serde_json::from_str(line).ok();

@@ -1,14 +1,16 @@
 //! Starts a run of any kind, in full or as a dry run.
 
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
+use stride_files::write_whole;
 
-use super::checkpoint::Resume;
+use super::changes;
+use super::checkpoint::{Checkpoint, TrainerState};
 use super::config::{LoopConfig, RunConfig, TaskConfig};
 use super::progress::Progress;
+use super::run_folder::{CONFIG, RunFolder, RunStart, named_by};
 use super::state::TrainState;
 use super::task::TrainingTask;
 use super::train_loop::{RunContext, RunSummary, time_steps, train_loop};
@@ -19,49 +21,80 @@ use crate::vae::VaeTrainer;
 
 /// Trains as a configuration file says.
 ///
-/// `overrides` are `section.key=value` settings applied to the file; `run_dir` replaces the file's.
+/// `overrides` are `section.key=value` settings applied to the file. `run_dir` replaces the file's run folder, and so
+/// does that of a run which `begin` goes on with.
 /// Setting `stop` ends the run after the present step, with a checkpoint.
 ///
 /// # Errors
-/// When the configuration, the data or the checkpoint does not fit, the loss is not finite any more, or the
-/// disk refuses.
+/// When the configuration, the data or the checkpoint does not fit, something would be lost that `begin` does not give
+/// up, the loss is not finite any more, or the disk refuses.
 pub fn run(
-    config: &Path,
+    file: &Path,
     overrides: &[String],
-    resume: Option<&Resume>,
+    begin: &RunStart,
     run_dir: Option<&Path>,
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<RunSummary, TrainError> {
-    let mut config = RunConfig::load(config, overrides)?;
+    let mut config = RunConfig::load(file, overrides)?;
+    let run_dir = run_dir.map(Path::to_owned).or_else(|| named_by(begin.resume.as_ref()));
     if let Some(run_dir) = run_dir {
-        config.run_dir = run_dir.to_owned();
+        config.run_dir = run_dir;
     }
-    train(&config, resume, progress, stop)
+    train(&config, begin, progress, stop).map_err(|error| error.in_file(file))
 }
 
 /// Trains as a configuration says.
+///
+/// Nothing is written into the run folder before everything that the run needs is read, and one that fails at once
+/// leaves none behind.
 ///
 /// # Errors
 /// As [`run`].
 pub fn train(
     config: &RunConfig,
-    resume: Option<&Resume>,
+    begin: &RunStart,
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<RunSummary, TrainError> {
-    if resume.is_none() && config.training.budget.max_steps.is_none() {
-        return Err(TrainError::NoSteps);
+    let folder = RunFolder::open(&config.run_dir)?;
+    let summary = train_in(&folder, config, begin, progress, stop);
+    if summary.is_err() {
+        folder.abandon();
     }
-    fs::create_dir_all(&config.run_dir).map_err(TrainError::io(&config.run_dir))?;
+    summary
+}
+
+fn train_in(
+    folder: &RunFolder<'_>,
+    config: &RunConfig,
+    begin: &RunStart,
+    progress: &mut dyn Progress,
+    stop: &AtomicBool,
+) -> Result<RunSummary, TrainError> {
+    let checkpoint = folder.checkpoint(begin)?;
+    match &checkpoint {
+        Some(checkpoint) => changes::check(config, checkpoint, begin.allow_changes, progress)?,
+        None if config.training.budget.max_steps.is_none() => return Err(TrainError::NoSteps),
+        None => {}
+    }
     let config_text = config.to_toml()?;
-    let config_path = config.run_dir.join("config.toml");
-    fs::write(&config_path, &config_text).map_err(TrainError::io(&config_path))?;
-    start(config, progress, stop)?.train(RunContext {
+    let mut start = start(config, progress, stop)?;
+    let mut at = TrainerState::default();
+    if let Some(checkpoint) = &checkpoint {
+        at = start.restore(checkpoint)?;
+        let dir = checkpoint.dir().display();
+        progress.message(&format!("resumed from {dir} at step {}", at.step));
+    }
+    if begin.overwrite {
+        folder.clear(checkpoint.as_ref())?;
+    }
+    write_whole(&config.run_dir.join(CONFIG), config_text.as_bytes())?;
+    start.train(RunContext {
         config: &config.training,
         config_text: &config_text,
         run_dir: &config.run_dir,
-        resume,
+        at,
         progress,
         stop,
     })
@@ -92,15 +125,19 @@ const DRY_STEPS: u64 = 4;
 /// # Errors
 /// As [`train`].
 pub fn dry_run(
-    config: &RunConfig,
+    file: &Path,
+    overrides: &[String],
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<DryRun, TrainError> {
-    start(config, progress, stop)?.dry_run(&config.training)
+    let config = RunConfig::load(file, overrides)?;
+    let run = start(&config, progress, stop).and_then(|start| start.dry_run(&config.training));
+    run.map_err(|error| error.in_file(file))
 }
 
 /// A task and the state it starts from, whichever kind it is.
 trait Start {
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<TrainerState, TrainError>;
     fn train(self: Box<Self>, context: RunContext<'_>) -> Result<RunSummary, TrainError>;
     fn dry_run(self: Box<Self>, config: &LoopConfig) -> Result<DryRun, TrainError>;
 }
@@ -112,7 +149,7 @@ fn start(
     stop: &AtomicBool,
 ) -> Result<Box<dyn Start>, TrainError> {
     let device = run.training.device.device();
-    Ok(match run.task().map_err(|problem| run.problem(problem))? {
+    Ok(match run.task().map_err(TrainError::setting)? {
         TaskConfig::Vae(config) => Box::new(VaeTrainer::new(run, config, device)?),
         TaskConfig::Dit(config) => Box::new(DitTrainer::new(run, config, device, progress, stop)?),
         TaskConfig::Classifier(config) => Box::new(ClassifierTrainer::new(run, config, device)?),
@@ -120,6 +157,10 @@ fn start(
 }
 
 impl<T: TrainingTask> Start for (T, TrainState<T::Model>) {
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<TrainerState, TrainError> {
+        self.1.restore(checkpoint)
+    }
+
     fn train(self: Box<Self>, context: RunContext<'_>) -> Result<RunSummary, TrainError> {
         let (mut task, state) = *self;
         train_loop(&mut task, state, context)

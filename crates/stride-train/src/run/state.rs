@@ -74,11 +74,12 @@ impl<M: Module> TrainState<M> {
         Ok(files)
     }
 
-    pub(super) fn restore(
-        &mut self,
-        checkpoint: &Checkpoint,
-        state: &TrainerState,
-    ) -> Result<(), TrainError> {
+    /// Takes everything from a checkpoint, and returns where its run stood.
+    ///
+    /// # Errors
+    /// When a file is missing or does not fit.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<TrainerState, TrainError> {
+        let state = checkpoint.trainer_state()?;
         let model = load_module(self.model().clone(), &checkpoint.dir().join(MODEL_WEIGHTS))?;
         let device = model.devices().into_iter().next().unwrap_or_default().inner();
         self.model = Some(model);
@@ -88,7 +89,7 @@ impl<M: Module> TrainState<M> {
             let path = checkpoint.dir().join(ema_weights(ema.name()));
             ema.set_module(load_module(ema.module().clone(), &path)?);
         }
-        Ok(())
+        Ok(state)
     }
 }
 

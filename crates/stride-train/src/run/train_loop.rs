@@ -9,7 +9,7 @@ use stride_files::NewFolder;
 use stride_kernels::fused::Precision;
 use stride_kernels::workers::{Workers, split_evenly};
 
-use super::checkpoint::{Checkpoint, Resume, TrainerState};
+use super::checkpoint::{Checkpoint, TrainerState};
 use super::config::LoopConfig;
 use super::metrics::{Averages, Clock, Metrics, StepValues};
 use super::progress::Progress;
@@ -39,8 +39,8 @@ pub struct RunContext<'a> {
     pub config_text: &'a str,
     /// Where metrics, checkpoints, images and the model go.
     pub run_dir: &'a Path,
-    /// The checkpoint to go on from.
-    pub resume: Option<&'a Resume>,
+    /// Where the state stands: at the beginning, or where [`TrainState::restore`] says.
+    pub at: TrainerState,
     /// Who watches.
     pub progress: &'a mut dyn Progress,
     /// Set to end the run after the present step, with a checkpoint.
@@ -50,24 +50,13 @@ pub struct RunContext<'a> {
 /// Trains until the budget is used up or the stop flag is set, and leaves a checkpoint either way.
 ///
 /// # Errors
-/// When a new run has no number of steps, a loss is not finite, a checkpoint does not fit, or the disk refuses.
+/// When a new run has no number of steps, a loss is not finite, or the disk refuses.
 pub fn train_loop<T: TrainingTask>(
     task: &mut T,
     mut state: TrainState<T::Model>,
     context: RunContext<'_>,
 ) -> Result<RunSummary, TrainError> {
-    let RunContext { config, config_text, run_dir, resume, progress, stop } = context;
-    let mut at = TrainerState::default();
-    if let Some(resume) = resume {
-        let checkpoint = Checkpoint::open(run_dir, resume)?;
-        at = checkpoint.trainer_state()?;
-        state.restore(&checkpoint, &at)?;
-        progress.message(&format!(
-            "resumed from {} at step {}",
-            checkpoint.dir().display(),
-            at.step
-        ));
-    }
+    let RunContext { config, config_text, run_dir, mut at, progress, stop } = context;
     let max_steps = config.budget.steps(at.step, at.elapsed_seconds).ok_or(TrainError::NoSteps)?;
     let max_seconds = config.budget.seconds_bound();
     if config.budget.max_steps.is_none() {

@@ -57,7 +57,7 @@ impl VaeTrainer {
         let factor = model_config.downsampling_factor();
         if !config.crop_size.is_multiple_of(factor) {
             let expected = format!("a multiple of {factor}, as the autoencoder halves");
-            return Err(run.problem(format!("vae.crop_size: expected {expected}")));
+            return Err(TrainError::setting(format!("vae.crop_size: expected {expected}")));
         }
         let (folder, held_out) = (run.data.open()?, run.data.held_out);
         tracing::info!("decoding {} images", folder.images.len());
@@ -294,10 +294,11 @@ fn make_model(
         (Some(dir), _) => encoder::read(dir, &device)?,
         (None, Some(model_config)) => {
             let model = model_config.init(&device);
-            let model = model.map_err(|error| run.problem(format!("vae.model: {error}")))?;
+            let model =
+                model.map_err(|error| TrainError::setting(format!("vae.model: {error}")))?;
             (model_config.clone(), model)
         }
-        (None, None) => return Err(run.problem("[vae.model] is missing")),
+        (None, None) => return Err(TrainError::setting("[vae.model] is missing")),
     };
     let model = if config.decoder_only {
         model.map(&mut FreezeEncoder { path: Vec::new() })

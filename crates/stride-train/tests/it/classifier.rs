@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use stride::classifier::AttributeClassifierConfig;
-use stride_train::{LogProgress, RunSummary, TrainError, run};
+use stride_train::{LogProgress, RunStart, RunSummary, TrainError, run};
 
 use crate::small::write_images;
 
@@ -56,7 +56,14 @@ fn train(dir: &Path) -> Result<RunSummary, TrainError> {
     fs::write(&path, CONFIG).expect("writable");
     let overrides = [format!("data.dir={}", dir.join("data").display())];
     let mut progress = LogProgress::new(Duration::from_secs(60));
-    run(&path, &overrides, None, Some(&dir.join("run")), &mut progress, &AtomicBool::new(false))
+    run(
+        &path,
+        &overrides,
+        &RunStart { overwrite: true, ..RunStart::default() },
+        Some(&dir.join("run")),
+        &mut progress,
+        &AtomicBool::new(false),
+    )
 }
 
 #[test]

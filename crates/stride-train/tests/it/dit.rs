@@ -12,7 +12,7 @@ use stride::vae::AutoencoderConfig;
 use stride::weights::{self, StoredDtype};
 use stride_data::{LatentEncoder as _, Limits, Preparation, PreparedSet, Record, Source, View};
 use stride_kernels::gemm::Compute;
-use stride_train::{ImageEncoder, LogProgress, RunSummary, TrainError, run};
+use stride_train::{ImageEncoder, LogProgress, RunStart, RunSummary, TrainError, run};
 
 use crate::small::{DIT, write_images};
 
@@ -73,7 +73,7 @@ fn train_with(
         None => (*setting).to_owned(),
     }));
     let mut progress = LogProgress::new(Duration::from_secs(60));
-    run(&path, &overrides, None, Some(&place.join(run_dir)), &mut progress, stop)
+    run(&path, &overrides, &RunStart::default(), Some(&place.join(run_dir)), &mut progress, stop)
 }
 
 /// Trains two steps; `=@` in a setting stands for a path in the folder.

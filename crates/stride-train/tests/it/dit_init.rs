@@ -14,7 +14,7 @@ use stride::dit::DitConfig;
 use stride::pipeline::{FILE_NAMES, GenerateRequest, Pipeline, PipelineFiles};
 use stride::vae::AutoencoderTinyConfig;
 use stride::weights::{self, StoredDtype};
-use stride_train::{Progress, ProgressUpdate, RunSummary, TrainError, run};
+use stride_train::{Progress, ProgressUpdate, RunStart, RunSummary, TrainError, run};
 use tempfile::TempDir;
 
 use crate::small::{DIT, write_images};
@@ -119,7 +119,8 @@ fn train(
     ];
     overrides.extend(settings.iter().map(|setting| setting.replace("HERE", &at(""))));
     let run_dir = place.path().join("run");
-    run(&path, &overrides, None, Some(&run_dir), messages, &AtomicBool::new(false))
+    let begin = RunStart { overwrite: true, ..RunStart::default() };
+    run(&path, &overrides, &begin, Some(&run_dir), messages, &AtomicBool::new(false))
 }
 
 fn refusal(place: &TempDir, settings: &[&str]) -> String {

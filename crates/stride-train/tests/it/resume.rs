@@ -12,9 +12,9 @@ use stride::noise::{fill_normal, keyed_rng, purpose};
 use stride_kernels::fused;
 use stride_kernels::gemm::Compute;
 use stride_train::{
-    Budget, EmaConfig, EmaDecay, LoopConfig, LrSchedule, OptimizerConfig, OutputConfig, Progress,
-    ProgressUpdate, Resume, RunContext, RunSummary, StepInfo, StepLoss, TrainError, TrainState,
-    TrainingDevice, TrainingTask, train_loop,
+    Budget, Checkpoint, EmaConfig, EmaDecay, LoopConfig, LrSchedule, OptimizerConfig, OutputConfig,
+    Progress, ProgressUpdate, Resume, RunContext, RunSummary, StepInfo, StepLoss, TrainError,
+    TrainState, TrainerState, TrainingDevice, TrainingTask, train_loop,
 };
 
 const STEPS: u64 = 20;
@@ -136,16 +136,21 @@ fn train_with(
     seed: u64,
 ) -> Result<RunSummary, TrainError> {
     let stop = AtomicBool::new(false);
+    let mut state = state(seed);
+    let at = match resume {
+        Some(resume) => state.restore(&Checkpoint::open(run_dir, resume)?)?,
+        None => TrainerState::default(),
+    };
     let context = RunContext {
         config,
         config_text: "",
         run_dir,
-        resume,
+        at,
         progress: &mut StopAfter { step: stop_after, stop: &stop },
         stop: &stop,
     };
     let mut task = Doubling::default();
-    let summary = train_loop(&mut task, state(seed), context)?;
+    let summary = train_loop(&mut task, state, context)?;
     let first = if resume.is_some() { 9 } else { 0 };
     let batches = task.batches.into_inner();
     assert_eq!(batches, summary.steps - first, "one batch a step, for all workers");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use stride_train::{LogProgress, RunSummary, TrainError, run};
+use stride_train::{LogProgress, RunStart, RunSummary, TrainError, run};
 
 use crate::small::write_images;
 
@@ -43,7 +43,14 @@ fn train(dir: &Path, config: &str, name: &str) -> Result<RunSummary, TrainError>
     fs::write(&path, config).expect("writable");
     let overrides = [format!("data.dir={}", dir.join("data").display())];
     let mut progress = LogProgress::new(Duration::from_secs(60));
-    run(&path, &overrides, None, Some(&dir.join(name)), &mut progress, &AtomicBool::new(false))
+    run(
+        &path,
+        &overrides,
+        &RunStart::default(),
+        Some(&dir.join(name)),
+        &mut progress,
+        &AtomicBool::new(false),
+    )
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! Trains one side, or finds that it is trained.
 
-use std::fs;
 use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::Device;
 use stride_models::Model;
-use stride_train::{Checkpoint, LogProgress, Progress, ProgressUpdate, Resume};
+use stride_train::{LogProgress, Progress, ProgressUpdate, Resume, RunStart, changed_settings};
 
 use super::plan::Side;
 use crate::commands::train::Bar;
@@ -18,19 +17,18 @@ pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
     let run_dir = &side.config.run_dir;
     let written = run_dir.join("config.toml");
     if written.exists() {
-        let found = fs::read_to_string(&written)
-            .with_context(|| format!("cannot read {}", written.display()))?;
-        if found != side.config.to_toml()? {
+        let changed = changed_settings(&written, &side.config)?;
+        if !changed.is_empty() {
             bail!(
-                "{}: the run was made with other settings; remove it, or name another --out",
-                run_dir.display()
+                "{}: the run was made with {}; remove it, or name another --out",
+                run_dir.display(),
+                changed.join(", ")
             );
         }
     }
     if Model::load(Some(&side.model_dir()), &Device::flex()).is_ok() {
         return Ok(());
     }
-    let resume = Checkpoint::open(run_dir, &Resume::Latest).is_ok().then_some(Resume::Latest);
     let mut inner: Box<dyn Progress> = if stderr().is_terminal() {
         Box::new(Bar::new())
     } else {
@@ -38,7 +36,8 @@ pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
     };
     let mut progress = Labelled { label, inner: inner.as_mut() };
     progress.message(&format!("{} steps", side.steps));
-    stride_train::train(&side.config, resume.as_ref(), &mut progress, stop)?;
+    let begin = RunStart { resume: Some(Resume::Auto), ..RunStart::default() };
+    stride_train::train(&side.config, &begin, &mut progress, stop)?;
     stop_here(stop)
 }
 
