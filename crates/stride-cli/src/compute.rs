@@ -1,62 +1,65 @@
 //! `--device` and `--dtype`: where networks run and in which precision they multiply.
 
+use std::fmt;
+
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde::de::IntoDeserializer;
+use serde::de::value::Error;
 use serde::{Deserialize, Serialize};
+use stride_kernels::device::DeviceName;
 use stride_kernels::gemm::Compute;
 
 /// The two settings, the same in every command that runs a network.
 #[derive(Clone, Copy, Debug, Args, Serialize, Deserialize)]
 pub(crate) struct ComputeOptions {
     /// Device that the networks run on
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    pub(crate) device: DeviceName,
+    #[arg(long, default_value = "cpu", value_parser = devices())]
+    device: DeviceName,
     /// Compute dtype: what matrix products round their inputs to; sums, weights and images stay f32
-    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
-    pub(crate) dtype: DtypeName,
+    #[arg(long, default_value = "f32", value_parser = dtypes())]
+    dtype: Compute,
 }
 
 impl ComputeOptions {
-    /// The device of this name.
+    /// The device.
     pub(crate) fn device(self) -> Device {
-        match self.device {
-            DeviceName::Cpu => Device::flex(),
-        }
+        self.device.device()
     }
 
-    /// The compute dtype of this name.
+    /// The compute dtype.
     pub(crate) fn dtype(self) -> Compute {
-        match self.dtype {
-            DtypeName::F32 => Compute::F32,
-            DtypeName::Bf16 => Compute::Bf16,
-        }
+        self.dtype
     }
 }
 
-/// A device by name.
-#[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum DeviceName {
-    /// The processor, on all its cores
-    // Burn's backend for the CPU is called Flex, and so was this device.
-    #[value(alias = "flex")]
-    #[serde(alias = "flex")]
-    Cpu,
+impl fmt::Display for ComputeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.device, self.dtype)
+    }
 }
 
-/// A compute dtype by name.
-#[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum DtypeName {
-    /// 32-bit floating point: nothing is rounded
-    F32,
-    /// bfloat16: twice as fast where the processor has AVX512-BF16
-    Bf16,
+fn devices() -> impl TypedValueParser<Value = DeviceName> {
+    let cpu = PossibleValue::new("cpu").alias("flex").help("The processor, on all its cores");
+    stored_names([cpu])
 }
 
-/// A value as it is typed.
-pub(crate) fn typed(value: impl ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+fn dtypes() -> impl TypedValueParser<Value = Compute> {
+    stored_names([
+        PossibleValue::new("f32").help("32-bit floating point: nothing is rounded"),
+        PossibleValue::new("bf16")
+            .help("bfloat16: twice as fast where the processor has AVX512-BF16"),
+    ])
+}
+
+/// Reads a value by the name that it has in files.
+fn stored_names<T, const N: usize>(values: [PossibleValue; N]) -> impl TypedValueParser<Value = T>
+where
+    T: for<'de> Deserialize<'de> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(values)
+        .try_map(|name: String| T::deserialize(IntoDeserializer::<Error>::into_deserializer(name)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The compute dtype of products, and rounding to bfloat16 where the processor does not do it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The compute dtype: what the factors of a product are rounded to; sums are always f32.
@@ -12,6 +14,22 @@ pub enum Compute {
     /// Factors are rounded to bfloat16, to the nearest, ties to even. Twice as fast where the
     /// processor multiplies pairs of bfloat16; it then takes subnormal factors and products as 0.
     Bf16,
+}
+
+impl Compute {
+    /// `f32` or `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl fmt::Display for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Rounds to the nearest bfloat16, ties to even; the result is the same number as f32.

@@ -21,7 +21,7 @@ pub use optim::{
 pub use run::{
     Checkpoint, DataConfig, DryRun, LogProgress, LoopConfig, LossPart, OutputConfig, Progress,
     ProgressUpdate, Resume, RunConfig, RunContext, RunKind, RunStart, RunSummary, StepInfo,
-    StepLoss, TrainState, TrainerState, TrainingDevice, TrainingTask, changed_settings, dry_run,
-    run, train, train_loop,
+    StepLoss, TrainState, TrainerState, TrainingTask, changed_settings, dry_run, run, train,
+    train_loop,
 };
 pub use vae::{ImageEncoder, VaeLossConfig, VaeTrainConfig};

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use stride_data::ImageFolder;
+use stride_kernels::device::DeviceName;
 use stride_kernels::gemm::Compute;
 use toml::{Table, Value};
 
@@ -86,8 +86,8 @@ pub(crate) enum TaskConfig<'a> {
 #[serde(deny_unknown_fields, default)]
 pub struct LoopConfig {
     /// Where networks are trained and evaluated.
-    #[serde(skip_serializing_if = "TrainingDevice::is_default")]
-    pub device: TrainingDevice,
+    #[serde(skip_serializing_if = "DeviceName::is_default")]
+    pub device: DeviceName,
     /// Compute dtype of the training steps, `"f32"` or `"bf16"`; weights, gradients and moments are f32
     /// either way, and reports are computed in f32.
     pub compute_dtype: Compute,
@@ -97,29 +97,6 @@ pub struct LoopConfig {
     pub schedule: LrSchedule,
     /// When to write what.
     pub output: OutputConfig,
-}
-
-/// The device of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrainingDevice {
-    /// All cores of the processor.
-    #[default]
-    Cpu,
-}
-
-impl TrainingDevice {
-    /// The library's device.
-    pub fn device(self) -> Device {
-        match self {
-            Self::Cpu => Device::flex(),
-        }
-    }
-
-    /// Whether it need not be written down; runs begun before there was a choice have no such line.
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// When a run writes what.

@@ -84,10 +84,7 @@ impl LatentEncoder for ImageEncoder {
     }
 
     fn dtype(&self) -> &'static str {
-        match self.precision.compute() {
-            Compute::F32 => "f32",
-            Compute::Bf16 => "bf16",
-        }
+        self.precision.compute().name()
     }
 
     fn batch_size(&self) -> usize {

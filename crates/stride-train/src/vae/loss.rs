@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Weights of the terms of [`reconstruction_loss`] and of the pull on the latents.
+/// Weights of the terms of the reconstruction error and of the pull on the latents.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VaeLossConfig {
@@ -17,7 +17,7 @@ pub struct VaeLossConfig {
     pub mse: f64,
     /// Mean squared error at a quarter of the size, which settles colours.
     pub multi_scale_mse: f64,
-    /// The contrast-weighted error of [`contrast_error`].
+    /// The error of fine detail, counted more where the image itself has little contrast.
     pub contrast: f64,
     /// The pull of the latents towards N(0, 1).
     pub kl: f64,

@@ -9,12 +9,13 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use stride::noise::{fill_normal, keyed_rng, purpose};
+use stride_kernels::device::DeviceName;
 use stride_kernels::fused;
 use stride_kernels::gemm::Compute;
 use stride_train::{
     Budget, Checkpoint, EmaConfig, EmaDecay, LoopConfig, LrSchedule, OptimizerConfig, OutputConfig,
     Progress, ProgressUpdate, Resume, RunContext, RunSummary, StepInfo, StepLoss, TrainError,
-    TrainState, TrainerState, TrainingDevice, TrainingTask, train_loop,
+    TrainState, TrainerState, TrainingTask, train_loop,
 };
 
 const STEPS: u64 = 20;
@@ -116,7 +117,7 @@ fn state(seed: u64) -> TrainState<Network> {
 /// All steps, in f32.
 fn config() -> LoopConfig {
     LoopConfig {
-        device: TrainingDevice::Cpu,
+        device: DeviceName::Cpu,
         compute_dtype: Compute::F32,
         budget: Budget { max_steps: Some(STEPS), max_seconds: None },
         output: OutputConfig { metrics_every_steps: 1, ..OutputConfig::default() },

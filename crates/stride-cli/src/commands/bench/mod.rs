@@ -19,7 +19,7 @@ use stride_kernels::workers::among_threads;
 use self::report::{Recorder, Report};
 use self::stopwatch::Limits;
 use self::subject::{Preset, Subject};
-use crate::compute::{ComputeOptions, typed};
+use crate::compute::ComputeOptions;
 
 /// Measure how fast this machine runs each part of a model
 ///
@@ -102,8 +102,7 @@ impl Bench {
             version: env!("CARGO_PKG_VERSION"),
             model: subject.name.clone(),
             cpu: report::cpu_name(),
-            device: typed(self.compute.device),
-            dtype: typed(self.compute.dtype),
+            compute: self.compute,
             threads,
             caption_length: subject.caption_length(),
             peak_gflop_per_s: peak.flops_per_second / 1e9,

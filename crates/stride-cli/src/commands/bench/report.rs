@@ -8,6 +8,7 @@ use serde::Serialize;
 use stride_kernels::peak::Peak;
 
 use super::stopwatch::{Limits, Timing, repeat, seconds};
+use crate::compute::ComputeOptions;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -17,8 +18,8 @@ pub(super) struct Report {
     pub(super) model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cpu: Option<String>,
-    pub(super) device: String,
-    pub(super) dtype: String,
+    #[serde(flatten)]
+    pub(super) compute: ComputeOptions,
     pub(super) threads: usize,
     /// Tokens of the caption.
     pub(super) caption_length: usize,
@@ -107,11 +108,10 @@ impl Report {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{} on {}, {} {}, {} threads, peak {:.0} GFLOP/s ({}), stride {}\n",
+            "{} on {}, {}, {} threads, peak {:.0} GFLOP/s ({}), stride {}\n",
             self.model,
             self.cpu.as_deref().unwrap_or("an unknown processor"),
-            self.device,
-            self.dtype,
+            self.compute,
             self.threads,
             self.peak_gflop_per_s,
             self.peak_instructions,

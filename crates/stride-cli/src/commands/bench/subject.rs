@@ -15,7 +15,7 @@ use stride_kernels::gemm::Compute;
 use stride_models::Model;
 
 use super::flops;
-use crate::compute::{ComputeOptions, typed};
+use crate::compute::ComputeOptions;
 
 /// The caption of every row, 16 tokens in CLIP's whole vocabulary.
 pub(super) const PROMPT: &str = "a smiling woman with long red hair, a blue hat and round glasses";
@@ -47,7 +47,7 @@ impl Subject {
         let device = options.device();
         let (text_config, vae_config) = (preset.text_encoder(), preset.autoencoder());
         let parts = PipelineParts {
-            index: ModelIndex::new(&typed(preset), RESOLUTION, 4, Guidance::AnyLevel),
+            index: ModelIndex::new(preset.name(), RESOLUTION, 4, Guidance::AnyLevel),
             dit: preset.transformer().init(&device)?,
             text_encoder: text_config.init(&device)?,
             text_config,
@@ -58,7 +58,7 @@ impl Subject {
         let pipeline = Pipeline::from_parts(parts, &device)?.with_compute(options.dtype());
         let tiny = preset.tiny_autoencoder();
         let autoencoder = tiny.init(&device)?;
-        Self::new(typed(preset), pipeline, Some((tiny, autoencoder)), device)
+        Self::new(preset.name().to_owned(), pipeline, Some((tiny, autoencoder)), device)
     }
 
     fn new(
@@ -123,6 +123,14 @@ pub(super) enum Preset {
 const RESOLUTION: usize = 256;
 
 impl Preset {
+    /// Name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::DitS2 => "dit-s2",
+            Self::DitB2 => "dit-b2",
+        }
+    }
+
     fn transformer(self) -> DitConfig {
         match self {
             Self::DitS2 => DitConfig::s(2),
