@@ -4,7 +4,7 @@
 #
 #   smoke/photos.sh [FOLDER]        everything goes to FOLDER (runs/photos) and nowhere else
 #
-# CelebA is for non-commercial research and must not be passed on: pictures, latents, weights and samples stay in FOLDER, which git
+# CelebA is for non-commercial research and must not be passed on: images, latents, weights and samples stay in FOLDER, which git
 # ignores. Where the package cannot be had, the run is skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,4 +30,4 @@ for prompt in "A smiling woman with blond hair." "A man with black hair."; do
     name=${prompt// /-}
     stride generate "$prompt" --steps 4 --count 4 --model "$folder/dit/model" -o "$folder/${name%.}.png"
 done
-echo "look at $folder/prepared/contact-sheet.png, $folder/vae, $folder/dit and the pictures in $folder"
+echo "look at $folder/prepared/contact-sheet.png, $folder/vae, $folder/dit and the images in $folder"

@@ -3,7 +3,7 @@
     python3 smoke/unpack.py FOLDER
 
 FOLDER/celeba has img_align_celeba/ and list_attr_celeba.txt with the marks of smoke/attributes.txt; FOLDER/photographs has the
-same pictures with metadata.jsonl, for the autoencoder.
+same images with metadata.jsonl, for the autoencoder.
 """
 
 import json

@@ -41,7 +41,7 @@ PRESETS = {
 
 
 class ScalarEmbedder(nn.Module):
-    """One number a picture: sinusoid, linear, SiLU, linear."""
+    """One number an image: sinusoid, linear, SiLU, linear."""
 
     def __init__(self, width):
         super().__init__()
@@ -71,7 +71,7 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of the picture to the text, on its residual stream."""
+    """Attention of the image to the text, on its residual stream."""
 
     def __init__(self, shape):
         super().__init__()

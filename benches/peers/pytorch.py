@@ -131,7 +131,7 @@ class Generation:
         t, log2_steps = torch.full((batch,), 0.25), torch.full((batch,), 2.0)
         return lambda: x + dit(x, t, log2_steps, *text) * 0.25
 
-    def picture(self, text, dit, decoder, num_steps):
+    def image(self, text, dit, decoder, num_steps):
         """Tokens to 8-bit pixels."""
         context, x = networks.context(text, self.ids), self.latents(1)
         log2_steps = torch.full((1,), float(num_steps.bit_length() - 1))
@@ -212,7 +212,7 @@ def measure(arguments, recorder):
         if wanted("e2e"):
             text, dit, decoder = parts.text(), parts.dit(), parts.decoders()["decode"]
             for num_steps in [1, 4, 128]:
-                recorder.row(f"e2e_{num_steps}", lambda: parts.picture(text, dit, decoder, num_steps))
+                recorder.row(f"e2e_{num_steps}", lambda: parts.image(text, dit, decoder, num_steps))
     if wanted("train"):
         recorder.rows_at_once(TRAIN_ROWS, Training(arguments).step)
 

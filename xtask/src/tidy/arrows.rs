@@ -84,14 +84,11 @@ fn ours(manifest: &Table) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree::tree_of;
+    use crate::tidy::tree::problems_in;
 
     fn found(name: &str, dependencies: &str) -> Vec<String> {
         let manifest = format!("[package]\nname = \"{name}\"\n{dependencies}");
-        let (_folder, tree) = tree_of(&[("crates/a/Cargo.toml", &manifest)]);
-        let mut problems = Vec::new();
-        check(&tree, &mut problems).expect("a manifest");
-        problems
+        problems_in(&[("crates/a/Cargo.toml", &manifest)], check)
     }
 
     #[test]

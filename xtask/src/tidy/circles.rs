@@ -71,13 +71,10 @@ fn message(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree::tree_of;
+    use crate::tidy::tree::problems_in;
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let (_folder, tree) = tree_of(files);
-        let mut problems = Vec::new();
-        check(&tree, &mut problems).expect("readable files");
-        problems
+        problems_in(files, check)
     }
 
     const LIB: (&str, &str) = ("crates/x/src/lib.rs", "mod a; mod b; mod c; pub use a::A;");

@@ -98,15 +98,12 @@ fn check_sizes(tree: &Tree, problems: &mut Vec<String>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree::tree_of;
+    use crate::tidy::tree::problems_in;
 
     const MAP: (&str, &str) = ("ARCHITECTURE.md", "`stride` is the core");
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let (_folder, tree) = tree_of(files);
-        let mut problems = Vec::new();
-        check(&tree, &mut problems).expect("readable files");
-        problems
+        problems_in(files, check)
     }
 
     #[test]

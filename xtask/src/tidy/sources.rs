@@ -118,13 +118,10 @@ fn has_path(line: &str, folder: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree::tree_of;
+    use crate::tidy::tree::problems_in;
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let (_folder, tree) = tree_of(files);
-        let mut problems = Vec::new();
-        check(&tree, &mut problems).expect("readable files");
-        problems
+        problems_in(files, check)
     }
 
     #[test]

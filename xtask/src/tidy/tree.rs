@@ -111,6 +111,18 @@ pub(crate) fn tree_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
     (folder, tree)
 }
 
+/// What a check finds in a tree of the given files, for tests.
+#[cfg(test)]
+pub(crate) fn problems_in(
+    files: &[(&str, &str)],
+    check: fn(&Tree, &mut Vec<String>) -> Result<()>,
+) -> Vec<String> {
+    let (_folder, tree) = tree_of(files);
+    let mut problems = Vec::new();
+    check(&tree, &mut problems).expect("readable files");
+    problems
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

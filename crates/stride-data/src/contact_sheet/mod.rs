@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn images_are_spread_evenly() {
+    fn images_are_evenly_spaced() {
         assert_eq!(captions_after(4, 3), [0, 1, 2]);
         assert_eq!(captions_after(4, 4), [0, 1, 2, 3]);
         for seen in [5, 24, 25, 100, 1000, 1023] {

@@ -88,7 +88,7 @@ fn caption_lengths(report: &DataReport) -> String {
 fn attributes(report: &DataReport) -> String {
     let of = report.with_attributes;
     let mut text = format!(
-        "## Attributes\n\nOf {} images with marks.\n\n| Attribute | Images | Share | |\n|---|---:|---:|---|\n",
+        "## Attributes\n\nOf {} images with marks.\n\n| Attribute | Images | Fraction | |\n|---|---:|---:|---|\n",
         grouped(of)
     );
     for name in CELEBA_ATTRIBUTES {

@@ -8,7 +8,7 @@ use stride_data::{CELEBA_ATTRIBUTES, CaptionWriter, CelebaAttributes};
 
 use crate::caption_reader::{nameable, read};
 
-/// Shares of the marks among the faces of CelebA, in per cent, in the list's order; rounded.
+/// How many of CelebA's faces have each mark, in per cent, in the list's order; rounded.
 const SHARES: [u32; 40] = [
     11, 27, 51, 20, 2, 15, 24, 23, 24, 15, 5, 21, 14, 6, 5, 7, 6, 4, 39, 46, 42, 48, 4, 12, 83, 28,
     4, 28, 8, 7, 6, 48, 21, 32, 19, 5, 47, 12, 7, 77,

@@ -134,7 +134,7 @@ impl<'a> SplitScorer<'a> {
             model: self.evaluator.models[model].hash.clone(),
             steps,
             seed: settings.seed,
-            cfg_scale: self.evaluator.cfg_scale(0),
+            cfg_scale: self.evaluator.cfg_scale(model),
             data: self.split.fingerprint.clone(),
         });
         let set = Set { count: Some(samples.len()), sha256: samples.sha256() };

@@ -40,7 +40,7 @@ pub struct Answers {
 }
 
 impl AttributeClassifierConfig {
-    /// A classifier with freshly drawn weights.
+    /// A classifier with random weights.
     ///
     /// # Errors
     /// Names the field that does not fit.

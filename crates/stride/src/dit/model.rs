@@ -41,7 +41,7 @@ pub struct Dit {
 }
 
 impl DitConfig {
-    /// A transformer with freshly drawn weights; its output is zero until trained.
+    /// A transformer with random weights; its output is zero until trained.
     ///
     /// # Errors
     /// The configuration describes no network.

@@ -23,12 +23,12 @@ pub enum ObjectiveError {
     },
     /// The batch leaves a level without rows.
     #[error(
-        "objective: a fraction of {share} of {batch_size} rows makes {rows} self-consistency rows, \
+        "objective: a fraction of {fraction} of {batch_size} rows makes {rows} self-consistency rows, \
          fewer than the {levels} levels; raise the batch size or the fraction, or set levels = \"random\""
     )]
     TooFewRows {
         /// The configured fraction.
-        share: f64,
+        fraction: f64,
         /// Rows of the batch.
         batch_size: usize,
         /// Self-consistency rows among them.

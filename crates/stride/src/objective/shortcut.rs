@@ -133,7 +133,7 @@ impl Objective for ShortcutConfig {
         let (rows, levels) = (self.bootstrap_rows(batch_size), BASE_LEVEL as usize);
         if self.levels == LevelAllocation::Even && rows < levels {
             return Err(ObjectiveError::TooFewRows {
-                share: self.bootstrap_share,
+                fraction: self.bootstrap_share,
                 batch_size,
                 rows,
                 levels,

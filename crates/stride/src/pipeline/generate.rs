@@ -210,7 +210,7 @@ impl Drawing {
         self.trajectory.num_steps()
     }
 
-    /// Whether it has come to its image.
+    /// Whether all of its steps are done.
     pub fn is_done(&self) -> bool {
         self.trajectory.time().is_none()
     }

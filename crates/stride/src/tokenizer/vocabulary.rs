@@ -81,14 +81,6 @@ impl Vocabulary {
         false
     }
 
-    /// Row of the start token.
-    pub fn start_row(&self) -> u32 {
-        match self.rows {
-            Rows::Full => START_TOKEN,
-            Rows::Compact { .. } => 0,
-        }
-    }
-
     /// Row of the end token, which is the text encoder's `eos_token_id` and the padding of batches.
     pub fn end_row(&self) -> u32 {
         match self.rows {

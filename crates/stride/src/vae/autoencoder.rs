@@ -31,7 +31,7 @@ pub enum AutoencoderConfig {
 }
 
 impl AutoencoderConfig {
-    /// An autoencoder with freshly drawn weights.
+    /// An autoencoder with random weights.
     ///
     /// # Errors
     /// Names the field that does not fit.

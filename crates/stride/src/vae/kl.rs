@@ -26,7 +26,7 @@ pub struct AutoencoderKl {
 }
 
 impl AutoencoderKlConfig {
-    /// An autoencoder with freshly drawn weights.
+    /// An autoencoder with random weights.
     ///
     /// # Errors
     /// Names the field that does not fit.

@@ -61,7 +61,7 @@ struct Block {
 }
 
 impl AutoencoderTinyConfig {
-    /// An autoencoder with freshly drawn weights.
+    /// An autoencoder with random weights.
     ///
     /// # Errors
     /// Names the field that does not fit.

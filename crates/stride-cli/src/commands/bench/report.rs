@@ -39,7 +39,8 @@ pub(super) struct Row {
     pub(super) gflop: f64,
     /// At the median time.
     pub(super) gflop_per_s: f64,
-    pub(super) share_of_peak: f64,
+    #[serde(rename = "share_of_peak")]
+    pub(super) fraction_of_peak: f64,
     /// The most that the process had held when the row was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak_memory_mib: Option<f64>,
@@ -89,7 +90,7 @@ impl Recorder {
                 median_s: timing.median,
                 gflop: flops / 1e9,
                 gflop_per_s: rate / 1e9,
-                share_of_peak: rate / self.peak.flops_per_second,
+                fraction_of_peak: rate / self.peak.flops_per_second,
                 peak_memory_mib,
             });
         }
@@ -129,7 +130,7 @@ impl Report {
                 duration(row.median_s),
                 counted(row, &format!("{:.3}", row.gflop)),
                 counted(row, &format!("{:.1}", row.gflop_per_s)),
-                counted(row, &format!("{:.1} %", 100.0 * row.share_of_peak)),
+                counted(row, &format!("{:.1} %", 100.0 * row.fraction_of_peak)),
                 row.peak_memory_mib.map_or("-".to_owned(), |mib| format!("{mib:.0} M")),
             );
         }

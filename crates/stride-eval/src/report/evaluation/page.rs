@@ -141,7 +141,7 @@ fn attribute_table(split: &SplitResult) -> Markup {
         Some((fraction, _)) => {
             // From half right on, so that differences show.
             let strength = (2.0 * fraction - 1.0).max(0.0) * 0.45;
-            html! { td class="share" style=(format!("--a:{strength:.2}")) { (format!("{:.0} %", 1e2 * fraction)) } }
+            html! { td class="fraction" style=(format!("--a:{strength:.2}")) { (format!("{:.0} %", 1e2 * fraction)) } }
         }
     };
     let head = html! {
