@@ -22,7 +22,7 @@
 //! where most captions tell everything and half of them are typed as people type prompts. The images depend on seed,
 //! split, distribution and resolution alone: a second folder with [`CaptionKind::Short`] and everything else alike
 //! shows the same images with short captions, for the end of a training, and needs no new latents. [`PEOPLES_PROMPTS`]
-//! judge a trained model and are in no caption for training.
+//! test a trained model and are in no caption for training.
 //!
 //! # What no caption tells
 //!

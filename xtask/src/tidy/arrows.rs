@@ -8,7 +8,7 @@ use super::tree::Tree;
 /// The arrows: every crate and those of ours it may use. A crate that is not here is a problem,
 /// so that a new arrow is a decision somebody takes.
 ///
-/// Evaluation judges any model or folder of images, so it must not know training; the server
+/// Evaluation takes any model or folder of images, so it must not know training; the server
 /// ships without training; nothing depends on the program; avatars know nothing of ours.
 const ARROWS: [(&str, &[&str]); 11] = [
     ("stride", &["stride-kernels"]),

@@ -9,7 +9,7 @@ use super::{
 use crate::attribute_accuracy::AttributeAccuracy;
 use crate::diversity::diversity;
 use crate::memorisation::nearest_other;
-use crate::provenance::{Drawing, Provenance, Set};
+use crate::provenance::{Generation, Provenance, Set};
 use crate::{EvalError, Features};
 
 /// Failures are those at the most steps up to this many.
@@ -130,7 +130,7 @@ impl<'a> SplitScorer<'a> {
         generated: Option<(usize, usize)>,
     ) -> Result<Scores, EvalError> {
         let settings = &self.evaluator.settings;
-        let drawing = generated.map(|(model, steps)| Drawing {
+        let generation = generated.map(|(model, steps)| Generation {
             model: self.evaluator.models[model].hash.clone(),
             steps,
             seed: settings.seed,
@@ -140,7 +140,7 @@ impl<'a> SplitScorer<'a> {
         let set = Set { count: Some(samples.len()), sha256: samples.sha256() };
         let network = self.evaluator.networks.feature_network();
         let sets = [set, self.reference.set()];
-        let provenance = Provenance::new(network, settings.protocol, sets, drawing);
+        let provenance = Provenance::new(network, settings.protocol, sets, generation);
         let (bootstrap, seed) = (settings.bootstrap, settings.seed);
         let scores = Scores::of(samples, &self.reference, provenance, bootstrap, seed)?;
         Ok(Scores { attributes: self.attributes(samples), clip: self.clip(samples)?, ..scores })

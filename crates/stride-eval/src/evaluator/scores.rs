@@ -182,7 +182,7 @@ impl Scores {
 
     /// Steps from noise to image; absent for images that no model generated.
     pub fn steps(&self) -> Option<usize> {
-        self.provenance.drawing.as_ref().map(|drawing| drawing.steps)
+        self.provenance.generation.as_ref().map(|generation| generation.steps)
     }
 }
 

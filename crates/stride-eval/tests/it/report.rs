@@ -14,7 +14,7 @@ use stride_eval::comparison::{Quality, STEP_COUNTS, StepResult};
 use stride_eval::evaluator::{CheckpointResult, EvaluationReport, Failure, Scores, SplitResult};
 use stride_eval::generator::{Generator, IntermediateStep, SampleRequest};
 use stride_eval::protocol::Protocol;
-use stride_eval::provenance::{Drawing, Provenance};
+use stride_eval::provenance::{Generation, Provenance};
 use stride_eval::report::comparison::{ComparedRun, ComparisonImages, ComparisonReport};
 use stride_eval::report::evaluation::{self, EvaluationImages};
 use stride_eval::report::{Samples, Tile};
@@ -48,7 +48,7 @@ fn scores(steps: Option<usize>, distance: f64) -> Scores {
         samples_sha256: hostile(),
         references: Some(4),
         references_sha256: hostile(),
-        drawing: steps.map(|steps| Drawing {
+        generation: steps.map(|steps| Generation {
             model: hostile(),
             steps,
             seed: 0,

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use burn::tensor::Device;
 use clap::Args;
 use stride_data::ImageFolder;
 use stride_eval::AttributeClassifier;
@@ -74,7 +73,9 @@ impl Compare {
                 start.elapsed().as_secs_f64() / (index + 1) as f64 * (total - index - 1) as f64;
             tracing::info!("{} is trained; about {} of training left", side.name, hours(left));
         }
-        let classifier = AttributeClassifier::load(self.classifier.as_deref(), &Device::flex())?;
+        // All sides have the same device.
+        let device = plan.config().training.device.device();
+        let classifier = AttributeClassifier::load(self.classifier.as_deref(), &device)?;
         let num_features = classifier.config().feature_size;
         if self.samples < 2 * num_features {
             tracing::warn!(
@@ -89,14 +90,14 @@ impl Compare {
             data.resolution,
             classifier,
             self.samples,
-            Workers::on(&Device::flex())?,
+            Workers::on(&device)?,
         )
         .with_context(|| dir.display().to_string())?;
         let mut report = report::empty(self.passes, self.samples, &plan, &evaluator);
         let mut images = ComparisonImages::default();
         let start = Instant::now();
         for (index, side) in plan.sides.iter().enumerate() {
-            let mut model = Model::load(Some(&side.model_dir()), &Device::flex())?;
+            let mut model = Model::load(Some(&side.model_dir()), &device)?;
             model.pipeline = model.pipeline.with_compute(side.config.training.compute_dtype);
             let file = side.config.run_dir.join("evaluation.json");
             let (pipeline, hash) = (&model.pipeline, &model.hash);

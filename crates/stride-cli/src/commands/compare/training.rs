@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use burn::tensor::Device;
 use stride_models::Model;
 use stride_train::{LogProgress, Progress, ProgressUpdate, Resume, RunStart, changed_settings};
 
@@ -26,7 +25,7 @@ pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
             );
         }
     }
-    if Model::load(Some(&side.model_dir()), &Device::flex()).is_ok() {
+    if Model::load(Some(&side.model_dir()), &side.config.training.device.device()).is_ok() {
         return Ok(());
     }
     let mut inner: Box<dyn Progress> = if stderr().is_terminal() {
