@@ -50,7 +50,7 @@ impl Train {
         if self.dry_run {
             let (file, overrides) = (&self.config, &self.overrides);
             let run = stride_train::dry_run(file, overrides, progress.as_mut(), &stop)?;
-            writeln!(stdout(), "{}", look(&run))?;
+            writeln!(stdout(), "{}", describe(&run))?;
             return Ok(());
         }
         let begin = RunStart {
@@ -77,7 +77,7 @@ impl Train {
 }
 
 /// What a dry run says.
-fn look(run: &DryRun) -> String {
+fn describe(run: &DryRun) -> String {
     let DryRun { parameters, batch_size, seconds_per_step, loss, total_seconds } = run;
     format!(
         "{:.1}M parameters, {batch_size} rows a step, {seconds_per_step:.2} s a step ({:.1} rows/s), {:.1} hours in all; loss {loss:.3}",

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use stride::objective::BASE_STEPS;
 use stride_eval::evaluator::EvaluationSettings;
 use stride_eval::inception::Variant;
 use stride_eval::protocol::Protocol;
 
+use crate::commands::generate::parse_steps;
 use crate::compute::ComputeOptions;
 
 /// What decides the numbers, kept beside them in `job.json`.
@@ -120,12 +120,5 @@ impl ProtocolName {
             Self::Clean => Protocol::Clean,
             Self::TorchFidelity => Protocol::TorchFidelity,
         }
-    }
-}
-
-fn parse_steps(text: &str) -> Result<usize, String> {
-    match text.trim().parse() {
-        Ok(steps) if (1..=BASE_STEPS).contains(&steps) => Ok(steps),
-        _ => Err(format!("expected a whole number in 1..={BASE_STEPS}")),
     }
 }

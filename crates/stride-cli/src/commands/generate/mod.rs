@@ -59,7 +59,8 @@ pub(crate) struct Generate {
     disable_image_metadata: bool,
 }
 
-fn parse_steps(text: &str) -> Result<usize, String> {
+/// A number of steps that every model can take.
+pub(crate) fn parse_steps(text: &str) -> Result<usize, String> {
     parse_within(text, BASE_STEPS)
 }
 

@@ -1,6 +1,7 @@
 //! Which files a `stride generate` writes.
 
 use std::path::{Path, PathBuf};
+
 use stride_files::check_writable;
 
 use crate::usage::usage;
