@@ -1,6 +1,6 @@
 //! Archives of arrays (`.npz`) in which the field exchanges statistics and samples.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,8 @@ use crate::statistics::Gaussian;
 
 /// The most bytes of an unpacked array, that of a 16,384-wide covariance in f64; a small archive can claim any size.
 const MAX_BYTES: u64 = 1 << 31;
+/// The most pixels of an image in an archive.
+const MAX_PIXELS: usize = 100_000_000;
 /// The longest head of an array; numpy writes some hundred bytes.
 const MAX_HEADER: u32 = 1 << 16;
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -41,36 +43,62 @@ pub fn has_statistics(path: &Path) -> Result<bool, EvalError> {
 ///
 /// # Errors
 /// The file cannot be read, is damaged, lacks an array, has shapes that contradict each other or another
-/// width than `width`, or holds a value that is not finite.
+/// width than `width`, holds a value that is not finite, or a `sigma` that is no covariance.
 pub fn read_statistics(path: &Path, width: Option<usize>) -> Result<Gaussian, EvalError> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(EvalError::io(path))?;
-    let mut archive = open(&name, Cursor::new(bytes.as_slice()))?;
-    let mu = array(&name, &mut archive, "mu")?;
-    let sigma = array(&name, &mut archive, "sigma")?;
-    let &[found] = mu.header.shape.as_slice() else {
-        return Err(problem(
-            &name,
-            format!("mu: expected one axis, found shape {:?}", mu.header.shape),
-        ));
+    let mut archive = open(&name, open_file(path)?)?;
+    // The shapes of both are checked before the numbers of either are read.
+    let shape = |archive: &mut ZipArchive<BufReader<File>>, array: &str| {
+        Ok::<_, EvalError>(
+            Header::of_entry(&name, array, &mut entry(&name, archive, array)?)?.shape,
+        )
     };
-    if sigma.header.shape != [found, found] || found == 0 {
-        let text = format!(
-            "sigma: expected shape [{found}, {found}] as mu has it, found {:?}",
-            sigma.header.shape
-        );
+    let (mu, sigma) = (shape(&mut archive, "mu")?, shape(&mut archive, "sigma")?);
+    let &[found] = mu.as_slice() else {
+        return Err(problem(&name, format!("mu: expected one axis, found shape {mu:?}")));
+    };
+    if sigma != [found, found] || found == 0 {
+        let text =
+            format!("sigma: expected shape [{found}, {found}] as mu has it, found {sigma:?}");
         return Err(problem(&name, text));
     }
     if let Some(width) = width {
         same(&format!("{name}: width of the statistics"), width, found)?;
     }
-    let (mu, sigma) = (mu.numbers(&name, "mu")?, sigma.numbers(&name, "sigma")?);
-    Ok(Gaussian {
-        mean: DVector::from_vec(mu),
-        // Symmetric, so that rows and columns are the same.
-        covariance: DMatrix::from_vec(found, found, sigma),
-        count: None,
-    })
+    let mean = DVector::from_vec(numbers(&name, &mut archive, "mu")?);
+    // Symmetric, so that the order of rows and columns in the file makes no difference.
+    let covariance = DMatrix::from_vec(found, found, numbers(&name, &mut archive, "sigma")?);
+    check_covariance(&name, &covariance)?;
+    Ok(Gaussian { mean, covariance, count: None })
+}
+
+/// Refuses what no covariance can be: asymmetric, with a negative variance, or with a correlation beyond 1.
+///
+/// Rounding in the program that wrote it, in f32 too, passes.
+fn check_covariance(file: &str, sigma: &DMatrix<f64>) -> Result<(), EvalError> {
+    let variances = sigma.diagonal();
+    let tolerance = 1e-5 * variances.amax();
+    let refuse = |found: String| {
+        Err(problem(file, format!("sigma: expected a covariance, found {found}; save it again")))
+    };
+    if let Some(i) = variances.iter().position(|&variance| variance < -tolerance) {
+        return refuse(format!("the variance {} at [{i}, {i}]", variances[i]));
+    }
+    for (j, column) in sigma.column_iter().enumerate() {
+        for i in 0..j {
+            let (above, below) = (column[i], sigma[(j, i)]);
+            if (above - below).abs() > tolerance {
+                return refuse(format!("{above} at [{i}, {j}] and {below} at [{j}, {i}]"));
+            }
+            let bound = variances[i].max(0.0).sqrt() * variances[j].max(0.0).sqrt();
+            if above.abs() > bound + tolerance {
+                return refuse(format!(
+                    "{above} at [{i}, {j}], and its variances allow {bound} at most"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The bytes of a file with `mu` and `sigma` (f64), as pytorch-fid saves them.
@@ -117,19 +145,27 @@ impl SampleArchive {
     pub fn open(path: &Path) -> Result<Self, EvalError> {
         let name = path.display().to_string();
         let mut archive = open(&name, open_file(path)?)?;
-        let header = Header::read(&mut entry(&name, &mut archive, "arr_0")?)
-            .ok_or_else(|| problem(&name, "arr_0: not an array in numpy's format"))?;
-        match (header.descr.as_str(), header.shape.as_slice()) {
-            ("|u1", &[count, height, width, 3]) if height * width > 0 => {
-                Ok(Self { path: path.to_owned(), count, height, width })
-            }
-            (descr, shape) => Err(problem(
-                &name,
-                format!(
-                    "arr_0: expected bytes |u1 of shape [N, height, width, 3], found {descr} {shape:?}"
-                ),
-            )),
+        let mut entry = entry(&name, &mut archive, "arr_0")?;
+        let header = Header::of_entry(&name, "arr_0", &mut entry)?;
+        let (descr, shape) = (header.descr.as_str(), header.shape.as_slice());
+        let ("|u1", &[count, height, width, 3]) = (descr, shape) else {
+            let expected = "bytes |u1 of shape [N, height, width, 3]";
+            let text = format!("arr_0: expected {expected}, found {descr} {shape:?}");
+            return Err(problem(&name, text));
+        };
+        if header.is_fortran {
+            let text = "arr_0: expected the order of C, found that of Fortran; save numpy.ascontiguousarray of it";
+            return Err(problem(&name, text));
         }
+        let pixels = height.checked_mul(width).filter(|pixels| (1..=MAX_PIXELS).contains(pixels));
+        if pixels.is_none() {
+            let text = format!(
+                "arr_0: expected images of 1 to {MAX_PIXELS} pixels, found {height}x{width}"
+            );
+            return Err(problem(&name, text));
+        }
+        header.check_bytes(&name, "arr_0", 1, &entry)?;
+        Ok(Self { path: path.to_owned(), count, height, width })
     }
 
     /// Number of images.
@@ -154,8 +190,7 @@ impl SampleArchive {
         let name = self.path.display().to_string();
         let mut archive = open(&name, open_file(&self.path)?)?;
         let mut entry = entry(&name, &mut archive, "arr_0")?;
-        Header::read(&mut entry)
-            .ok_or_else(|| problem(&name, "arr_0: not an array in numpy's format"))?;
+        Header::of_entry(&name, "arr_0", &mut entry)?;
         for index in 0..count.min(self.count) {
             let mut pixels = vec![0; self.height * self.width * 3];
             entry.read_exact(&mut pixels).map_err(|error| {
@@ -169,51 +204,68 @@ impl SampleArchive {
             })?;
             each(RgbImage { width: self.width, height: self.height, pixels })?;
         }
+        if count < self.count {
+            return Ok(());
+        }
+        // The checksum is compared at the end of the entry.
+        entry.read(&mut [0]).map_err(|error| {
+            problem(&name, format!("arr_0: damaged ({error}); copy or make it again"))
+        })?;
         Ok(())
     }
 }
 
-/// Type and axes of an array.
+/// Type and axes of an array, and where it lies in its entry.
 struct Header {
     descr: String,
     shape: Vec<usize>,
+    is_fortran: bool,
+    /// Bytes before the numbers.
+    length: u64,
 }
 
-/// An array as it lies in the file.
-struct Array {
-    header: Header,
-    data: Vec<u8>,
-}
-
-impl Array {
-    fn numbers(&self, file: &str, name: &str) -> Result<Vec<f64>, EvalError> {
-        let values: Vec<f64> = match self.header.descr.as_str() {
-            "<f8" => chunks(&self.data).map(f64::from_le_bytes).collect(),
-            "<f4" => chunks(&self.data).map(|b| f64::from(f32::from_le_bytes(b))).collect(),
-            other => {
-                return Err(problem(
-                    file,
-                    format!("{name}: expected numbers <f4 or <f8, found {other}"),
-                ));
-            }
-        };
-        let expected = self.header.shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
-        if expected != Some(values.len()) {
-            let text = format!(
-                "{name}: shape {:?} needs other than {} values",
-                self.header.shape,
-                values.len()
-            );
+/// The numbers of an array, all finite.
+fn numbers(
+    file: &str,
+    archive: &mut ZipArchive<BufReader<File>>,
+    name: &str,
+) -> Result<Vec<f64>, EvalError> {
+    let mut entry = entry(file, archive, name)?;
+    let header = Header::of_entry(file, name, &mut entry)?;
+    let size = match header.descr.as_str() {
+        "<f8" => 8,
+        "<f4" => 4,
+        other => {
+            let text = format!("{name}: expected numbers <f4 or <f8, found {other}");
             return Err(problem(file, text));
         }
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(EvalError::NotFinite {
-                what: format!("{file}: {name}"),
-                index,
-                value: values[index],
-            }),
-            None => Ok(values),
-        }
+    };
+    let bytes = header.check_bytes(file, name, size, &entry)?;
+    if bytes > MAX_BYTES {
+        let text = format!("{name}: expected at most {MAX_BYTES} bytes, found {bytes}");
+        return Err(problem(file, text));
+    }
+    let mut data = Vec::new();
+    // The checksum is compared at the end of the entry, so one byte more is asked for.
+    entry.take(bytes + 1).read_to_end(&mut data).map_err(|error| {
+        problem(file, format!("{name}: damaged ({error}); copy or make it again"))
+    })?;
+    if data.len() as u64 != bytes {
+        let text =
+            format!("{name}: expected {bytes} bytes, found {}; copy or make it again", data.len());
+        return Err(problem(file, text));
+    }
+    let values: Vec<f64> = match size {
+        8 => chunks(&data).map(f64::from_le_bytes).collect(),
+        _ => chunks(&data).map(|b| f64::from(f32::from_le_bytes(b))).collect(),
+    };
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(EvalError::NotFinite {
+            what: format!("{file}: {name}"),
+            index,
+            value: values[index],
+        }),
+        None => Ok(values),
     }
 }
 
@@ -244,33 +296,20 @@ fn entry<'a, R: Read + Seek>(
     })
 }
 
-fn array(
-    file: &str,
-    archive: &mut ZipArchive<Cursor<&[u8]>>,
-    name: &str,
-) -> Result<Array, EvalError> {
-    let mut entry = entry(file, archive, name)?;
-    let header = Header::read(&mut entry)
-        .ok_or_else(|| problem(file, format!("{name}: not an array in numpy's format")))?;
-    let mut data = Vec::new();
-    // One byte more than allowed tells a full array from a cut one.
-    entry.take(MAX_BYTES + 1).read_to_end(&mut data).map_err(|error| {
-        problem(file, format!("{name}: damaged ({error}); copy or make it again"))
-    })?;
-    if data.len() as u64 > MAX_BYTES {
-        return Err(problem(file, format!("{name}: more than {MAX_BYTES} bytes")));
-    }
-    Ok(Array { header, data })
-}
-
 impl Header {
-    /// The head of an `.npy` file in C order; what follows are its numbers.
+    /// The head of an array of an archive; what follows are its numbers.
+    fn of_entry(file: &str, name: &str, reader: &mut impl Read) -> Result<Self, EvalError> {
+        Self::read(reader)
+            .ok_or_else(|| problem(file, format!("{name}: not an array in numpy's format")))
+    }
+
     fn read(reader: &mut impl Read) -> Option<Self> {
         let mut start = [0; 8];
         reader.read_exact(&mut start).ok()?;
         let version = start.strip_prefix(MAGIC)?[0];
         let mut length = [0; 4];
-        reader.read_exact(&mut length[..if version == 1 { 2 } else { 4 }]).ok()?;
+        let length_bytes = if version == 1 { 2 } else { 4 };
+        reader.read_exact(&mut length[..length_bytes]).ok()?;
         let length = u32::from_le_bytes(length).min(MAX_HEADER);
         let mut header = vec![0; length as usize];
         reader.read_exact(&mut header).ok()?;
@@ -278,13 +317,40 @@ impl Header {
         let after =
             |key: &str| header.split_once(&format!("'{key}':")).map(|(_, text)| text.trim_start());
         let descr = after("descr")?.strip_prefix('\'')?.split('\'').next()?.to_owned();
-        if !after("fortran_order")?.starts_with("False") {
+        let order = after("fortran_order")?;
+        let is_fortran = order.starts_with("True");
+        if !is_fortran && !order.starts_with("False") {
             return None;
         }
         let shape = after("shape")?.strip_prefix('(')?.split(')').next()?;
         let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
         let shape = axes.map(|axis| axis.parse().ok()).collect::<Option<Vec<usize>>>()?;
-        Some(Self { descr, shape })
+        let length = (start.len() + length_bytes) as u64 + u64::from(length);
+        Some(Self { descr, shape, is_fortran, length })
+    }
+
+    /// The bytes of the numbers, of which each takes `size`; fails where the entry declares another length.
+    fn check_bytes<R: Read>(
+        &self,
+        file: &str,
+        name: &str,
+        size: u64,
+        entry: &ZipFile<'_, R>,
+    ) -> Result<u64, EvalError> {
+        let axes = || self.shape.iter().map(|&axis| axis as u64);
+        let expected = axes().try_fold(size, u64::checked_mul);
+        match expected {
+            Some(bytes) if bytes.checked_add(self.length) == Some(entry.size()) => Ok(bytes),
+            _ => {
+                let expected = expected.map_or("more than 2^64".to_owned(), |n| n.to_string());
+                let found = entry.size().saturating_sub(self.length);
+                let text = format!(
+                    "{name}: expected {expected} bytes for shape {:?}, found {found}; copy or make it again",
+                    self.shape
+                );
+                Err(problem(file, text))
+            }
+        }
     }
 }
 
@@ -294,6 +360,8 @@ fn problem(path: &str, problem: impl Into<String>) -> EvalError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn gaussian() -> Gaussian {
@@ -328,5 +396,109 @@ mod tests {
         nan.covariance[(1, 1)] = f64::NAN;
         let text = message(&statistics_bytes(&nan).expect("writable"), None);
         assert!(text.contains("sigma: value 3 is NaN"), "{text}");
+    }
+
+    /// An archive with `mu` of zeros and a `sigma`, whose head has this order and shape.
+    fn with_sigma(order: &str, shape: &str, values: &[f64]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, order, shape, values) in
+            [("mu.npy", "False", "(2,)", &[0.0, 0.0][..]), ("sigma.npy", order, shape, values)]
+        {
+            writer.start_file(name, SimpleFileOptions::default()).expect("writable");
+            let header =
+                format!("{{'descr': '<f8', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+            let length = (header.len() as u16).to_le_bytes();
+            let values = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+            let bytes = [MAGIC, &[1, 0], &length, header.as_bytes(), &values].concat();
+            writer.write_all(&bytes).expect("writable");
+        }
+        writer.finish().expect("writable").into_inner()
+    }
+
+    #[test]
+    fn the_order_of_fortran_is_read() {
+        let bytes = with_sigma("True", "(2, 2)", &[2.0, 0.5, 0.5, 1.0]);
+        assert_eq!(read(&bytes, Some(2)).expect("readable").covariance, gaussian().covariance);
+    }
+
+    #[test]
+    fn what_no_covariance_can_be_is_refused() {
+        for (values, expected) in [
+            ([2.0, 0.5, -0.5, 1.0], "0.5 at [0, 1] and"),
+            ([2.0, 0.0, 0.0, -1.0], "the variance -1 at [1, 1]"),
+            ([-2.0, 0.0, 0.0, -1.0], "the variance -2 at [0, 0]"),
+            ([1.0, 5.0, 5.0, 1.0], "5 at [0, 1], and its variances allow 1 at most"),
+        ] {
+            let text = read(&with_sigma("False", "(2, 2)", &values), Some(2)).expect_err("refused");
+            let text = text.to_string();
+            assert!(
+                text.contains("sigma: expected a covariance") && text.contains(expected),
+                "{text}"
+            );
+        }
+        // Rounding is none of these, nor are features that never vary.
+        for values in [[2.0, 0.5, 0.5 + 1e-7, 1.0], [2.0, 1e-9, 1e-9, -1e-9], [0.0; 4]] {
+            read(&with_sigma("False", "(2, 2)", &values), Some(2)).expect("a covariance");
+        }
+    }
+
+    #[test]
+    fn shapes_that_the_file_does_not_hold_are_refused_before_they_are_read() {
+        let values = [2.0, 0.5, 0.5, 1.0];
+        let huge = format!("({0}, {0})", u64::MAX / 2);
+        for (shape, width, expected) in [
+            ("(2, 2)", 2, "expected 32 bytes for shape [2, 2], found 24"),
+            ("(3, 3)", 2, "expected shape [2, 2]"),
+            (huge.as_str(), 2, "expected shape [2, 2]"),
+        ] {
+            let text = read(&with_sigma("False", shape, &values[..3]), Some(width));
+            let text = text.expect_err("refused").to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn samples_that_the_file_does_not_hold_are_refused_before_they_are_read() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("samples.npz");
+        for (order, shape, expected) in [
+            ("False", "(2, 100000, 100000, 3)", "found 100000x100000"),
+            ("False", "(2, 4294967296, 4294967296, 3)", "1 to 100000000 pixels"),
+            ("False", "(9000000000000000000, 10, 10, 3)", "expected more than 2^64 bytes"),
+            ("False", "(33333334, 16, 16, 3)", "expected 25600000512 bytes"),
+            ("False", "(2, 0, 16, 3)", "found 0x16"),
+            ("True", "(1, 1, 1, 3)", "the order of C"),
+        ] {
+            let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+            writer.start_file("arr_0.npy", SimpleFileOptions::default()).expect("writable");
+            let header =
+                format!("{{'descr': '|u1', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+            let length = (header.len() as u16).to_le_bytes();
+            let bytes = [MAGIC, &[1, 0], &length, header.as_bytes(), &[0; 3]].concat();
+            writer.write_all(&bytes).expect("writable");
+            fs::write(&path, writer.finish().expect("writable").into_inner()).expect("writable");
+            let text = SampleArchive::open(&path).expect_err("refused").to_string();
+            assert!(text.contains("samples.npz: arr_0") && text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_found() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("samples.npz");
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        writer.start_file("arr_0.npy", options).expect("writable");
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4, 4, 3), }\n";
+        let length = (header.len() as u16).to_le_bytes();
+        let bytes = [MAGIC, &[1, 0], &length, header.as_bytes(), &[77; 96]].concat();
+        writer.write_all(&bytes).expect("writable");
+        let mut bytes = writer.finish().expect("writable").into_inner();
+        let place = bytes.windows(8).position(|window| window == [77; 8]).expect("the pixels");
+        bytes[place + 20] ^= 1;
+        fs::write(&path, bytes).expect("writable");
+        let archive = SampleArchive::open(&path).expect("a whole head");
+        let text = archive.for_each(2, |_| Ok(())).expect_err("damaged").to_string();
+        assert!(text.contains("samples.npz: arr_0: damaged"), "{text}");
     }
 }
