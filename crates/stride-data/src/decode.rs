@@ -35,9 +35,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
     let cursor = Cursor::new(bytes);
     match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => {
-            if !has_jpeg_end(bytes) {
-                return Err(ProblemKind::Corrupt("the JPEG has no end marker".to_owned()));
-            }
+            check_jpeg_end(bytes)?;
             read(JpegDecoder::new(cursor).map_err(corrupt)?, limits)
         }
         Ok(ImageFormat::Png) => {
@@ -137,6 +135,18 @@ fn beginning(bytes: &[u8]) -> String {
     }
     let first = &bytes[..bytes.len().min(8)];
     format!("\"{}\"", first.escape_ascii())
+}
+
+/// Refuses a JPEG that is cut off, which decoders fill with grey instead.
+///
+/// # Errors
+/// When no end marker follows the first scan.
+pub fn check_jpeg_end(bytes: &[u8]) -> Result<(), ProblemKind> {
+    if has_jpeg_end(bytes) {
+        Ok(())
+    } else {
+        Err(ProblemKind::Corrupt("the JPEG is cut off: it has no end marker".to_owned()))
+    }
 }
 
 /// Whether the end marker follows the first scan. Within a scan the byte FF is followed by 00 or a

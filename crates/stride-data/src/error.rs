@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::ProblemKind;
+use crate::{Problem, ProblemKind};
 
 /// A data set or prepared folder that cannot be used.
 #[derive(Debug, Error)]
@@ -20,6 +20,24 @@ pub enum DataError {
     /// A file or folder cannot be written.
     #[error(transparent)]
     Files(#[from] stride_files::FileError),
+    /// Images of a size that takes too much memory.
+    #[error("resolution: expected 1 to {limit} pixels, found {found}")]
+    Resolution {
+        /// The resolution asked for.
+        found: usize,
+        /// The largest one.
+        limit: usize,
+    },
+    /// The decoded images of a folder do not fit into memory.
+    #[error(
+        "{images} images at resolution {resolution}: expected memory for their pixels, found too little; lower          data.max_images or data.resolution"
+    )]
+    Memory {
+        /// Number of images.
+        images: usize,
+        /// Their height and width.
+        resolution: usize,
+    },
     /// A line of `metadata.jsonl` is broken.
     #[error("{} line {line}: {problem}", path.display())]
     Metadata {
@@ -103,11 +121,14 @@ pub enum DataError {
     },
     /// No image of a data set can be used.
     #[error(
-        "expected at least one usable image, found none: {skipped} are listed and have problems"
+        "expected at least one usable image, found none: {skipped} are listed and have problems{}",
+        first.as_ref().map(|first| format!("; the first is {first}")).unwrap_or_default()
     )]
     NothingUsable {
         /// Images with problems.
         skipped: usize,
+        /// The first of the problems.
+        first: Option<Problem>,
     },
     /// An encoder returned a value that f16 cannot hold.
     #[error(

@@ -5,7 +5,9 @@ use std::fs;
 use rayon::prelude::*;
 use stride::image::signed_unit;
 
-use crate::{CaptionedImage, DataError, Filter, ImageFolder, Limits, decode, square};
+use crate::{
+    CaptionedImage, DataError, Filter, ImageFolder, Limits, check_resolution, decode, square,
+};
 
 /// Square RGB images as 8-bit pixels, one after the other, rows of R G B.
 ///
@@ -19,10 +21,18 @@ impl ImageSet {
     /// Decodes every image of a folder at `resolution`, in parallel.
     ///
     /// # Errors
-    /// When an image cannot be read or decoded; the error names the file and its line.
+    /// When an image cannot be read or decoded; the error names the file and its line. When the resolution is out of
+    /// bounds or the pixels do not fit into memory.
     pub fn load(folder: &ImageFolder, resolution: usize) -> Result<Self, DataError> {
-        let size = resolution * resolution * 3;
-        let mut pixels = vec![0; folder.images.len() * size];
+        check_resolution(resolution)?;
+        let (size, images) = (resolution * resolution * 3, folder.images.len());
+        let too_many = DataError::Memory { images, resolution };
+        let Some(bytes) = size.checked_mul(images) else { return Err(too_many) };
+        let mut pixels = Vec::new();
+        if pixels.try_reserve_exact(bytes).is_err() {
+            return Err(too_many);
+        }
+        pixels.resize(bytes, 0);
         pixels.par_chunks_mut(size).zip(&folder.images).try_for_each(|(out, image)| {
             out.copy_from_slice(&decode_rgb(image, resolution)?);
             Ok::<_, DataError>(())

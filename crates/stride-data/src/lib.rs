@@ -28,7 +28,7 @@ mod square;
 pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
 pub use captions::CaptionWriter;
 pub use contact_sheet::ContactSheet;
-pub use decode::{Limits, decode};
+pub use decode::{Limits, check_jpeg_end, decode};
 pub use error::DataError;
 pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};
@@ -40,6 +40,6 @@ pub use prepared::{
 pub use problem::{Problem, ProblemKind};
 pub use report::{DataReport, ScannedImage};
 pub use source::{Layout, Record, Source};
-pub use square::square;
+pub use square::{MAX_RESOLUTION, check_resolution, square};
 pub use stride::image::Filter;
 pub use stride_files::ContentHash;

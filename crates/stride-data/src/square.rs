@@ -3,6 +3,25 @@
 use image::{RgbImage, imageops};
 use stride::image::{Filter, resize};
 
+use crate::DataError;
+
+/// The largest height and width of the squares that images become.
+///
+/// An encoder holds a hundred numbers and more for each pixel, some gigabytes at this size.
+pub const MAX_RESOLUTION: usize = 2048;
+
+/// Refuses a resolution before memory is asked for.
+///
+/// # Errors
+/// When it is 0 or more than [`MAX_RESOLUTION`].
+pub fn check_resolution(resolution: usize) -> Result<(), DataError> {
+    if (1..=MAX_RESOLUTION).contains(&resolution) {
+        Ok(())
+    } else {
+        Err(DataError::Resolution { found: resolution, limit: MAX_RESOLUTION })
+    }
+}
+
 /// Crops the central square of the smaller side and resizes it to `resolution` x `resolution`.
 ///
 /// If the margin is odd, the extra pixel is cut at the right or bottom. An empty image gives a black square. See
@@ -49,6 +68,17 @@ mod tests {
         assert_eq!(out.get_pixel(3, 3).0, [6, 3, 0]);
         let tall = RgbImage::from_fn(4, 10, |x, y| Rgb([x as u8, y as u8, 0]));
         assert_eq!(square(&tall, 4, Filter::Bilinear).get_pixel(0, 0).0, [0, 3, 0]);
+    }
+
+    #[test]
+    fn resolutions_are_bounded() {
+        for resolution in [1, 256, MAX_RESOLUTION] {
+            check_resolution(resolution).expect("within the bound");
+        }
+        for resolution in [0, MAX_RESOLUTION + 1, 16_384, usize::MAX] {
+            let text = check_resolution(resolution).expect_err("refused").to_string();
+            assert!(text.contains("resolution: expected 1 to 2048 pixels"), "{text}");
+        }
     }
 
     #[test]

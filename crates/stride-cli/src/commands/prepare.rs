@@ -107,6 +107,15 @@ impl Prepare {
         let (Some(source), Some(out), Some(vae)) = (&self.source, &self.out, &self.vae) else {
             return usage("expected --source, --out and --vae; see stride prepare --help");
         };
+        // What is written there would be read as a part of the set the next time.
+        if let (Ok(from), Ok(to)) = (source.canonicalize(), out.canonicalize())
+            && from == to
+        {
+            return usage(format!(
+                "--out {}: expected another folder than --source, in which nothing is written; name one",
+                out.display()
+            ));
+        }
         let stop = interrupt::stop_flag()?;
         let source = Source::open(source, Limits::default())?;
         let encoder =

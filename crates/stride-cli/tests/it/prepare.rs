@@ -139,6 +139,28 @@ fn reports_of_parts_are_the_report_of_the_whole() {
 }
 
 #[test]
+fn the_reason_is_named_where_every_image_is_broken() {
+    let place = place();
+    for k in 0..12 {
+        fs::write(place.path().join(format!("data/{k}.png")), b"no image").expect("writable");
+    }
+    prepare(place.path(), &["--out", "prepared"])
+        .expect(1)
+        .says(&["12 are listed", "the first is 0.png: not an image: expected JPEG"]);
+}
+
+#[test]
+fn prepared_data_inside_its_source_is_no_image_of_it() {
+    let place = place();
+    fs::remove_file(place.path().join("data/metadata.jsonl")).expect("there");
+    let out = ["--out", "data/prepared"];
+    let first = prepare(place.path(), &out).expect(0);
+    assert!(first.stdout.starts_with("12 images: 0 reused, 12 made"), "{}", first.stdout);
+    let second = prepare(place.path(), &out).expect(0);
+    assert!(second.stdout.starts_with("12 images: 12 reused, 0 made"), "{}", second.stdout);
+}
+
+#[test]
 fn wrong_arguments_are_named() {
     let place = place();
     fs::write(place.path().join("file"), b"").expect("writable");
@@ -150,6 +172,23 @@ fn wrong_arguments_are_named() {
         (&["prepare", "--source", "nowhere", "--out", "x", "--vae", "model/vae"], 1, "nowhere"),
         (&["prepare", "--source", "data", "--out", "x", "--vae", "nowhere"], 1, "nowhere"),
         (&[&PREPARE[..5], &["--out", "x", "--resolution", "18"]].concat(), 1, "multiple of 4"),
+        (
+            &[&PREPARE[..5], &["--out", "x", "--resolution", "16384"]].concat(),
+            1,
+            "1 to 2048 pixels",
+        ),
+        (&[&PREPARE[..5], &["--out", "x", "--resolution", "0"]].concat(), 1, "resolution"),
+        (
+            &[&PREPARE[..5], &["--out", "x", "--resolution", "18446744073709551612"]].concat(),
+            1,
+            "found 18446744073709551612",
+        ),
+        (&[&PREPARE[..], &["--out", "data"]].concat(), 2, "another folder than --source"),
+        (
+            &[&PREPARE[..], &["--out", "./model/../data"]].concat(),
+            2,
+            "another folder than --source",
+        ),
     ] {
         run(place.path(), arguments).expect(code).says(&[expected]);
     }

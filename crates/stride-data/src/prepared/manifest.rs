@@ -13,7 +13,7 @@ use super::shard::{LatentShape, Layout};
 use crate::{CelebaAttributes, ContentHash, DataError, Part};
 
 /// The file whose presence means that the folder is complete.
-pub(super) const HEADER: &str = "prepared.json";
+pub(crate) const HEADER: &str = "prepared.json";
 /// One line per image.
 pub(super) const MANIFEST: &str = "manifest.jsonl";
 /// The captions as token ids.

@@ -67,7 +67,7 @@ pub fn merge_prepared(parts: &[PathBuf], out: &Path) -> Result<usize, DataError>
         }
     }
     if images.is_empty() {
-        return Err(DataError::NothingUsable { skipped: 0 });
+        return Err(DataError::NothingUsable { skipped: 0, first: None });
     }
     let header = PreparedHeader { part: None, ..first.clone() };
     finish(store, header, &images)?;

@@ -21,6 +21,7 @@ mod summary;
 mod tests;
 
 pub use encoder::LatentEncoder;
+pub(crate) use manifest::HEADER;
 pub use manifest::{PreparedHeader, PreparedImage};
 pub use merge::merge_prepared;
 pub use prepare::Preparation;

@@ -173,7 +173,10 @@ impl<'a> Preparation<'a> {
             store.save()?;
         } else {
             if images.is_empty() && self.part.is_none() {
-                return Err(DataError::NothingUsable { skipped: summary.problems.len() });
+                return Err(DataError::NothingUsable {
+                    skipped: summary.problems.len(),
+                    first: summary.problems.first().cloned(),
+                });
             }
             let names: HashSet<&str> = images.iter().map(|p| p.name.as_str()).collect();
             summary.dropped = before.keys().filter(|name| !names.contains(*name)).count();

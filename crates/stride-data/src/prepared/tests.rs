@@ -402,7 +402,8 @@ fn images_that_cannot_be_used_are_left_out() {
         fs::write(data.path().join(format!("{name}.png")), b"no image").expect("writable");
     }
     let error = prepare_as(data.path(), out.path(), &Halving::new(), |_| {}).expect_err("none");
-    assert!(matches!(error, DataError::NothingUsable { skipped: 10 }), "{error}");
+    assert!(matches!(error, DataError::NothingUsable { skipped: 10, .. }), "{error}");
+    assert!(error.to_string().contains("; the first is "), "{error}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use zip::result::ZipError;
 
 use super::names;
 use super::shared_file::SharedFile;
+use crate::prepared::HEADER;
 use crate::{DataError, Problem, ProblemKind};
 
 /// Folders within folders that are entered.
@@ -180,6 +181,10 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Lists the folder whose names begin with `prefix`.
     fn enter(&mut self, folder: &Path, prefix: &str, depth: usize) {
+        // The contact sheet of a prepared folder is no image of the set that it was made from.
+        if depth > 0 && folder.join(HEADER).is_file() {
+            return;
+        }
         if depth > MAX_DEPTH {
             let kind = ProblemKind::Unsupported(format!("more than {MAX_DEPTH} nested folders"));
             return self.problems.push(Problem::new(prefix, kind));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use stride::vae::{Autoencoder, AutoencoderConfig};
-use stride_data::{ContentHash, LatentEncoder, LatentShape};
+use stride_data::{ContentHash, LatentEncoder, LatentShape, check_resolution};
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 use stride_kernels::workers::{Workers, split_evenly};
@@ -17,6 +17,8 @@ use crate::TrainError;
 /// times as much memory.
 const TINY_BATCH: usize = 8;
 const KL_BATCH: usize = 1;
+/// The resolution up to which a worker takes a whole batch; beyond it, as many pixels as these images have.
+const FULL_BATCH_RESOLUTION: usize = 512;
 
 /// The encoder of an autoencoder that Stride or diffusers wrote, for images of one size, on every core.
 pub struct ImageEncoder {
@@ -42,7 +44,8 @@ impl ImageEncoder {
     ) -> Result<Self, TrainError> {
         let (config, model) = read(dir, device)?;
         let factor = config.downsampling_factor();
-        if resolution == 0 || !resolution.is_multiple_of(factor) {
+        check_resolution(resolution)?;
+        if !resolution.is_multiple_of(factor) {
             return Err(TrainError::Resolution { path: dir.to_owned(), factor, resolution });
         }
         let files = files(dir)?;
@@ -92,7 +95,8 @@ impl LatentEncoder for ImageEncoder {
             AutoencoderConfig::Kl(_) => KL_BATCH,
             AutoencoderConfig::Tiny(_) => TINY_BATCH,
         };
-        of_worker * self.workers.count()
+        let excess = self.resolution.div_ceil(FULL_BATCH_RESOLUTION).pow(2);
+        (of_worker / excess).max(1) * self.workers.count()
     }
 
     fn encode(&self, pixels: Vec<f32>) -> Vec<f32> {
