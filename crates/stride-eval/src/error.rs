@@ -21,6 +21,14 @@ pub enum EvalError {
         /// The decoder's answer.
         source: image::ImageError,
     },
+    /// An image is cut off, or exceeds a bound.
+    #[error("{path}: not a readable image ({problem})")]
+    BrokenImage {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An image of a report cannot be encoded.
     #[error("an image of the report cannot be written as JPEG ({0})")]
     Jpeg(#[source] image::ImageError),

@@ -1,9 +1,13 @@
 //! Sets of images, as fid programs take them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use image::ImageFormat;
+use libjpeg_turbo_rs::{PixelFormat, decompress_to, probe};
 use stride::image::RgbImage;
+use stride_data::{Limits, ProblemKind, check_jpeg_end};
 use stride_files::ContentHash;
 
 use crate::EvalError;
@@ -11,7 +15,9 @@ use crate::error::at_least;
 use crate::npz::{SampleArchive, is_archive};
 
 /// Endings that count as images.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+/// Endings of images that other programs count and this one cannot read.
+const UNREADABLE: [&str; 8] = ["bmp", "gif", "jxl", "pgm", "ppm", "tif", "tiff", "avif"];
 
 /// A folder's images in the order of their names, or those of a sample archive.
 #[derive(Clone, Debug)]
@@ -27,7 +33,8 @@ enum Source {
 }
 
 impl ImageSet {
-    /// Lists the images (png, jpg) of a folder, not of the folders inside it; or opens an `.npz` archive with `arr_0`.
+    /// Lists the images (png, jpg, webp) of a folder, not of the folders inside it; or opens an `.npz` archive with
+    /// `arr_0`. Images of other formats are left out with a warning that counts them.
     ///
     /// # Errors
     /// The folder or archive cannot be read, or has fewer than two images.
@@ -37,11 +44,19 @@ impl ImageSet {
             let count = archive.len();
             (Source::Archive(archive), count)
         } else {
-            let paths = list(path)?;
+            let (paths, left_out) = list(path)?;
+            if !left_out.is_empty() {
+                let counts = left_out.iter().map(|(ending, count)| format!("{count} .{ending}"));
+                tracing::warn!(
+                    "{}: left out {}, which cannot be read; other programs count them, so convert them to png",
+                    path.display(),
+                    counts.collect::<Vec<_>>().join(", ")
+                );
+            }
             let count = paths.len();
             (Source::Folder(paths), count)
         };
-        at_least(&format!("{}: images (png, jpg)", path.display()), 2, found)?;
+        at_least(&format!("{}: images (png, jpg, webp)", path.display()), 2, found)?;
         Ok(Self { source, len: found.min(max_images.unwrap_or(found)) })
     }
 
@@ -94,18 +109,24 @@ pub fn digest(image: &RgbImage) -> [u8; 32] {
     *ContentHash::of(&image.pixels).as_bytes()
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
+/// The images of a folder, and how many there are of each format that cannot be read.
+fn list(folder: &Path) -> Result<(Vec<PathBuf>, BTreeMap<String, usize>), EvalError> {
     let entries = fs::read_dir(folder).map_err(EvalError::io(folder))?;
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(EvalError::io(folder))?;
+    let mut left_out = BTreeMap::new();
     paths.retain(|path| {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-        ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
+        let ending = ending.to_ascii_lowercase();
+        if UNREADABLE.contains(&ending.as_str()) {
+            *left_out.entry(ending.clone()).or_insert(0) += 1;
+        }
+        ENDINGS.contains(&ending.as_str())
     });
     paths.sort();
-    Ok(paths)
+    Ok((paths, left_out))
 }
 
 fn same_size(
@@ -125,8 +146,30 @@ fn same_size(
     })
 }
 
+/// Decodes an image as Pillow does, to the byte for JPEG.
+///
+/// The decoder of `image` upsamples and rounds chroma in another way than libjpeg-turbo, by which pytorch-fid and its
+/// like read 4:2:0; it moves their distance by about a percent.
 fn read(path: &Path) -> Result<RgbImage, EvalError> {
     let bytes = fs::read(path).map_err(EvalError::io(path))?;
+    if let Ok(ImageFormat::Jpeg) = image::guess_format(&bytes) {
+        let broken =
+            |problem: String| EvalError::BrokenImage { path: path.display().to_string(), problem };
+        check_jpeg_end(&bytes).map_err(|problem| broken(problem.to_string()))?;
+        let info = probe(&bytes).map_err(|error| broken(error.to_string()))?;
+        let limit = Limits::default().max_pixels;
+        let found = info.width as u64 * info.height as u64;
+        if found > limit {
+            return Err(broken(ProblemKind::TooLarge { unit: "pixels", found, limit }.to_string()));
+        }
+        // CMYK is left to the other decoder.
+        if info.components <= 3 {
+            let decoded = decompress_to(&bytes, PixelFormat::Rgb)
+                .map_err(|error| broken(error.to_string()))?;
+            let (width, height) = (decoded.width, decoded.height);
+            return Ok(RgbImage { width, height, pixels: decoded.data });
+        }
+    }
     let decoded = image::load_from_memory(&bytes)
         .map_err(|source| EvalError::Image { path: path.display().to_string(), source })?
         .into_rgb8();

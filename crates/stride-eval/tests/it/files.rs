@@ -1,9 +1,15 @@
 //! Files of other programs: statistics, samples and weights, as they write and read them.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nalgebra::{DMatrix, DVector};
+use serde_json::Value;
+use stride::image::RgbImage;
+use stride_eval::EvalError;
 use stride_eval::images::ImageSet;
 use stride_eval::inception::{Inception, Variant};
 use stride_eval::npz::{has_statistics, read_statistics, statistics_bytes};
@@ -67,6 +73,82 @@ fn samples_of_the_adm_suite_are_read_and_cut_ones_refused() {
     let statistics =
         ImageSet::open(&fixture("stride_statistics.npz"), None).expect_err("no images");
     assert!(statistics.to_string().contains("expected an array arr_0"), "{statistics}");
+}
+
+/// The images of a folder, or why they are none.
+fn read_folder(folder: &Path) -> Result<Vec<RgbImage>, EvalError> {
+    let mut found = Vec::new();
+    ImageSet::open(folder, None)?.for_each_batch(2, |batch| {
+        found.extend_from_slice(batch);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+#[test]
+fn jpegs_become_the_pixels_of_libjpeg_turbo() {
+    let json: Value =
+        serde_json::from_slice(&fs::read(fixture("jpeg.json")).expect("readable")).expect("JSON");
+    let bytes = |case: &Value, name: &str| {
+        STANDARD.decode(case[name].as_str().expect("text")).expect("base64")
+    };
+    for (name, case) in json["cases"].as_object().expect("cases") {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for file in ["a.jpg", "b.jpeg"] {
+            fs::write(dir.path().join(file), bytes(case, "file")).expect("writable");
+        }
+        let images = read_folder(dir.path()).expect("readable");
+        let expected = bytes(case, "pixels");
+        let differs = images[0].pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
+        let bound = if name == "CMYK" { 4 } else { 0 };
+        assert!(differs <= Some(bound), "{name}: by {differs:?}");
+        assert_eq!((images[0].pixels.len(), images.len()), (expected.len(), 2));
+    }
+}
+
+#[test]
+fn images_that_are_cut_in_their_data_are_refused_by_name() {
+    let json: Value =
+        serde_json::from_slice(&fs::read(fixture("jpeg.json")).expect("readable")).expect("JSON");
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let mut png = Vec::new();
+    let pixels = image::RgbImage::from_fn(27, 19, |x, y| image::Rgb([x as u8, y as u8, 9]));
+    pixels.write_to(&mut Cursor::new(&mut png), image::ImageFormat::Png).expect("encodable");
+    let jpeg = |case: &str| {
+        let text = json["cases"][case]["file"].as_str().expect("text");
+        ("b.jpg", STANDARD.decode(text).expect("base64"))
+    };
+    for (name, bytes) in [jpeg("4:2:0"), jpeg("4:2:0 progressive"), jpeg("CMYK"), ("b.png", png)] {
+        fs::write(dir.path().join("a.jpg"), jpeg("4:2:0").1).expect("writable");
+        let path = dir.path().join(name);
+        fs::write(&path, &bytes).expect("writable");
+        read_folder(dir.path()).expect("whole");
+        for length in [bytes.len() - 2, bytes.len() * 9 / 10, bytes.len() * 3 / 4] {
+            fs::write(&path, &bytes[..length]).expect("writable");
+            // The marker at the very end of a PNG holds no pixels.
+            if name == "b.png" && length == bytes.len() - 2 {
+                continue;
+            }
+            let text = read_folder(dir.path()).expect_err("cut").to_string();
+            assert!(text.contains(name) && text.contains("not a readable image"), "{text}");
+        }
+        fs::remove_file(&path).expect("there");
+    }
+}
+
+#[test]
+fn webp_counts_as_pytorch_fid_counts_it() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let image = image::RgbImage::from_pixel(4, 4, image::Rgb([9, 99, 199]));
+    for name in ["a.webp", "b.WEBP", "c.png"] {
+        let format = image::ImageFormat::from_path(name).expect("known");
+        let mut bytes = Vec::new();
+        image.write_to(&mut Cursor::new(&mut bytes), format).expect("encodable");
+        fs::write(dir.path().join(name), bytes).expect("writable");
+    }
+    let images = read_folder(dir.path()).expect("readable");
+    assert_eq!(images.len(), 3);
+    assert!(images.iter().all(|image| image.pixels[..3] == [9, 99, 199]));
 }
 
 #[test]
