@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -219,7 +220,14 @@ fn parts_merge_into_the_report_of_the_whole() {
     let [whole, merged] =
         ["whole", "c"].map(|out| json(&place.path().join(out).join("report.json")));
     assert_eq!(whole, merged);
+    run(place.path(), &["evaluate", "merge", "b", "--out", "half"])
+        .expect(1)
+        .says(&["images 0 to 4 of data/real are in none of the folders"]);
+    assert!(!place.path().join("half/report.json").exists());
+    run(place.path(), &["evaluate", "merge", "a", "b", "--out", "half"]).expect(0);
+    assert_eq!(json(&place.path().join("half/report.json")), whole);
     evaluate_model(&place, &["--out", "d", "--seed", "9", "--shard", "1/2"]).expect(0);
+    run(place.path(), &["evaluate", "merge", "d", "--out", "c"]).expect(1).says(&["seed is"]);
     run(place.path(), &["evaluate", "merge", "a", "d", "--out", "e"])
         .expect(1)
         .says(&["seed is 9"]);
@@ -276,10 +284,18 @@ fn a_training_run_is_evaluated_by_the_classifier_inside() {
 #[test]
 fn wrong_usage_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 15] = [
         (&[], "expected SAMPLES and REFERENCE, or --data DIR"),
         (&["a"], "REFERENCE"),
         (&["a", "b", "--data", "c"], "--data"),
+        (&["a", "b", "--out", "c"], "--out"),
+        (&["a", "b", "--steps", "1"], "--steps"),
+        (&["a", "b", "--samples", "5"], "--samples"),
+        (&["a", "b", "--heldout", "c"], "--heldout"),
+        (&["a", "b", "--clip", "c"], "--clip"),
+        (&["a", "b", "--cfg-scale", "2"], "--cfg-scale"),
+        (&["a", "b", "--out", "c", "--shard", "0/2"], "--shard"),
+        (&["a", "b", "--out", "c", "--save-images"], "--save-images"),
         (&["--data", "c", "--steps", "0"], "1..=128"),
         (&["--data", "c", "--samples", "1"], "at least 2"),
         (&["--data", "c", "--save-images"], "--out"),
@@ -305,6 +321,17 @@ fn unusable_inputs_are_named() {
     evaluate(&["a", "a"]).expect(1).says(&["at least 2 samples, found 1"]);
     write("a/2.png", &image(2, 2));
     evaluate(&["a", "a", "--classifier", "a"]).expect(1).says(&["config.json"]);
+    let mut jpeg = Vec::new();
+    let pixels = image::RgbImage::from_fn(32, 32, |x, y| image::Rgb([x as u8 * 8, y as u8 * 8, 9]));
+    pixels.write_to(&mut Cursor::new(&mut jpeg), image::ImageFormat::Jpeg).expect("encodable");
+    write("cut/1.jpg", &jpeg);
+    write("cut/2.jpg", &jpeg[..jpeg.len() / 2]);
+    evaluate(&["cut", "a"]).expect(1).says(&["2.jpg: not a readable image", "cut off"]);
+    for name in ["others/1.png", "others/2.png", "others/3.bmp", "others/4.TIFF", "others/5.tiff"] {
+        write(name, &image(1, 2));
+    }
+    evaluate(&["others", "a", "--inception", "w.safetensors"])
+        .says(&["others: left out 1 .bmp, 2 .tiff"]);
     write("w.safetensors", b"no weights");
     evaluate(&["a", "a", "--inception", "w.safetensors"])
         .expect(1)

@@ -205,12 +205,13 @@ impl Evaluator {
         Ok(())
     }
 
-    /// The first sample set that is incomplete in the store.
-    pub fn missing(&self, store: &FeatureStore) -> Option<SampleSet> {
-        let is_missing = |set: &SampleSet| {
-            FeatureStore::blocks(set.count).any(|range| !store.has(&set.name, &range))
-        };
-        self.sample_sets().into_iter().find(is_missing)
+    /// The first block that is not in the store: the name of its sample set, and the indices of its images.
+    pub fn missing(&self, store: &FeatureStore) -> Option<(String, Range<usize>)> {
+        self.sample_sets().into_iter().find_map(|set| {
+            let mut blocks = FeatureStore::blocks(set.count);
+            let missing = blocks.find(|range| !store.has(&set.name, range))?;
+            Some((set.name, missing))
+        })
     }
 
     /// Image `index` of a prompt, which starts from the same noise with every model and step count.

@@ -60,7 +60,7 @@ impl FeatureStore {
     /// Copies the features of all parts of a job into one folder and returns the job.
     ///
     /// # Errors
-    /// The parts belong to different jobs, or a folder cannot be read or written.
+    /// The parts belong to different jobs, or the folder to another one, or a folder cannot be read or written.
     ///
     /// # Panics
     /// There is no part.
@@ -72,6 +72,9 @@ impl FeatureStore {
         let identity = JobIdentity::<J>::read(first)?;
         for part in others {
             JobIdentity::<J>::read(part)?.check(part, &identity)?;
+        }
+        if out.join(JOB_FILE).exists() {
+            JobIdentity::<J>::read(out)?.check(out, &identity)?;
         }
         identity.write(out)?;
         for part in parts {

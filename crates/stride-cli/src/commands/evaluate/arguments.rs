@@ -10,6 +10,21 @@ use super::job::Job;
 use super::merge::Merge;
 use crate::usage::usage;
 
+/// Arguments that say nothing about two sets of images, and are refused there instead of ignored.
+const FOR_MODELS: [&str; 11] = [
+    "model",
+    "run",
+    "data",
+    "heldout",
+    "steps",
+    "samples",
+    "cfg_scale",
+    "clip",
+    "out",
+    "shard",
+    "save_images",
+];
+
 /// Compare generated images with real ones
 ///
 /// With SAMPLES and REFERENCE, compares two sets of images, as pytorch-fid does. With --data, generates images from
@@ -21,7 +36,7 @@ pub(crate) struct Evaluate {
     #[command(subcommand)]
     command: Option<Tool>,
     /// Folder of images to evaluate, or an .npz archive of them (arr_0)
-    #[arg(value_name = "SAMPLES", requires = "reference", conflicts_with_all = ["model", "run", "data"])]
+    #[arg(value_name = "SAMPLES", requires = "reference", conflicts_with_all = FOR_MODELS)]
     samples_folder: Option<PathBuf>,
     /// Folder or archive of real images, or an .npz file with mu and sigma
     reference: Option<PathBuf>,
@@ -57,7 +72,7 @@ impl Evaluate {
         match self.command {
             Some(Tool::ConvertInception(tool)) => return tool.run(),
             Some(Tool::Merge(tool)) => {
-                return Self::of_job(tool.merge()?, tool.out, tool.json).run();
+                return Self::of_job(tool.merge()?, tool.out, tool.json).report_merged();
             }
             None => {}
         }

@@ -24,7 +24,7 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    /// Puts the features of the parts together; what no part did is still to be done.
+    /// Puts the features of the parts together.
     pub(super) fn merge(&self) -> anyhow::Result<Job> {
         let JobIdentity { job, .. } = FeatureStore::merge(&self.parts, &self.out)?;
         Ok(job)

@@ -18,6 +18,15 @@ use crate::usage::usage;
 impl Evaluate {
     /// Evaluates what is not evaluated yet; then reports, if everything is.
     pub(super) fn evaluate_model(&self) -> anyhow::Result<()> {
+        self.report(true)
+    }
+
+    /// Reports on parts that were put together, of which none may be missing.
+    pub(super) fn report_merged(&self) -> anyhow::Result<()> {
+        self.report(false)
+    }
+
+    fn report(&self, collects: bool) -> anyhow::Result<()> {
         let job = &self.job;
         if job.samples < 2 {
             return usage("--samples: expected at least 2");
@@ -35,19 +44,32 @@ impl Evaluate {
             None => FeatureStore::in_memory(),
         };
         let part = self.shard.unwrap_or(Part::ALL);
-        let mut progress = ProgressBar::new("images");
-        let collected = evaluator.collect(part, &mut store, &stop, &mut |at| progress.update(at));
-        collected.map_err(with_hint)?;
-        progress.finish();
-
-        if let Some(missing) = evaluator.missing(&store) {
-            tracing::info!(
-                "part {} of {} is done; {} waits for another part: stride evaluate merge DIR... --out DIR",
-                part.index + 1,
-                part.count,
-                missing.name
-            );
-            return Ok(());
+        if collects {
+            let mut progress = ProgressBar::new("images");
+            let collected =
+                evaluator.collect(part, &mut store, &stop, &mut |at| progress.update(at));
+            collected.map_err(with_hint)?;
+            progress.finish();
+        }
+        match evaluator.missing(&store) {
+            Some((set, images)) if collects => {
+                tracing::info!(
+                    "part {} of {} is done; images {} to {} of {set} wait for another part: stride evaluate merge \
+                     DIR... --out DIR",
+                    part.index + 1,
+                    part.count,
+                    images.start,
+                    images.end - 1
+                );
+                return Ok(());
+            }
+            Some((set, images)) => anyhow::bail!(
+                "images {} to {} of {set} are in none of the folders; evaluate the part of --shard that has them, and \
+                 merge the folders of all parts",
+                images.start,
+                images.end - 1
+            ),
+            None => {}
         }
         let mut report = evaluator.report(&store)?;
         report.losses = job.run.as_deref().map(losses::read).transpose()?.unwrap_or_default();
