@@ -31,6 +31,8 @@ pub struct ImportReport {
     pub parameters: usize,
     /// Tensors that are no weights, such as counters.
     pub left_out: Vec<String>,
+    /// Tensors with values that are infinite or not numbers, sorted; networks with such weights are refused.
+    pub not_finite: Vec<String>,
     /// Names of the files written.
     pub files: Vec<String>,
     /// Whether the configuration was inferred from the shapes of the weights.
@@ -93,7 +95,7 @@ pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
         Some(_) => "diffusion_pytorch_model.safetensors",
         None => "model.safetensors",
     };
-    write_safetensors(&files, &folder.path().join(name))?;
+    let not_finite = write_safetensors(&files, &folder.path().join(name))?;
     folder.commit()?;
     written.extend([CONFIG.to_owned(), name.to_owned()]);
     let shapes = || files.iter().flat_map(PytorchFile::shapes);
@@ -104,6 +106,7 @@ pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
         tensors: shapes().count(),
         parameters: shapes().map(|(_, shape)| shape.iter().product::<usize>()).sum(),
         left_out: files.iter().flat_map(|file| file.left_out().to_vec()).collect(),
+        not_finite,
         files: written,
         config_from_shapes,
     })

@@ -1,6 +1,7 @@
 //! PyTorch's own files (`.pth`, `.pt`, `.bin`, `.ckpt`), zip and older, whose pickles are read and never executed.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -114,7 +115,7 @@ impl PytorchFile {
     /// # Errors
     /// The file is damaged.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, ModelsError> {
-        written(&[self], |views| safetensors::serialize(views, None))
+        Ok(written(&[self], |views| safetensors::serialize(views, None))?.0)
     }
 
     fn problem(&self, problem: &impl ToString) -> ModelsError {
@@ -122,25 +123,33 @@ impl PytorchFile {
     }
 }
 
-/// Writes the tensors of files to one safetensors file, with one tensor in memory at a time.
+/// Writes the tensors of files to one safetensors file, with one tensor in memory at a time, and returns the names of
+/// those with values that are not finite.
 ///
 /// # Errors
 /// A file is damaged, two hold a tensor of one name, or the disk refuses.
-pub(crate) fn write_safetensors(files: &[PytorchFile], out: &Path) -> Result<(), ModelsError> {
+pub(crate) fn write_safetensors(
+    files: &[PytorchFile],
+    out: &Path,
+) -> Result<Vec<String>, ModelsError> {
     let files: Vec<&PytorchFile> = files.iter().collect();
     // PyTorch's own tools look for this entry.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    written(&files, |views| safetensors::serialize_to_file(views, Some(metadata), out))
+    let ((), not_finite) =
+        written(&files, |views| safetensors::serialize_to_file(views, Some(metadata), out))?;
+    Ok(not_finite)
 }
+
+/// What `write` returns, and the names of tensors with values that are not finite.
 
 fn written<T>(
     files: &[&PytorchFile],
     write: impl FnOnce(Vec<(&str, Lazy<'_>)>) -> Result<T, safetensors::SafeTensorError>,
-) -> Result<T, ModelsError> {
-    let failure = Mutex::new(None);
+) -> Result<(T, Vec<String>), ModelsError> {
+    let (failure, not_finite) = (Mutex::new(None), Mutex::new(BTreeSet::new()));
     let tensors = files.iter().flat_map(|file| file.tensors.iter().map(move |entry| (file, entry)));
     let views = tensors.map(|(file, (name, weight))| {
-        (name.as_str(), Lazy { file, name, weight, failure: &failure })
+        (name.as_str(), Lazy { file, name, weight, failure: &failure, not_finite: &not_finite })
     });
     let views: Vec<_> = views.collect();
     let mut names: Vec<&str> = views.iter().map(|(name, _)| *name).collect();
@@ -151,7 +160,23 @@ fn written<T>(
     let result = write(views).map_err(|error| files[0].problem(&error));
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => result,
+        None => {
+            let names = not_finite.into_inner().unwrap_or_else(PoisonError::into_inner);
+            Ok((result?, names.into_iter().collect()))
+        }
+    }
+}
+
+/// Whether every number is finite, in one of the three dtypes of weights.
+fn is_finite(dtype: Dtype, bytes: &[u8]) -> bool {
+    // All bits of the exponent are set in infinities and NaN, and in nothing else.
+    let mut halves = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    match dtype {
+        Dtype::F16 => halves.all(|bits| bits & 0x7c00 != 0x7c00),
+        Dtype::BF16 => halves.all(|bits| bits & 0x7f80 != 0x7f80),
+        _ => {
+            bytes.chunks_exact(4).all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite())
+        }
     }
 }
 
@@ -162,6 +187,8 @@ struct Lazy<'a> {
     weight: &'a Weight,
     /// The first failure of any tensor, since the format's writer has no way to report one.
     failure: &'a Mutex<Option<ModelsError>>,
+    /// Names of tensors with values that are not finite.
+    not_finite: &'a Mutex<BTreeSet<String>>,
 }
 
 impl View for Lazy<'_> {
@@ -179,6 +206,10 @@ impl View for Lazy<'_> {
             failure.get_or_insert(self.file.problem(&format!("{}: {error}", self.name)));
             vec![0; self.weight.tensor.byte_len()]
         });
+        if !is_finite(self.weight.dtype, &bytes) {
+            let mut names = self.not_finite.lock().unwrap_or_else(PoisonError::into_inner);
+            names.insert(self.name.to_owned());
+        }
         Cow::Owned(bytes)
     }
 

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use stride::tokenizer::{ClipTokenizer, Vocabulary};
+use stride::tokenizer::{ClipTokenizer, TokenizerError, Vocabulary};
 
 use crate::{Component, ModelsError, Role};
 
 /// Checks that the tokenizer of a folder, or of a pipeline with `tokenizer/`, is the one inside this program.
 ///
-/// Reads `vocab.json` with `merges.txt`, or `tokenizer.json`. Another vocabulary that merely looks like CLIP's would
+/// Reads `vocab.json` with `merges.txt`, and `tokenizer.json`, whichever are there. Another vocabulary that merely looks like CLIP's would
 /// give a text encoder the wrong words.
 ///
 /// # Errors
@@ -22,22 +22,29 @@ pub fn check_tokenizer(path: &Path) -> Result<(), ModelsError> {
         fs::read(&path).map_err(ModelsError::io(&path))
     };
     let [vocab, merges, whole] = ["vocab.json", "merges.txt", "tokenizer.json"];
-    let (file, result) = if dir.join(vocab).is_file() && dir.join(merges).is_file() {
-        (vocab, ClipTokenizer::check_vocab_and_merges(&read(vocab)?, &read(merges)?))
-    } else if dir.join(whole).is_file() {
-        (whole, ClipTokenizer::check_tokenizer_json(&read(whole)?))
-    } else {
+    let has_lists = dir.join(vocab).is_file() && dir.join(merges).is_file();
+    let has_whole = dir.join(whole).is_file();
+    if !has_lists && !has_whole {
         return Err(ModelsError::Tokenizer {
             path: dir.to_owned(),
             problem: "expected vocab.json and merges.txt, or tokenizer.json, found neither"
                 .to_owned(),
         });
-    };
-    let problem = |error: stride::tokenizer::TokenizerError| ModelsError::Tokenizer {
+    }
+    let problem = |file: &str, error: TokenizerError| ModelsError::Tokenizer {
         path: dir.join(file),
         problem: error.to_string(),
     };
-    result.map_err(problem)
+    if has_lists {
+        ClipTokenizer::check_vocab_and_merges(&read(vocab)?, &read(merges)?)
+            .map_err(|error| problem(vocab, error))?;
+    }
+    // Other programs prefer this file, so where it disagrees with the two, nobody knows what the model was trained with.
+    if has_whole {
+        ClipTokenizer::check_tokenizer_json(&read(whole)?)
+            .map_err(|error| problem(whole, error))?;
+    }
+    Ok(())
 }
 
 /// The rows of a text encoder's embedding table: those listed in the `vocabulary.json` of a Stride model, else CLIP's

@@ -32,6 +32,7 @@ impl Import {
             tensors,
             parameters,
             left_out,
+            not_finite,
             files,
             config_from_shapes,
         } = import(&self.source, &self.out)?;
@@ -44,10 +45,12 @@ impl Import {
         }
         writeln!(stdout, "{tensors} tensors, {parameters} parameters")?;
         if !left_out.is_empty() {
-            let shown: Vec<&str> = left_out.iter().take(SHOWN).map(String::as_str).collect();
-            let more = if left_out.len() > SHOWN { ", ..." } else { "" };
-            let shown = shown.join(", ");
-            writeln!(stdout, "left out {} that are not weights: {shown}{more}", left_out.len())?;
+            let (count, names) = (left_out.len(), list(&left_out));
+            writeln!(stdout, "left out {count} that are not weights: {names}")?;
+        }
+        if !not_finite.is_empty() {
+            let (count, names) = (not_finite.len(), list(&not_finite));
+            tracing::warn!("{count} tensors hold values that are infinite or not numbers: {names}");
         }
         let origin =
             if config_from_shapes { "inferred from its shapes" } else { "from config.json" };
@@ -58,4 +61,10 @@ impl Import {
         writeln!(stdout, "wrote {}: {}", self.out.display(), files.join(", "))?;
         Ok(())
     }
+}
+
+/// Names, of which only the first are written out.
+fn list(names: &[String]) -> String {
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    names[..names.len().min(SHOWN)].join(", ") + more
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use burn::tensor::Device;
+use safetensors::SafeTensors;
 use stride_models::{Description, import, text_encoder};
 
 use crate::expected::{check, copy, expected, folder, token_ids};
@@ -65,6 +66,28 @@ fn files_that_want_code_and_damaged_ones_are_refused() {
     // Nothing of all this is left.
     assert!(!out.exists());
     assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 0);
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_named() {
+    let dir = copy("pytorch_legacy");
+    let path = dir.path().join("pytorch_model.bin");
+    let name = "text_model.final_layer_norm.weight";
+    let report = import(dir.path(), &dir.path().join("whole")).expect("importable");
+    assert_eq!(report.not_finite, [""; 0]);
+    let weights = fs::read(dir.path().join("whole/model.safetensors")).expect("written");
+    let file = SafeTensors::deserialize(&weights).expect("whole");
+    let name = if file.tensor(name).is_ok() { name } else { "final_layer_norm.weight" };
+    let values = file.tensor(name).expect("there").data().to_vec();
+    let bytes = fs::read(&path).expect("there");
+    let place = bytes.windows(values.len()).position(|window| window == values).expect("stored");
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut spoiled = bytes.clone();
+        spoiled[place + 4..place + 8].copy_from_slice(&value.to_le_bytes());
+        fs::write(&path, spoiled).expect("writable");
+        let out = dir.path().join(format!("{value}"));
+        assert_eq!(import(dir.path(), &out).expect("importable").not_finite, [name]);
+    }
 }
 
 #[test]

@@ -61,6 +61,23 @@ fn clips_own_files_are_accepted_and_others_say_where_they_differ() {
 }
 
 #[test]
+fn a_whole_file_that_disagrees_with_the_lists_beside_it_is_refused() {
+    let dir = tempfile::tempdir().expect("folder");
+    write(dir.path(), &vocabulary(), MERGES);
+    let merges: Vec<&str> = MERGES.lines().collect();
+    let mut file = json!({"model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": vocabulary(), "merges": merges}});
+    let path = dir.path().join("tokenizer.json");
+    fs::write(&path, file.to_string()).expect("writable");
+    check_tokenizer(dir.path()).expect("the same three times");
+    file["model"]["vocab"]["cat</w>"] = 7.into();
+    for wrong in [file.to_string(), "{}".to_owned(), String::new()] {
+        fs::write(&path, wrong).expect("writable");
+        let text = check_tokenizer_of(dir.path()).expect_err("another").to_string();
+        assert!(text.contains("tokenizer.json"), "{text}");
+    }
+}
+
+#[test]
 fn a_whole_file_in_a_pipeline_is_read() {
     let dir = tempfile::tempdir().expect("folder");
     let index = r#"{"tokenizer": ["transformers", "CLIPTokenizer"]}"#;
