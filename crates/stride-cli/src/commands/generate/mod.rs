@@ -16,7 +16,8 @@ const MAX_COUNT: usize = 1000;
 
 /// Generate images from a prompt
 ///
-/// Writes PNG files and prints their names. The same prompt, seed, steps and model give the same file.
+/// Writes PNG files and prints their names. The same prompt, seed, steps and model give the same file on
+/// processors with the same vector instructions (AVX2 and AVX-512 round differently).
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
     /// What the images should show; several arguments are joined with spaces, and "" is the empty prompt
