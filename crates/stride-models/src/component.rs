@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use stride::pipeline::MODEL_INDEX;
 
 use crate::hub;
-use crate::role::{CONFIG, MODEL_INDEX};
+use crate::role::CONFIG;
 use crate::{FolderTensors, ModelsError, Role, WeightFiles};
 
 /// A folder with a network, alone or inside a pipeline.

@@ -3,7 +3,8 @@
 use std::path::{Component as PathPart, Path, PathBuf};
 
 #[cfg(any(feature = "hub", test))]
-use crate::role::MODEL_INDEX;
+use stride::pipeline::MODEL_INDEX;
+
 use crate::{ModelsError, Role};
 
 /// The path as an id, if it looks like one: `organisation/name`.

@@ -2,8 +2,6 @@
 
 /// The file that describes a component.
 pub(crate) const CONFIG: &str = "config.json";
-/// The file that describes a pipeline.
-pub(crate) const MODEL_INDEX: &str = "model_index.json";
 
 /// The part that a component plays in a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{ClipScore, Failure, Scores};
 use crate::attribute_accuracy::AttributeAccuracy;
-use crate::report::chart::Points;
 
 /// The results of a model at every step count.
 #[derive(Clone, Debug, Serialize)]
@@ -37,7 +36,7 @@ pub struct EvaluationReport {
     /// Results of the checkpoints of a training run.
     pub checkpoints: Vec<CheckpointResult>,
     /// Smoothed loss curves of the training run by name: (step, value).
-    pub losses: BTreeMap<String, Points>,
+    pub losses: BTreeMap<String, Vec<(f64, f64)>>,
 }
 
 /// The results of a model on one data folder.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::PipelineError;
 use crate::sampler::{Guidance, Sampler};
 
-pub(super) const MODEL_INDEX: &str = "model_index.json";
+/// The file that describes a pipeline.
+pub const MODEL_INDEX: &str = "model_index.json";
 pub(super) const TRANSFORMER_CONFIG: &str = "transformer/config.json";
 pub(super) const TRANSFORMER_WEIGHTS: &str = "transformer/diffusion_pytorch_model.safetensors";
 pub(super) const TEXT_ENCODER_CONFIG: &str = "text_encoder/config.json";

@@ -8,7 +8,7 @@ mod request;
 
 pub use crate::sampler::Guidance;
 pub use error::{GenerateError, PipelineError};
-pub use folder::{FILE_NAMES, ModelIndex, PipelineFiles};
+pub use folder::{FILE_NAMES, MODEL_INDEX, ModelIndex, PipelineFiles};
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights};
 pub use request::{GenerateRequest, PromptReport};

@@ -6,20 +6,19 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use stride::pipeline::MODEL_INDEX;
 use stride_models::{Description, PytorchFile, SafetensorsFile};
 
 use super::findings::{Findings, push_fields, shorten, size_text};
 
-const INDEX: &str = "model_index.json";
-
 /// Lists the index, then every component: configuration, files, parameters.
 pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
-    let index_path = path.join(INDEX);
+    let index_path = path.join(MODEL_INDEX);
     let has_index = index_path.is_file();
     let has_config = path.join("config.json").is_file();
     if !has_index && !has_config {
         bail!(
-            "{}: expected a model folder with {INDEX}, or a component with config.json, found neither",
+            "{}: expected a model folder with {MODEL_INDEX}, or a component with config.json, found neither",
             path.display()
         );
     }
@@ -29,7 +28,7 @@ pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
     let mut index = Value::Null;
     if has_index {
         index = read_json(&index_path)?;
-        writeln!(text, "{INDEX}")?;
+        writeln!(text, "{MODEL_INDEX}")?;
         push_fields(&mut text, "  ", &index);
         names = folders_in(path)?;
     } else {
