@@ -141,7 +141,6 @@ pub(crate) fn write_safetensors(
 }
 
 /// What `write` returns, and the names of tensors with values that are not finite.
-
 fn written<T>(
     files: &[&PytorchFile],
     write: impl FnOnce(Vec<(&str, Lazy<'_>)>) -> Result<T, safetensors::SafeTensorError>,
