@@ -1,5 +1,6 @@
 //! Stride: few-step text-to-image generation with shortcut models.
 
+mod bounds;
 pub mod classifier;
 pub mod clip;
 pub mod context;

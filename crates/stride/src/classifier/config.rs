@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounds::{MAX_PARAMETERS, MAX_SIDE, MAX_WIDTH, product};
+
 /// One attribute and its values, in the order of the network's outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,7 +93,20 @@ impl AttributeClassifierConfig {
             &format!("a multiple of {factor}"),
             self.resolution.to_string(),
         )?;
-        check(self.feature_size > 0, "feature_size", "at least 1", self.feature_size.to_string())?;
+        let fits = self.resolution <= MAX_SIDE;
+        check(fits, "resolution", &format!("at most {MAX_SIDE}"), self.resolution.to_string())?;
+        let fits = self.widths.iter().all(|&width| width <= MAX_WIDTH);
+        check(fits, "widths", &format!("at most {MAX_WIDTH} each"), widths())?;
+        let fits = (1..=MAX_WIDTH).contains(&self.feature_size);
+        let expected = format!("1 to {MAX_WIDTH}");
+        check(fits, "feature_size", &expected, self.feature_size.to_string())?;
+        let widest = self.widths.iter().copied().max().unwrap_or_default();
+        let side = self.resolution / factor;
+        // Two convolutions of 3x3 a stage, and the features of all positions.
+        let weights = product(&[self.widths.len(), 18, widest, widest])
+            + product(&[side, side, widest, self.feature_size]);
+        let expected = format!("at most {MAX_PARAMETERS} weights");
+        check(weights <= MAX_PARAMETERS, "widths", &expected, weights.to_string())?;
         check(!self.attributes.is_empty(), "attributes", "at least one", "none".to_owned())?;
         for attribute in &self.attributes {
             let found = format!("{} with {} values", attribute.name, attribute.values.len());

@@ -3,6 +3,11 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounds::{
+    MAX_DEPTH, MAX_HIDDEN_WIDTH, MAX_PARAMETERS, MAX_TOKENS, MAX_VOCABULARY, MAX_WIDTH,
+    first_too_large, product,
+};
+
 /// The configuration of a [`ClipTextModel`](super::ClipTextModel): `config.json` of a Hugging Face text encoder.
 ///
 /// Fields that a file leaves out have the values of `openai/clip-vit-base-patch32`; fields that concern other parts
@@ -59,6 +64,16 @@ pub enum ClipConfigError {
     Zero {
         /// Name of the field.
         field: &'static str,
+    },
+    /// A size is beyond any encoder.
+    #[error("text encoder config.json: {field} must be at most {most}, found {found}")]
+    TooLarge {
+        /// Name of the field, or of what several of them make.
+        field: &'static str,
+        /// The bound.
+        most: u128,
+        /// The size found.
+        found: u128,
     },
     /// The heads do not divide the width.
     #[error(
@@ -135,6 +150,15 @@ impl ClipTextConfig {
         }
     }
 
+    /// Numbers of the network, without biases and other small parts.
+    pub fn num_weights(&self) -> u128 {
+        let width = self.hidden_size;
+        let layer = 4 * product(&[width, width]) + 2 * product(&[width, self.intermediate_size]);
+        let tables =
+            product(&[self.vocab_size, width]) + product(&[self.max_position_embeddings, width]);
+        layer.saturating_mul(self.num_hidden_layers as u128) + tables
+    }
+
     /// Checks that the sizes fit together.
     ///
     /// # Errors
@@ -150,6 +174,24 @@ impl ClipTextConfig {
         ];
         if let Some((field, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(ClipConfigError::Zero { field });
+        }
+        let bounded = [
+            ("vocab_size", self.vocab_size, MAX_VOCABULARY),
+            ("hidden_size", self.hidden_size, MAX_WIDTH),
+            ("intermediate_size", self.intermediate_size, MAX_HIDDEN_WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, MAX_DEPTH),
+            ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
+            ("max_position_embeddings", self.max_position_embeddings, MAX_TOKENS),
+            ("projection_dim", self.projection_dim.unwrap_or_default(), MAX_WIDTH),
+        ];
+        if let Some((field, found, most)) = first_too_large(&bounded) {
+            let (found, most) = (found as u128, most as u128);
+            return Err(ClipConfigError::TooLarge { field, most, found });
+        }
+        let (found, most) = (self.num_weights(), MAX_PARAMETERS);
+        if found > most {
+            let field = "the number of weights, which num_hidden_layers and hidden_size make,";
+            return Err(ClipConfigError::TooLarge { field, most, found });
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(ClipConfigError::Heads {
@@ -220,6 +262,9 @@ mod tests {
             r#"{"hidden_size": 100, "num_attention_heads": 3}"#,
             r#"{"layer_norm_eps": -1.0}"#,
             r#"{"vocab_size": 100}"#,
+            r#"{"num_hidden_layers": 4611686018427387904}"#,
+            r#"{"num_hidden_layers": 1000, "hidden_size": 65536}"#,
+            r#"{"vocab_size": 12000000000}"#,
             r#"{"hidden_act": "relu"}"#,
             r#"{"architectures": ["CLIPModel"], "projection_dim": null}"#,
             "[]",

@@ -5,6 +5,9 @@ use thiserror::Error;
 
 use super::HiddenAct;
 use super::config::side_of;
+use crate::bounds::{
+    MAX_DEPTH, MAX_HIDDEN_WIDTH, MAX_PARAMETERS, MAX_SIDE, MAX_TOKENS, MAX_WIDTH, product,
+};
 
 /// The configuration of a [`ClipVisionModel`](super::ClipVisionModel): `config.json` of a Hugging Face image encoder.
 ///
@@ -107,15 +110,16 @@ impl ClipVisionConfig {
                 Err(ClipVisionConfigError::Field { field, expected, found })
             }
         };
-        for (field, size) in [
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("image_size", self.image_size),
-            ("patch_size", self.patch_size),
+        for (field, size, most) in [
+            ("hidden_size", self.hidden_size, MAX_WIDTH),
+            ("intermediate_size", self.intermediate_size, MAX_HIDDEN_WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, MAX_DEPTH),
+            ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
+            ("image_size", self.image_size, MAX_SIDE),
+            ("patch_size", self.patch_size, MAX_SIDE),
         ] {
             check(size > 0, field, "at least 1".to_owned(), size.to_string())?;
+            check(size <= most, field, format!("at most {most}"), size.to_string())?;
         }
         check(
             self.hidden_size.is_multiple_of(self.num_attention_heads),
@@ -129,14 +133,22 @@ impl ClipVisionConfig {
             format!("a divisor of image_size = {}", self.image_size),
             self.patch_size.to_string(),
         )?;
+        let tokens = self.num_patches();
+        let expected = format!("at most {MAX_TOKENS} patches of an image");
+        check(tokens <= MAX_TOKENS, "patch_size", expected, tokens.to_string())?;
+        let width = self.hidden_size;
+        let layer = 4 * product(&[width, width]) + 2 * product(&[width, self.intermediate_size]);
+        let weights = layer.saturating_mul(self.num_hidden_layers as u128);
+        let expected = format!("at most {MAX_PARAMETERS} weights with hidden_size = {width}");
+        check(weights <= MAX_PARAMETERS, "num_hidden_layers", expected, weights.to_string())?;
         let channels = self.num_channels;
         check(channels == 3, "num_channels", "3".to_owned(), channels.to_string())?;
         let epsilon = self.layer_norm_eps;
         let is_small = epsilon.is_finite() && epsilon > 0.0;
         let found = epsilon.to_string();
         check(is_small, "layer_norm_eps", "a positive number".to_owned(), found)?;
-        let has_width =
-            !self.has_projection() || self.projection_dim.is_some_and(|width| width > 0);
+        let has_width = !self.has_projection()
+            || self.projection_dim.is_some_and(|width| (1..=MAX_WIDTH).contains(&width));
         let found = format!("{:?}", self.projection_dim);
         check(has_width, "projection_dim", "the width of the projection".to_owned(), found)
     }
@@ -152,6 +164,9 @@ mod tests {
             (r#"{"hidden_size": 0}"#, "hidden_size"),
             (r#"{"num_attention_heads": 7}"#, "num_attention_heads"),
             (r#"{"patch_size": 50}"#, "patch_size"),
+            (r#"{"num_hidden_layers": 4611686018427387904}"#, "num_hidden_layers"),
+            (r#"{"hidden_size": 12000000000}"#, "hidden_size"),
+            (r#"{"image_size": 16000, "patch_size": 1}"#, "patch_size"),
             (r#"{"num_channels": 1}"#, "num_channels"),
             (r#"{"layer_norm_eps": -1.0}"#, "layer_norm_eps"),
             (r#"{"architectures": ["CLIPModel"], "projection_dim": null}"#, "projection_dim"),

@@ -3,6 +3,11 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounds::{
+    MAX_DEPTH, MAX_HIDDEN_WIDTH, MAX_PARAMETERS, MAX_SIDE, MAX_TOKENS, MAX_WIDTH, first_too_large,
+    product,
+};
+
 /// Configuration of a [`Dit`](super::Dit); the defaults of the options are the reference's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +105,24 @@ pub enum DitConfigError {
     /// A count is zero.
     #[error("transformer config: {0} must be at least 1")]
     Zero(&'static str),
+    /// A size is beyond any network.
+    #[error("transformer config: {what} must be at most {most}, found {found}")]
+    TooLarge {
+        /// The field, or what several of them make.
+        what: &'static str,
+        /// The bound.
+        most: u128,
+        /// The size.
+        found: u128,
+    },
+    /// The feed-forward layer has no width, or one beyond any network.
+    #[error(
+        "transformer config: mlp_ratio times hidden_size must be from 1 to {MAX_HIDDEN_WIDTH}, found {found:e}"
+    )]
+    MlpWidth {
+        /// The product.
+        found: f64,
+    },
     /// One count must divide another.
     #[error(
         "transformer config: {what} = {value} must be a multiple of {divisor_name} = {divisor}"
@@ -171,6 +194,12 @@ impl DitConfig {
         (self.input_size / self.patch_size).pow(2)
     }
 
+    /// As [`num_tokens`](Self::num_tokens), for sizes that nobody has checked.
+    fn num_tokens_or_max(&self) -> usize {
+        let side = self.input_size / self.patch_size.max(1);
+        side.saturating_mul(side)
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_heads
@@ -186,10 +215,29 @@ impl DitConfig {
         }
     }
 
+    /// Numbers of the network, without biases and other small parts.
+    ///
+    /// For a configuration that [`validate`](Self::validate) accepts; for others it may exceed what any machine holds.
+    pub fn num_weights(&self) -> u128 {
+        let width = self.hidden_size;
+        let cross = if self.text_conditioning.uses_tokens() {
+            2 * product(&[width, width]) + 2 * product(&[width, self.context_dim])
+        } else {
+            0
+        };
+        let matrices = 2 + u128::from(self.mlp == MlpKind::Swiglu);
+        // Self-attention, modulation, feed-forward layer.
+        let block = 10 * product(&[width, width])
+            + cross
+            + matrices * product(&[width, self.mlp_hidden_size()]);
+        let patch = product(&[self.patch_size, self.patch_size, self.in_channels, width]);
+        block.saturating_mul(self.depth as u128) + 2 * patch + product(&[self.context_dim, width])
+    }
+
     /// Checks that the numbers describe a network.
     ///
     /// # Errors
-    /// Names the first field that is zero, does not divide, or is not positive.
+    /// Names the first field that is zero, too large, does not divide, or is not positive.
     pub fn validate(&self) -> Result<(), DitConfigError> {
         for (name, value) in [
             ("input_size", self.input_size),
@@ -203,6 +251,20 @@ impl DitConfig {
             if value == 0 {
                 return Err(DitConfigError::Zero(name));
             }
+        }
+        let sizes = [
+            ("input_size", self.input_size, MAX_SIDE),
+            ("patch_size", self.patch_size, MAX_SIDE),
+            ("in_channels", self.in_channels, MAX_WIDTH),
+            ("hidden_size", self.hidden_size, MAX_WIDTH),
+            ("depth", self.depth, MAX_DEPTH),
+            ("num_heads", self.num_heads, MAX_WIDTH),
+            ("context_dim", self.context_dim, MAX_WIDTH),
+            ("input_size / patch_size, squared,", self.num_tokens_or_max(), MAX_TOKENS),
+        ];
+        if let Some((what, found, most)) = first_too_large(&sizes) {
+            let (found, most) = (found as u128, most as u128);
+            return Err(DitConfigError::TooLarge { what, most, found });
         }
         for (what, value, divisor_name, divisor) in [
             ("input_size", self.input_size, "patch_size", self.patch_size),
@@ -226,6 +288,15 @@ impl DitConfig {
             if !(value.is_finite() && value > 0.0) {
                 return Err(DitConfigError::NotPositive { what, value });
             }
+        }
+        let found = self.hidden_size as f64 * self.mlp_ratio;
+        if !(1.0..=MAX_HIDDEN_WIDTH as f64).contains(&found) {
+            return Err(DitConfigError::MlpWidth { found });
+        }
+        let (found, most) = (self.num_weights(), MAX_PARAMETERS);
+        if found > most {
+            let what = "the number of weights, which depth, hidden_size and mlp_ratio make,";
+            return Err(DitConfigError::TooLarge { what, most, found });
         }
         Ok(())
     }
@@ -264,5 +335,17 @@ mod tests {
         assert!(error(|c| c.depth = 0).contains("depth"));
         assert!(error(|c| c.num_heads = 7).contains("num_heads = 7"));
         assert!(error(|c| c.mlp_ratio = f64::NAN).contains("mlp_ratio"));
+        assert!(error(|c| c.mlp_ratio = 1e300).contains("mlp_ratio times hidden_size"));
+        assert!(error(|c| c.mlp_ratio = 1e-300).contains("from 1 to 262144"));
+        assert!(error(|c| c.depth = 100_000).contains("depth must be at most 1024"));
+        assert!(error(|c| c.hidden_size = 1_000_000_000).contains("hidden_size"));
+        assert!(error(|c| (c.depth, c.hidden_size) = (1000, 6144)).contains("number of weights"));
+        assert!(error(|c| (c.input_size, c.patch_size) = (1 << 14, 1)).contains("squared"));
+        for size in [usize::MAX, usize::MAX / 2, 1 << 40] {
+            let mut all = DitConfig::s(4);
+            (all.input_size, all.hidden_size, all.depth, all.context_dim) =
+                (size, size, size, size);
+            assert!(matches!(all.validate(), Err(DitConfigError::TooLarge { .. })));
+        }
     }
 }

@@ -42,6 +42,25 @@ impl AutoencoderConfig {
         }
     }
 
+    /// Checks that the numbers describe an autoencoder.
+    ///
+    /// # Errors
+    /// Names the field that does not fit.
+    pub fn validate(&self) -> Result<(), AutoencoderConfigError> {
+        match self {
+            Self::Kl(config) => config.validate(),
+            Self::Tiny(config) => config.validate(),
+        }
+    }
+
+    /// Channels of an image going in, and of one coming out.
+    pub fn channels(&self) -> [usize; 2] {
+        match self {
+            Self::Kl(config) => [config.in_channels, config.out_channels],
+            Self::Tiny(config) => [config.in_channels, config.out_channels],
+        }
+    }
+
     /// Whether encoding gives a distribution, with a variance for every number.
     pub fn is_variational(&self) -> bool {
         matches!(self, Self::Kl(_))

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounds::{MAX_DEPTH, MAX_PARAMETERS, MAX_WIDTH, product};
+
 /// Stages of the deepest encoder or decoder: a factor of 2^15, beyond any image.
 const MAX_STAGES: usize = 16;
 /// Side of the largest square of pixels that is folded into channels.
@@ -98,7 +100,11 @@ impl AutoencoderKlConfig {
             ("latent_channels", self.latent_channels),
             ("norm_num_groups", self.norm_num_groups),
         ] {
-            check(value > 0, field, "at least 1".into(), value.to_string())?;
+            check_size(
+                field,
+                value,
+                if field == "layers_per_block" { MAX_DEPTH } else { MAX_WIDTH },
+            )?;
         }
         let groups = self.norm_num_groups;
         let widths = &self.block_out_channels;
@@ -106,6 +112,11 @@ impl AutoencoderKlConfig {
             && widths.iter().all(|&width| width > 0 && width % groups == 0);
         let expected = format!("1 to {MAX_STAGES} multiples of norm_num_groups = {groups}");
         check(fit, "block_out_channels", expected, format!("{widths:?}"))?;
+        check_weights(
+            "block_out_channels",
+            widths,
+            &vec![self.layers_per_block + 1; widths.len()],
+        )?;
         for (field, kinds, kind) in [
             ("down_block_types", &self.down_block_types, "DownEncoderBlock2D"),
             ("up_block_types", &self.up_block_types, "UpDecoderBlock2D"),
@@ -237,7 +248,7 @@ impl AutoencoderTinyConfig {
             ("out_channels", self.out_channels),
             ("latent_channels", self.latent_channels),
         ] {
-            check(value > 0, field, "at least 1".into(), value.to_string())?;
+            check_size(field, value, MAX_WIDTH)?;
         }
         for (field, side) in [
             ("encoder_pixel_shuffle", self.encoder_pixel_shuffle),
@@ -273,6 +284,9 @@ impl AutoencoderTinyConfig {
             check(fit, field, expected, format!("{widths:?}"))?;
             let expected = format!("{} numbers, as {field} has", widths.len());
             check(blocks.len() == widths.len(), blocks_field, expected, format!("{blocks:?}"))?;
+            let fits = blocks.iter().all(|&count| count <= MAX_DEPTH);
+            check(fits, blocks_field, format!("at most {MAX_DEPTH} each"), format!("{blocks:?}"))?;
+            check_weights(field, widths, blocks)?;
         }
         let up = self.decoder_pixel_shuffle << (self.decoder_block_out_channels.len() - 1);
         let down = self.downsampling_factor();
@@ -300,6 +314,39 @@ impl AutoencoderTinyConfig {
         let positive = scale.is_finite() && scale > 0.0;
         check(positive, "scaling_factor", "a positive number".into(), scale.to_string())
     }
+}
+
+fn check_size(
+    field: &'static str,
+    found: usize,
+    most: usize,
+) -> Result<(), AutoencoderConfigError> {
+    let (expected, found) = match found {
+        0 => ("at least 1".to_owned(), found.to_string()),
+        _ if found > most => (format!("at most {most}"), found.to_string()),
+        _ => return Ok(()),
+    };
+    Err(AutoencoderConfigError { field, expected, found })
+}
+
+/// Checks that stages of these widths, each with some residual blocks, make a network that a machine can hold.
+fn check_weights(
+    field: &'static str,
+    widths: &[usize],
+    blocks: &[usize],
+) -> Result<(), AutoencoderConfigError> {
+    for &width in widths {
+        check_size(field, width, MAX_WIDTH)?;
+    }
+    // A block has up to three convolutions of 3x3.
+    let of_stage =
+        |(&width, &count): (&usize, &usize)| product(&[27, width, width, count.saturating_add(1)]);
+    let weights = widths.iter().zip(blocks).map(of_stage).sum::<u128>();
+    if weights > MAX_PARAMETERS {
+        let expected = format!("stages of at most {MAX_PARAMETERS} weights");
+        return Err(AutoencoderConfigError { field, expected, found: weights.to_string() });
+    }
+    Ok(())
 }
 
 /// A configuration that describes no autoencoder.
