@@ -53,6 +53,18 @@ pub enum TrainError {
         /// How many there are.
         found: usize,
     },
+    /// Settings ask for more memory than there is.
+    #[error(
+        "{what}: expected sizes that fit into {total:.0} GB of memory, found {needed:.0} GB at least; lower them"
+    )]
+    Memory {
+        /// The settings.
+        what: &'static str,
+        /// Gigabytes that they take at least.
+        needed: f64,
+        /// Gigabytes of the machine.
+        total: f64,
+    },
     /// An autoencoder cannot take images of a size.
     #[error("{}: expected a resolution that is a multiple of {factor}, found {resolution}", path.display())]
     Resolution {
@@ -235,6 +247,11 @@ impl TrainError {
     pub(crate) fn weights<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {
         move |problem| Self::Weights { path: path.to_owned(), problem: problem.to_string() }
     }
+}
+
+/// Refuses a size outside `1..=most`.
+pub(crate) fn check_size(field: &str, found: usize, most: usize) -> Result<(), String> {
+    check((1..=most).contains(&found), field, &format!("1 to {most}, found {found}"))
 }
 
 /// Refuses a setting that does not hold, by its name and what is expected of it.

@@ -7,6 +7,7 @@
 mod classifier;
 mod dit;
 mod error;
+mod memory;
 mod optim;
 mod run;
 mod vae;

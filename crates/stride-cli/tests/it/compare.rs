@@ -76,6 +76,16 @@ fn compare(place: &TempDir, more: &[&str]) -> Run {
 }
 
 #[test]
+fn a_comparison_works_from_any_folder() {
+    let place = place();
+    let elsewhere = place.path().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("writable");
+    let base = ["compare", "--configs", "../flow.toml", "--passes", "48", "--samples", "4"];
+    run(&elsewhere, &[&base[..], &["--out", "out"]].concat()).expect(0);
+    assert!(elsewhere.join("out/report.json").is_file());
+}
+
+#[test]
 fn sides_of_equal_compute_are_trained_evaluated_and_reported() {
     let place = place();
     let out = place.path().join("out");

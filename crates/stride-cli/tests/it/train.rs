@@ -66,6 +66,23 @@ fn a_dry_run_says_what_a_run_would_be_and_leaves_nothing() {
 }
 
 #[test]
+fn a_dry_run_makes_no_latents_but_says_how_long_they_take() {
+    let place = crate::compare::place();
+    let config = crate::compare::BASE.replace("max_seconds = 1000", "max_steps = 2");
+    fs::write(place.path().join("run.toml"), config).expect("writable");
+    let before = contents(place.path());
+    let dry = [&TRAIN[..], &["--dry-run"]].concat();
+    let first = run(place.path(), &dry).expect(0).says(&["the latents of 12 images would take"]);
+    assert_eq!(contents(place.path()), before);
+    // With latents that are there it is the same network, and nothing is said of them.
+    run(place.path(), &TRAIN).expect(0);
+    let second = run(place.path(), &dry).expect(0);
+    assert!(!second.stderr.contains("would take"), "{}", second.stderr);
+    let parameters = |run: &Run| run.stdout.split(',').next().map(str::to_owned);
+    assert_eq!(parameters(&first), parameters(&second));
+}
+
+#[test]
 fn a_run_trains_and_goes_on() {
     let place = workplace();
     let run_dir = place.path().join("elsewhere");
@@ -119,6 +136,103 @@ fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     found
+}
+
+#[test]
+fn sizes_beyond_any_machine_are_named() {
+    let place = crate::compare::place();
+    let config = crate::compare::BASE.replace("max_seconds = 1000", "max_steps = 2");
+    fs::write(place.path().join("run.toml"), config).expect("writable");
+    let before = names_in(place.path());
+    for (setting, bound) in [
+        ("dit.model.mlp_ratio=1e300", "from 1 to 262144"),
+        ("dit.model.mlp_ratio=1e-300", "from 1 to 262144"),
+        ("dit.text_encoder.num_hidden_layers=4611686018427387904", "at most 1024"),
+        ("dit.text_encoder.vocab_size=4611686018427387904", "at most 4194304"),
+        ("dit.batch_size=1000000000", "1 to 65536"),
+        ("dit.batch_size=4611686018427387904", "1 to 65536"),
+        ("dit.model.depth=100000", "at most 1024"),
+        ("dit.model.hidden_size=1000000", "at most 65536"),
+        ("dit.model.input_size=4611686018427387904", "at most 16384"),
+        ("data.resolution=4611686018427387904", "1 to 16384"),
+        ("data.held_out=9223372036854775807", "images beside data.held_out"),
+        ("training.budget.max_steps=0", "at least 1"),
+        ("dit.default_steps=129", "1 to 128"),
+        ("dit.default_cfg_scale=nan", "finite"),
+        ("optimizer.learning_rate=inf", "positive and finite"),
+        ("optimizer.muon_learning_rate=-1.0", "positive and finite"),
+        ("optimizer.lr_factors={dit = nan}", "finite"),
+        ("training.output.checkpoint_every_seconds=nan", "at least 0"),
+    ] {
+        let key = setting.split('=').next().and_then(|key| key.rsplit('.').next());
+        let key = key.expect("a key");
+        run(place.path(), &[&TRAIN[..], &["--set", setting]].concat())
+            .expect(1)
+            .says(&["error: ", key, bound]);
+    }
+    for decay in ["7", "1", "1.0", "inf", "-1", "nan", "{gamma = -2}", "{gamma = inf}"] {
+        let ema = format!("ema=[{{name = \"teacher\", decay = {decay}}}]");
+        run(place.path(), &[&TRAIN[..], &["--set", &ema]].concat()).expect(1).says(&["ema"]);
+    }
+    let twice = r#"ema=[{name = "a", decay = 0.5}, {name = "a", decay = 0.9}]"#;
+    run(place.path(), &[&TRAIN[..], &["--set", twice]].concat()).expect(1).says(&["ema.name"]);
+    assert_eq!(names_in(place.path()), before);
+
+    let place = workplace();
+    for (setting, bound) in [
+        ("vae.batch_size=1000000000", "1 to 65536"),
+        ("vae.model.latent_channels=4611686018427387904", "at most 65536"),
+        ("vae.model.num_encoder_blocks=[1, 4611686018427387904]", "at most 1024"),
+        ("vae.model.encoder_block_out_channels=[8, 1000000]", "at most 65536"),
+        ("vae.model.in_channels=4", "expected 3"),
+        ("vae.latent_noise=inf", "finite"),
+        ("vae.loss.l1=nan", "finite"),
+    ] {
+        let key = setting.split('=').next().expect("a key");
+        run(place.path(), &[&TRAIN[..], &["--set", setting]].concat()).expect(1).says(&[
+            "error: ",
+            key.rsplit('.').next().expect("a key"),
+            bound,
+        ]);
+    }
+}
+
+#[test]
+fn the_setting_that_is_wrong_is_blamed() {
+    let place = workplace();
+    let refused = |settings: &[&str], parts: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let arguments: Vec<&str> = TRAIN.into_iter().chain(settings).collect();
+        let run = run(place.path(), &arguments).expect(1).says(parts);
+        assert!(!run.stderr.contains("run.toml"), "{}", run.stderr);
+    };
+    refused(&["vae.batch_size=0"], &["error: --set vae.batch_size=0: "]);
+    refused(&["vae.no_such=1"], &["error: --set vae.no_such=1: ", "unknown field"]);
+    refused(&["seed=3", "vae.batch_size=x"], &["error: --set vae.batch_size=x: "]);
+    let both = ["vae.no_such=1", "optimizer.no_other=2"];
+    refused(&both, &["error: --set "]);
+    // A wrong file is blamed itself.
+    let wrong = CONFIG.replace("held_out = 2", "held_out = 0");
+    fs::write(place.path().join("run.toml"), wrong).expect("writable");
+    let run = run(place.path(), &[&TRAIN[..], &["--set", "seed=3"]].concat());
+    run.expect(1).says(&["error: run.toml: data.held_out"]);
+}
+
+#[test]
+fn what_a_configuration_names_is_found_from_any_folder() {
+    let place = workplace();
+    let elsewhere = place.path().join("else/where");
+    fs::create_dir_all(&elsewhere).expect("writable");
+    fs::create_dir(place.path().join("configs")).expect("writable");
+    fs::rename(place.path().join("run.toml"), place.path().join("configs/run.toml"))
+        .expect("there");
+    let base = ["train", "--config", "../../configs/run.toml"];
+    run(&elsewhere, &base).expect(0).says(&["data is "]);
+    // What is written goes to the working directory; and it is the same run from another one.
+    assert_eq!(checkpoints(&elsewhere.join("run")), ["checkpoint-000002"]);
+    let more = ["--resume", "else/where/run", "--set", "training.budget.max_steps=3"];
+    let back = ["train", "--config", "configs/run.toml"];
+    run(place.path(), &[&back[..], &more].concat()).expect(0).says(&["3 steps"]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::check;
+use crate::error::check_size;
+use crate::memory::MAX_BATCH;
 
 mod augment;
 mod trainer;
@@ -24,6 +25,6 @@ fn default_batch_size() -> usize {
 
 impl ClassifierTrainConfig {
     pub(crate) fn validate(&self) -> Result<(), String> {
-        check(self.batch_size > 0, "classifier.batch_size", "at least 1")
+        check_size("classifier.batch_size", self.batch_size, MAX_BATCH)
     }
 }

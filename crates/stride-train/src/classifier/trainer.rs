@@ -16,6 +16,7 @@ use stride_data::{CaptionedImage, ImageSet};
 use super::ClassifierTrainConfig;
 use super::augment::augment;
 use crate::TrainError;
+use crate::memory;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// The classifier's [`TrainingTask`].
@@ -56,6 +57,16 @@ impl ClassifierTrainer {
         let autodiff = device.clone().autodiff();
         autodiff.seed(run.seed);
         let model = model_config.init(&autodiff).map_err(|error| problem(error.to_string()))?;
+        let numbers = 3 * (run.data.resolution as u128).pow(2);
+        memory::check(
+            "data.resolution and classifier.batch_size",
+            2 * numbers * config.batch_size as u128,
+        )?;
+        // A byte each.
+        memory::check(
+            "data.resolution and data.max_images",
+            numbers * folder.images.len() as u128 / 4,
+        )?;
         tracing::info!("decoding {} images", folder.images.len());
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
 use stride::objective::{ObjectiveConfig, Teacher};
+use stride::sampler::StepPlan;
 use stride_kernels::gemm::Compute;
 
 use super::init::DitInitConfig;
-use crate::error::check;
+use crate::error::{check, check_size};
+use crate::memory::MAX_BATCH;
 
 /// Settings of transformer training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +69,16 @@ fn default_teacher() -> String {
 
 impl DitTrainConfig {
     pub(crate) fn validate(&self, compute: Compute, ema_names: &[&str]) -> Result<(), String> {
-        check(self.batch_size > 0, "dit.batch_size", "at least 1")?;
+        check_size("dit.batch_size", self.batch_size, MAX_BATCH)?;
+        let fits = StepPlan::new(self.default_steps).is_ok();
+        check(fits, "dit.default_steps", &format!("1 to 128, found {}", self.default_steps))?;
+        let scale = self.default_cfg_scale;
+        check(scale >= 0.0 && scale.is_finite(), "dit.default_cfg_scale", "finite, at least 0")?;
+        if let Some(text_encoder) = &self.text_encoder {
+            // Its vocabulary comes with the captions.
+            let config = ClipTextConfig { eos_token_id: 0, ..text_encoder.clone() };
+            config.validate().map_err(|error| format!("dit.text_encoder: {error}"))?;
+        }
         self.objective
             .validate(self.batch_size)
             .and_then(|()| self.objective.validate_compute(compute))

@@ -18,6 +18,9 @@ use crate::vae::ImageEncoder;
 /// Time between two reports of how far the latents are.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
+/// Images whose latents stand for all in a dry run.
+const LOOKED_AT: usize = 64;
+
 /// Latents and captions of a data set; the last `held_out` images are for evaluation.
 pub(crate) struct DitData {
     set: PreparedSet,
@@ -44,7 +47,10 @@ impl DitData {
         let prepared = match (&config.prepared, latent_cache) {
             (Some(prepared), _) => prepared,
             (None, Some(cache)) => {
-                prepare(config, cache, encoder, progress, stop)?;
+                let source = Source::open(config.dir()?, Limits::default())?;
+                // Before hours are spent on latents.
+                config.check_count(total(config, &source))?;
+                prepare(config, &source, cache, encoder, progress, stop)?;
                 cache
             }
             (None, None) => return Err(TrainError::NoImages),
@@ -52,6 +58,55 @@ impl DitData {
         let set = PreparedSet::open(prepared, config.max_images)?;
         check_fits(&set, config, encoder)?;
         config.check_count(set.len())?;
+        Self::new(config, set, vocabulary)
+    }
+
+    /// As [`load`](Self::load), but writes nothing that stays: where latents are missing, those of the first images
+    /// stand for all, and the time that all would take is told.
+    pub(crate) fn look(
+        config: &DataConfig,
+        latent_cache: Option<&Path>,
+        encoder: &ImageEncoder,
+        vocabulary: Option<Vocabulary>,
+        progress: &mut dyn Progress,
+        stop: &AtomicBool,
+    ) -> Result<Self, TrainError> {
+        let (None, Some(cache)) = (&config.prepared, latent_cache) else {
+            return Self::load(config, latent_cache, encoder, vocabulary, progress, stop);
+        };
+        let source = Source::open(config.dir()?, Limits::default())?;
+        let total = total(config, &source);
+        config.check_count(total)?;
+        if let Ok(set) = PreparedSet::open(cache, config.max_images)
+            && set.len() == total
+            && check_fits(&set, config, encoder).is_ok()
+        {
+            return Self::new(config, set, vocabulary);
+        }
+        let records = &source.records()[..total];
+        let vocabulary = vocabulary.map_or_else(|| vocabulary_of(records), Ok)?;
+        let few = total.min(LOOKED_AT);
+        let sample = DataConfig {
+            max_images: Some(few),
+            held_out: config.held_out.min(1),
+            ..config.clone()
+        };
+        let folder = tempfile::tempdir().map_err(TrainError::io(&std::env::temp_dir()))?;
+        let start = Instant::now();
+        prepare(&sample, &source, folder.path(), encoder, progress, stop)?;
+        let seconds = start.elapsed().as_secs_f64() / few as f64 * total as f64;
+        progress.message(&format!(
+            "the latents of {total} images would take about {:.1} minutes",
+            seconds / 60.0
+        ));
+        Self::new(&sample, PreparedSet::open(folder.path(), None)?, Some(vocabulary))
+    }
+
+    fn new(
+        config: &DataConfig,
+        set: PreparedSet,
+        vocabulary: Option<Vocabulary>,
+    ) -> Result<Self, TrainError> {
         let images = 0..set.len();
         let all = images.clone().flat_map(|image| set.captions(image)).flatten();
         let own = || Vocabulary::from_token_ids(all.copied());
@@ -142,18 +197,32 @@ fn permuted(seed: u64, epoch: u64, index: u64, n: u64) -> u64 {
     }
 }
 
+/// Images of the configuration.
+fn total(config: &DataConfig, source: &Source) -> usize {
+    source.records().len().min(config.max_images.unwrap_or(usize::MAX))
+}
+
+/// The vocabulary of captions that nobody has tokenised yet.
+fn vocabulary_of(records: &[Record]) -> Result<Vocabulary, TrainError> {
+    let tokenizer = ClipTokenizer::new()?;
+    let mut ids = tokenizer.encode("")?.ids;
+    for caption in records.iter().flat_map(|record| &record.captions) {
+        ids.extend(tokenizer.encode(caption)?.ids);
+    }
+    Ok(Vocabulary::from_token_ids(ids))
+}
+
 /// Brings the cache up to date with the images of the configuration.
 fn prepare(
     config: &DataConfig,
+    source: &Source,
     cache: &Path,
     encoder: &ImageEncoder,
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<(), TrainError> {
-    let dir = config.dir()?;
-    let source = Source::open(dir, Limits::default())?;
     let captions = |record: &Record| record.captions.clone();
-    let mut preparation = Preparation::new(&source, encoder, &captions, stop);
+    let mut preparation = Preparation::new(source, encoder, &captions, stop);
     preparation.max_images = config.max_images;
     preparation.mirrored = config.flip;
     let mut last = Instant::now();
@@ -166,7 +235,7 @@ fn prepare(
     let problems: Vec<_> = source.problems().iter().chain(&summary.problems).collect();
     if let Some(first) = problems.first() {
         return Err(TrainError::BrokenImages {
-            path: dir.to_owned(),
+            path: config.dir()?.to_owned(),
             count: problems.len(),
             first: first.to_string(),
         });

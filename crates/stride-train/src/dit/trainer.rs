@@ -23,6 +23,7 @@ use super::data::DitData;
 use super::samples::SampleSheet;
 use super::{TextToLatent, init};
 use crate::TrainError;
+use crate::memory;
 use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 use crate::vae::ImageEncoder;
 
@@ -44,7 +45,8 @@ const HELD_OUT_ROWS: usize = 128;
 const EVALUATION_BATCH: usize = 32;
 
 impl DitTrainer {
-    /// Reads or makes the latents and makes the networks.
+    /// Reads or makes the latents and makes the networks; for a dry run (`is_dry`), makes a few latents at most and keeps
+    /// none.
     ///
     /// # Errors
     /// Data, autoencoder or configuration do not fit, or `stop` is set while latents are made.
@@ -52,9 +54,11 @@ impl DitTrainer {
         run: &RunConfig,
         config: &DitTrainConfig,
         device: Device,
+        is_dry: bool,
         progress: &mut dyn Progress,
         stop: &AtomicBool,
     ) -> Result<(Self, TrainState<TextToLatent>), TrainError> {
+        check_memory(config, run.ema.len())?;
         let resolution = run.data.resolution;
         let encoder = ImageEncoder::open(&config.autoencoder, resolution, Compute::F32, &device)?;
         let latent_shape = encoder.config().latent_shape(resolution);
@@ -71,7 +75,8 @@ impl DitTrainer {
             start.map(|dir| init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
         let cache = config.latent_cache.as_deref();
         let vocabulary = start.as_ref().map(|start| start.vocabulary.clone());
-        let data = DitData::load(&run.data, cache, &encoder, vocabulary, progress, stop)?;
+        let data = if is_dry { DitData::look } else { DitData::load };
+        let data = data(&run.data, cache, &encoder, vocabulary, progress, stop)?;
 
         // Right before the draws, since the library has one generator for the whole process.
         autodiff.seed(run.seed);
@@ -173,6 +178,18 @@ impl DitTrainer {
         let average = self.config.export.as_deref().and_then(|name| state.ema(name));
         average.cloned().unwrap_or_else(|| state.model().valid())
     }
+}
+
+/// Refuses networks and batches that this machine cannot hold.
+fn check_memory(config: &DitTrainConfig, averages: usize) -> Result<(), TrainError> {
+    let model = &config.model;
+    let text = config.text_encoder.as_ref().map_or(0, ClipTextConfig::num_weights);
+    // Weights, gradients and two moments.
+    let copies = 4 + averages as u128;
+    memory::check("dit.model and dit.text_encoder", copies * (model.num_weights() + text))?;
+    // Every block keeps its input for the way back.
+    let tokens = model.num_tokens() as u128 * model.hidden_size as u128 * model.depth as u128;
+    memory::check("dit.batch_size", config.batch_size as u128 * tokens)
 }
 
 /// The rows of one step.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use stride_kernels::fused;
 
 use super::named_tensors::{flat_values, map_flat};
+use crate::error::check;
 
 /// One average of the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,24 @@ pub enum EmaDecay {
         /// The exponent; 6.94 averages over the last 10% or so of the run.
         gamma: f64,
     },
+}
+
+impl EmaConfig {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        let is_name = !self.name.is_empty()
+            && self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        check(is_name, "ema.name", "letters, digits and underscores")?;
+        match self.decay {
+            EmaDecay::Constant(decay) => {
+                let expected = format!("in [0, 1), found {decay}");
+                check((0.0..1.0).contains(&decay), "ema.decay", &expected)
+            }
+            EmaDecay::Power { gamma } => {
+                let expected = format!("finite, at least 0, found {gamma}");
+                check(gamma >= 0.0 && gamma.is_finite(), "ema.decay.gamma", &expected)
+            }
+        }
+    }
 }
 
 impl EmaDecay {

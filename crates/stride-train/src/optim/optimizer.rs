@@ -11,6 +11,7 @@ use stride_kernels::gemm::Compute;
 use stride_kernels::muon::MuonStep;
 
 use super::named_tensors::{NamedGradients, NamedTensors, map_flat};
+use crate::error::check;
 
 /// Settings of the optimizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +61,27 @@ impl Default for OptimizerConfig {
             muon_compute: Compute::Bf16,
             lr_factors: BTreeMap::new(),
         }
+    }
+}
+
+impl OptimizerConfig {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        let is_positive = |value: f64| value > 0.0 && value.is_finite();
+        let is_factor = |value: f64| value >= 0.0 && value.is_finite();
+        for (field, value) in [
+            ("optimizer.learning_rate", self.learning_rate),
+            ("optimizer.muon_learning_rate", self.muon_learning_rate),
+            ("optimizer.epsilon", self.epsilon),
+        ] {
+            check(is_positive(value), field, &format!("positive and finite, found {value}"))?;
+        }
+        let fits = self.betas.iter().all(|beta| (0.0..1.0).contains(beta));
+        check(fits, "optimizer.betas", "in [0, 1)")?;
+        check(is_factor(self.weight_decay), "optimizer.weight_decay", "finite, at least 0")?;
+        let fits = self.max_grad_norm.is_none_or(|max| max > 0.0);
+        check(fits, "optimizer.max_grad_norm", "positive")?;
+        let fits = self.lr_factors.values().all(|&factor| is_factor(factor));
+        check(fits, "optimizer.lr_factors", "finite, at least 0")
     }
 }
 

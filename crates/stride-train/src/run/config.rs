@@ -14,7 +14,8 @@ use super::layers::{BASE, apply_override, with_base};
 use crate::TrainError;
 use crate::classifier::ClassifierTrainConfig;
 use crate::dit::DitTrainConfig;
-use crate::error::check;
+use crate::error::{check, check_size};
+use crate::memory::MAX_RESOLUTION;
 use crate::optim::{Budget, EmaConfig, LrSchedule, OptimizerConfig};
 use crate::vae::VaeTrainConfig;
 
@@ -73,6 +74,9 @@ pub enum RunKind {
     /// A classifier of attributes.
     Classifier,
 }
+
+/// Folders in which relative paths are looked for beside the working directory: the configuration's and those above it.
+const SEARCHED: usize = 3;
 
 /// The settings of a run's task, which its `kind` tells.
 pub(crate) enum TaskConfig<'a> {
@@ -175,7 +179,7 @@ impl DataConfig {
 
     /// Checks that an image is left beside those that are kept out of training.
     pub(crate) fn check_count(&self, found: usize) -> Result<(), TrainError> {
-        let (what, expected) = ("images beside data.held_out", self.held_out + 1);
+        let (what, expected) = ("images beside data.held_out", self.held_out.saturating_add(1));
         if found < expected {
             return Err(TrainError::TooFew { what, expected, found });
         }
@@ -197,6 +201,8 @@ impl RunConfig {
     /// A value is read as TOML (`0.5`, `true`, `[0.9, 0.98]`), and as a string where it is no TOML.
     /// A file that begins with `base = "other.toml"` changes the settings of that file, named
     /// relative to its own folder; a section with another `kind` takes the place of the base's.
+    /// Relative paths are those of the working directory; what is to be read and is not there is looked for from the
+    /// file's folder and from the two above it, so that presets work from everywhere.
     ///
     /// # Errors
     /// When the file cannot be read, has an unknown or unfit field, or an override does not fit.
@@ -206,21 +212,78 @@ impl RunConfig {
         let table: Table =
             text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
         let has_base = table.contains_key(BASE);
-        let mut table = with_base(path, table)?;
+        let table = with_base(path, table)?;
+        if overrides.is_empty() && !has_base {
+            // From the text, so that an error shows the line.
+            let config = toml::from_str(&text).map_err(|error| config_error(error.to_string()))?;
+            return Self::checked(config).map(|config| config.found(path)).map_err(config_error);
+        }
         for setting in overrides {
-            apply_override(&mut table, setting)
+            apply_override(&mut table.clone(), setting)
                 .map_err(|problem| TrainError::Override { setting: setting.clone(), problem })?;
         }
-        let config: Self = if overrides.is_empty() && !has_base {
-            // From the text, so that an error shows the line.
-            toml::from_str(&text).map_err(|error| config_error(error.to_string()))?
-        } else {
-            Value::Table(table)
-                .try_into()
-                .map_err(|error: toml::de::Error| config_error(error.to_string()))?
+        let overridden = |overrides: &mut dyn Iterator<Item = &String>| {
+            let mut table = table.clone();
+            for setting in overrides {
+                apply_override(&mut table, setting)?;
+            }
+            Self::checked(
+                Value::Table(table).try_into().map_err(|e: toml::de::Error| e.to_string())?,
+            )
         };
-        config.validate().map_err(config_error)?;
-        Ok(config)
+        let problem = match overridden(&mut overrides.iter()) {
+            Ok(config) => return Ok(config.found(path)),
+            Err(problem) => problem,
+        };
+        // Whose fault is it? That of the override without which all is well, or which the problem names.
+        let is_well_without = |&left_out: &usize| {
+            let others = overrides.iter().enumerate().filter(|&(index, _)| index != left_out);
+            overridden(&mut others.map(|(_, setting)| setting)).is_ok()
+        };
+        let names_key = |&index: &usize| {
+            let key = overrides[index].split('=').next().unwrap_or_default();
+            key.trim().rsplit('.').next().is_some_and(|name| problem.contains(name))
+        };
+        let all = || 0..overrides.len();
+        Err(match all().find(is_well_without).or_else(|| all().find(names_key)) {
+            Some(guilty) => TrainError::Override { setting: overrides[guilty].clone(), problem },
+            None if overridden(&mut [].iter()).is_ok() => {
+                TrainError::Override { setting: overrides.join(" --set "), problem }
+            }
+            None => config_error(problem),
+        })
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        self.validate().map(|()| self)
+    }
+
+    /// Finds what is to be read and is not in the working directory.
+    fn found(mut self, file: &Path) -> Self {
+        let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        let above = file.ancestors().skip(1).take(SEARCHED).filter(|dir| dir.parent().is_some());
+        let folders: Vec<&Path> = above.collect();
+        for path in self.inputs() {
+            if path.exists() || path.is_absolute() {
+                continue;
+            }
+            let found = folders.iter().map(|folder| folder.join(&*path)).find(|path| path.exists());
+            if let Some(found) = found {
+                tracing::info!("{} is {}", path.display(), found.display());
+                *path = found;
+            }
+        }
+        self
+    }
+
+    /// The paths of what a run reads.
+    fn inputs(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let dit = self.dit.iter_mut().flat_map(|dit| {
+            let init = dit.init.text_encoder.iter_mut().chain(&mut dit.init.transformer);
+            init.chain([&mut dit.autoencoder])
+        });
+        let vae = self.vae.iter_mut().flat_map(|vae| &mut vae.init_from);
+        self.data.dir.iter_mut().chain(&mut self.data.prepared).chain(dit).chain(vae)
     }
 
     /// The configuration as TOML, with every default spelled out.
@@ -274,26 +337,20 @@ impl RunConfig {
             "training.schedule.decay_fraction",
             "in [0, 1]",
         )?;
-        check(self.data.resolution > 0, "data.resolution", "at least 1")?;
+        let output = &self.training.output;
+        for (field, seconds) in [
+            ("training.output.checkpoint_every_seconds", output.checkpoint_every_seconds),
+            ("training.output.report_every_seconds", output.report_every_seconds),
+        ] {
+            check(seconds >= 0.0, field, "at least 0")?;
+        }
+        check_size("data.resolution", self.data.resolution, MAX_RESOLUTION)?;
         check(self.data.held_out > 0, "data.held_out", "at least 1")?;
-        let optimizer = &self.optimizer;
-        check(optimizer.learning_rate > 0.0, "optimizer.learning_rate", "positive")?;
-        check(
-            optimizer.betas.iter().all(|b| (0.0..1.0).contains(b)),
-            "optimizer.betas",
-            "in [0, 1)",
-        )?;
-        check(optimizer.epsilon > 0.0, "optimizer.epsilon", "positive")?;
-        check(optimizer.weight_decay >= 0.0, "optimizer.weight_decay", "at least 0")?;
-        check(
-            optimizer.max_grad_norm.is_none_or(|max| max > 0.0),
-            "optimizer.max_grad_norm",
-            "positive",
-        )?;
-        for ema in &self.ema {
-            let is_name = !ema.name.is_empty()
-                && ema.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            check(is_name, "ema.name", "letters, digits and underscores")?;
+        self.optimizer.validate()?;
+        for (index, ema) in self.ema.iter().enumerate() {
+            ema.validate()?;
+            let is_new = self.ema[..index].iter().all(|other| other.name != ema.name);
+            check(is_new, "ema.name", &format!("one entry of the name {}", ema.name))?;
         }
         match self.task()? {
             TaskConfig::Vae(vae) => {

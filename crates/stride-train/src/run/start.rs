@@ -79,7 +79,7 @@ fn train_in(
         None => {}
     }
     let config_text = config.to_toml()?;
-    let mut start = start(config, progress, stop)?;
+    let mut start = start(config, false, progress, stop)?;
     let mut at = TrainerState::default();
     if let Some(checkpoint) = &checkpoint {
         at = start.restore(checkpoint)?;
@@ -120,7 +120,8 @@ const DRY_STEPS: u64 = 4;
 
 /// Reads configuration, data and weights as a run would, and makes a few steps that nobody keeps.
 ///
-/// Nothing is written into the run folder. Latents are made where they are missing, as in a run, unless `stop` is set.
+/// Nothing is written. Where latents are missing, those of a few images are made in a temporary folder, and how long all
+/// would take is a message.
 ///
 /// # Errors
 /// As [`train`].
@@ -131,7 +132,8 @@ pub fn dry_run(
     stop: &AtomicBool,
 ) -> Result<DryRun, TrainError> {
     let config = RunConfig::load(file, overrides)?;
-    let run = start(&config, progress, stop).and_then(|start| start.dry_run(&config.training));
+    let run =
+        start(&config, true, progress, stop).and_then(|start| start.dry_run(&config.training));
     run.map_err(|error| error.in_file(file))
 }
 
@@ -142,16 +144,19 @@ trait Start {
     fn dry_run(self: Box<Self>, config: &LoopConfig) -> Result<DryRun, TrainError>;
 }
 
-/// Reads data and weights and makes the networks.
+/// Reads data and weights and makes the networks; for a dry run, leaves nothing on disk.
 fn start(
     run: &RunConfig,
+    is_dry: bool,
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<Box<dyn Start>, TrainError> {
     let device = run.training.device.device();
     Ok(match run.task().map_err(TrainError::setting)? {
         TaskConfig::Vae(config) => Box::new(VaeTrainer::new(run, config, device)?),
-        TaskConfig::Dit(config) => Box::new(DitTrainer::new(run, config, device, progress, stop)?),
+        TaskConfig::Dit(config) => {
+            Box::new(DitTrainer::new(run, config, device, is_dry, progress, stop)?)
+        }
         TaskConfig::Classifier(config) => Box::new(ClassifierTrainer::new(run, config, device)?),
     })
 }

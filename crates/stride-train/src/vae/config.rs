@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use stride::vae::AutoencoderConfig;
 
 use super::loss::VaeLossConfig;
-use crate::error::check;
+use crate::error::{check, check_size};
+use crate::memory::MAX_BATCH;
 
 /// Settings of autoencoder training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,11 +45,22 @@ fn default_crop_size() -> usize {
 
 impl VaeTrainConfig {
     pub(crate) fn validate(&self, resolution: usize) -> Result<(), String> {
-        check(self.batch_size > 0, "vae.batch_size", "at least 1")?;
+        check_size("vae.batch_size", self.batch_size, MAX_BATCH)?;
         let fits =
             self.crop_size > 0 && self.crop_size <= resolution && self.crop_size.is_multiple_of(8);
         check(fits, "vae.crop_size", "a multiple of 8, at most data.resolution")?;
-        check(self.latent_noise >= 0.0, "vae.latent_noise", "at least 0")?;
+        let is_weight = |value: f64| value >= 0.0 && value.is_finite();
+        check(is_weight(self.latent_noise), "vae.latent_noise", "finite, at least 0")?;
+        self.loss.validate()?;
+        if let Some(model) = &self.model {
+            model.validate().map_err(|error| format!("vae.model: {error}"))?;
+            for (field, channels) in
+                ["in_channels", "out_channels"].into_iter().zip(model.channels())
+            {
+                let field = format!("vae.model.{field}");
+                check(channels == 3, &field, &format!("3, as images have, found {channels}"))?;
+            }
+        }
         check(
             !self.decoder_only || self.init_from.is_some(),
             "vae.decoder_only",

@@ -43,6 +43,10 @@ impl ImageEncoder {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let (config, model) = read(dir, device)?;
+        if config.channels() != [3, 3] {
+            let problem = format!("expected 3 channels in and out, found {:?}", config.channels());
+            return Err(TrainError::Weights { path: dir.to_owned(), problem });
+        }
         let factor = config.downsampling_factor();
         check_resolution(resolution)?;
         if !resolution.is_multiple_of(factor) {

@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::error::check;
+
 /// Weights of the terms of the reconstruction error and of the pull on the latents.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +23,23 @@ pub struct VaeLossConfig {
     pub contrast: f64,
     /// The pull of the latents towards N(0, 1).
     pub kl: f64,
+}
+
+impl VaeLossConfig {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        for (field, weight) in [
+            ("vae.loss.l1", self.l1),
+            ("vae.loss.multi_scale_l1", self.multi_scale_l1),
+            ("vae.loss.gradient_l1", self.gradient_l1),
+            ("vae.loss.mse", self.mse),
+            ("vae.loss.multi_scale_mse", self.multi_scale_mse),
+            ("vae.loss.contrast", self.contrast),
+            ("vae.loss.kl", self.kl),
+        ] {
+            check(weight >= 0.0 && weight.is_finite(), field, "finite, at least 0")?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for VaeLossConfig {

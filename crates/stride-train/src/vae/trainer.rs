@@ -17,6 +17,7 @@ use super::config::VaeTrainConfig;
 use super::encoder;
 use super::loss::{moment_kl, reconstruction_loss};
 use crate::TrainError;
+use crate::memory;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, write_sheet};
 
 /// The autoencoder's [`TrainingTask`].
@@ -60,6 +61,11 @@ impl VaeTrainer {
             return Err(TrainError::setting(format!("vae.crop_size: expected {expected}")));
         }
         let (folder, held_out) = (run.data.open()?, run.data.held_out);
+        let crops = 3 * config.batch_size as u128 * (config.crop_size as u128).pow(2);
+        memory::check("vae.batch_size and vae.crop_size", 2 * crops)?;
+        let pixels = 3 * folder.images.len() as u128 * (run.data.resolution as u128).pow(2);
+        // A byte each.
+        memory::check("data.resolution and data.max_images", pixels / 4)?;
         tracing::info!("decoding {} images", folder.images.len());
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);

@@ -1,0 +1,60 @@
+//! Whether what a configuration asks for fits into memory, before it is asked for.
+
+use std::fs;
+
+use crate::TrainError;
+
+/// Rows of the largest batch.
+pub(crate) const MAX_BATCH: usize = 1 << 16;
+/// Height and width of the largest images.
+pub(crate) const MAX_RESOLUTION: usize = 1 << 14;
+/// Bytes of an f32.
+const F32: u128 = 4;
+
+/// Refuses what is larger than the machine: `numbers` in f32 that the settings in `what` cause.
+///
+/// It is a bound from below, for settings that are wrong by far; a run may need more. Where the system does not tell
+/// how much memory there is, everything fits.
+///
+/// # Errors
+/// They do not fit.
+pub(crate) fn check(what: &'static str, numbers: u128) -> Result<(), TrainError> {
+    let needed = numbers.saturating_mul(F32);
+    match total() {
+        Some(total) if needed > u128::from(total) => Err(TrainError::Memory {
+            what,
+            needed: gigabytes(needed),
+            total: gigabytes(total.into()),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn gigabytes(bytes: u128) -> f64 {
+    bytes as f64 / 1e9
+}
+
+/// Bytes of memory and swap; none where the system does not tell.
+fn total() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let kilobytes = |name| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    Some((kilobytes("MemTotal:")? + kilobytes("SwapTotal:").unwrap_or_default()) * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn more_than_the_machine_has_is_refused() {
+        check("dit.batch_size", 1 << 20).expect("4 MB");
+        for numbers in [1 << 50, u128::MAX] {
+            let message = check("dit.batch_size", numbers).expect_err("too much").to_string();
+            assert!(message.starts_with("dit.batch_size: "), "{message}");
+        }
+    }
+}
