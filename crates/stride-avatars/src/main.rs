@@ -104,13 +104,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let seconds = progress.start.elapsed().as_secs_f64();
     let mut stderr = std::io::stderr();
     let rate = summary.images as f64 / seconds.max(1e-9);
-    writeln!(
+    // The images are there, whether or not anybody hears of it.
+    let _ = writeln!(
         stderr,
         "wrote {} images and {} captions to {} in {seconds:.1} s ({rate:.0} images/s)",
         summary.images,
         summary.captions,
         request.out.display(),
-    )?;
+    );
     if arguments.json {
         print_json(&request, &summary, seconds)?;
     }
@@ -133,8 +134,11 @@ fn print_json(
         "captions_as": request.captions.name(),
         "seconds": seconds,
     });
-    writeln!(std::io::stdout(), "{object}")?;
-    Ok(())
+    match writeln!(std::io::stdout(), "{object}") {
+        // Nobody reads on.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// Progress on stderr: a line that is rewritten on a terminal, now and then a line elsewhere.

@@ -13,7 +13,9 @@ pub(crate) fn init(with_time: bool) {
         .with_env_filter(filter)
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
-        .with_target(false);
+        .with_target(false)
+        // A line that cannot be written is lost, and the command goes on.
+        .log_internal_errors(false);
     if with_time {
         lines.init();
     } else {

@@ -56,7 +56,7 @@ impl ImageFolder {
     /// outside the folder.
     pub fn open(dir: &Path, max_images: Option<usize>) -> Result<Self, DataError> {
         let metadata = dir.join("metadata.jsonl");
-        let text = fs::read_to_string(&metadata).map_err(DataError::io(&metadata))?;
+        let text = stride_files::read_text_file(&metadata).map_err(DataError::io(&metadata))?;
         let images = text
             .lines()
             .enumerate()

@@ -1,7 +1,5 @@
 //! Decoded pixels of a whole data set in memory.
 
-use std::fs;
-
 use rayon::prelude::*;
 use stride::image::signed_unit;
 
@@ -95,7 +93,7 @@ impl ImageSet {
 /// # Errors
 /// When the file cannot be read or decoded.
 pub fn decode_rgb(image: &CaptionedImage, resolution: usize) -> Result<Vec<u8>, DataError> {
-    let bytes = fs::read(&image.path).map_err(DataError::io(&image.path))?;
+    let bytes = stride_files::read_file(&image.path).map_err(DataError::io(&image.path))?;
     let decoded = decode(&bytes, &Limits::default()).map_err(|problem| DataError::Decode {
         path: image.path.clone(),
         line: image.line,
@@ -107,6 +105,8 @@ pub fn decode_rgb(image: &CaptionedImage, resolution: usize) -> Result<Vec<u8>, 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use std::fs;
 
     use super::*;
 

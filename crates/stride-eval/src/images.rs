@@ -151,7 +151,7 @@ fn same_size(
 /// The decoder of `image` upsamples and rounds chroma in another way than libjpeg-turbo, by which pytorch-fid and its
 /// like read 4:2:0; it moves their distance by about a percent.
 fn read(path: &Path) -> Result<RgbImage, EvalError> {
-    let bytes = fs::read(path).map_err(EvalError::io(path))?;
+    let bytes = stride_files::read_file(path).map_err(EvalError::io(path))?;
     if let Ok(ImageFormat::Jpeg) = image::guess_format(&bytes) {
         let broken =
             |problem: String| EvalError::BrokenImage { path: path.display().to_string(), problem };

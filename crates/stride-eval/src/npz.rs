@@ -274,7 +274,7 @@ fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
 }
 
 fn open_file(path: &Path) -> Result<BufReader<File>, EvalError> {
-    Ok(BufReader::new(File::open(path).map_err(EvalError::io(path))?))
+    Ok(BufReader::new(stride_files::open_file(path).map_err(EvalError::io(path))?))
 }
 
 fn open<R: Read + Seek>(file: &str, reader: R) -> Result<ZipArchive<R>, EvalError> {

@@ -32,6 +32,15 @@ pub enum FileError {
         /// The path.
         path: PathBuf,
     },
+    /// The path of a file is that of a pipe or device.
+    #[error(
+        "cannot write {}: it is a pipe or device, and files are written whole; name a file",
+        path.display()
+    )]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// The folder for a file is missing.
     #[error(
         "cannot write {}: there is no folder {}; create it first, or name a file elsewhere",

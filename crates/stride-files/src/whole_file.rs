@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::FileError;
+use crate::regular_file::other_kind;
 
 /// How names of temporary files and folders begin and end.
 pub(crate) const TEMPORARY: (&str, &str) = (".stride-", ".tmp");
 
 /// Writes a file through a temporary one beside it, so that nobody ever sees a part of it; what stood at `path` is
-/// replaced.
+/// replaced. A link stays, and the file it leads to is replaced.
 ///
 /// # Errors
-/// The folder is missing or the disk refuses; the temporary file is removed.
+/// The folder is missing, the disk refuses (the temporary file is removed), or a pipe or device stands at `path`.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    check_kind(path)?;
+    let path = &end_of_links(path);
     let mut file = temporary_beside(path)?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
@@ -41,14 +44,21 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
 /// # Errors
 /// Names the folder or file and what to do.
 pub fn check_writable(path: &Path) -> Result<(), FileError> {
-    if path.is_dir() {
-        return Err(FileError::IsFolder { path: path.to_owned() });
-    }
-    temporary_beside(path)?;
+    check_kind(path)?;
+    temporary_beside(&end_of_links(path))?;
     if path.exists() && fs::metadata(path).is_ok_and(|found| found.permissions().readonly()) {
         return Err(FileError::ReadOnly { path: path.to_owned() });
     }
     Ok(())
+}
+
+/// The one name of the place that [`write_whole`] writes to at `path`, however the path is spelled.
+pub fn place_of(path: &Path) -> PathBuf {
+    let path = end_of_links(path);
+    match (fs::canonicalize(folder_of(&path)), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path,
+    }
 }
 
 /// Removes a file that may not be there.
@@ -95,6 +105,32 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     }
+}
+
+/// Refuses to replace what is no file.
+fn check_kind(path: &Path) -> Result<(), FileError> {
+    let Ok(found) = fs::metadata(path) else {
+        return Ok(());
+    };
+    if found.is_dir() {
+        return Err(FileError::IsFolder { path: path.to_owned() });
+    }
+    match other_kind(&found.file_type()) {
+        Some(_) => Err(FileError::NotAFile { path: path.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The path that links lead to, whether or not a file is there.
+fn end_of_links(path: &Path) -> PathBuf {
+    /// As many as Linux follows; links in a circle come to no end.
+    const MOST_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    path
 }
 
 fn temporary_beside(path: &Path) -> Result<NamedTempFile, FileError> {
@@ -145,6 +181,42 @@ mod tests {
         let missing = dir.path().join("missing").join("a");
         assert!(message(&missing).contains("there is no folder"));
         assert!(write_whole(&missing, b"").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_its_file_is_written() {
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let [file, link, second] = ["file", "link", "second"].map(|name| dir.path().join(name));
+        symlink("file", &link).expect("writable");
+        symlink("link", &second).expect("writable");
+        // First the file is not there yet.
+        for text in ["1", "2"] {
+            check_writable(&second).expect("writable");
+            write_whole(&second, text.as_bytes()).expect("writable");
+            assert!(link.is_symlink() && second.is_symlink());
+            assert_eq!(fs::read_to_string(&file).expect("there"), text);
+        }
+        let around = dir.path().join("..").join(dir.path().file_name().expect("a name"));
+        assert_eq!(place_of(&second), place_of(&around.join("file")));
+        assert_ne!(place_of(&second), place_of(&around.join("other")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_devices_are_not_replaced() {
+        use std::os::unix::fs::FileTypeExt as _;
+
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let pipe = dir.path().join("pipe");
+        crate::regular_file::make_pipe(&pipe);
+        for result in [check_writable(&pipe), write_whole(&pipe, b"")] {
+            let message = result.expect_err("a pipe").to_string();
+            assert!(message.contains("it is a pipe or device"), "{message}");
+        }
+        assert!(fs::metadata(&pipe).expect("there").file_type().is_fifo());
     }
 
     #[test]

@@ -2,6 +2,20 @@
 
 use std::sync::OnceLock;
 
+use thiserror::Error;
+
+/// The environment variable that lowers the set.
+const VARIABLE: &str = "STRIDE_ISA";
+/// Its values.
+const NAMES: [&str; 4] = ["portable", "avx2", "avx512", "avx512bf16"];
+
+/// `STRIDE_ISA` names no set of instructions.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{VARIABLE}: expected one of {}, found {found:?}", NAMES.join(", "))]
+pub struct UnknownIsa {
+    found: String,
+}
+
 /// A set of vector instructions, from the least to the most.
 ///
 /// The order follows what a set can do: `Isa::Portable < Isa::Avx512`.
@@ -21,13 +35,25 @@ impl Isa {
     /// The set to use: what the processor has, lowered by the environment variable `STRIDE_ISA`.
     ///
     /// `STRIDE_ISA` is `portable`, `avx2`, `avx512` or `avx512bf16`. It never raises the set above
-    /// what the processor has, and any other value counts as not set. It is read once.
+    /// what the processor has, and any other value counts as not set: programs refuse it with
+    /// [`check_environment`](Self::check_environment). It is read once.
     pub fn detect() -> Self {
         static ISA: OnceLock<Isa> = OnceLock::new();
         *ISA.get_or_init(|| {
-            let wanted = std::env::var("STRIDE_ISA").ok();
+            let wanted = std::env::var(VARIABLE).ok();
             lower(Self::of_processor(), wanted.as_deref())
         })
+    }
+
+    /// Checks that `STRIDE_ISA`, where it is set and not empty, is the name of a set.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn check_environment() -> Result<(), UnknownIsa> {
+        match std::env::var_os(VARIABLE) {
+            Some(value) => check(&value.to_string_lossy()),
+            None => Ok(()),
+        }
     }
 
     /// The set of the processor, whatever `STRIDE_ISA` says.
@@ -66,6 +92,14 @@ fn lower(processor: Isa, wanted: Option<&str>) -> Isa {
     processor.min(wanted)
 }
 
+fn check(value: &str) -> Result<(), UnknownIsa> {
+    if value.is_empty() || NAMES.contains(&value) {
+        Ok(())
+    } else {
+        Err(UnknownIsa { found: value.to_owned() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +115,18 @@ mod tests {
     fn an_unknown_value_counts_as_not_set() {
         assert_eq!(lower(Isa::Avx512, Some("sse9")), Isa::Avx512);
         assert_eq!(lower(Isa::Avx2, None), Isa::Avx2);
+    }
+
+    #[test]
+    fn a_program_can_refuse_unknown_values() {
+        for name in NAMES.into_iter().chain([""]) {
+            assert_eq!(check(name), Ok(()));
+        }
+        let message = check("sse9").expect_err("unknown").to_string();
+        assert_eq!(
+            message,
+            "STRIDE_ISA: expected one of portable, avx2, avx512, avx512bf16, found \"sse9\""
+        );
     }
 
     #[test]

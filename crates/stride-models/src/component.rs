@@ -1,6 +1,5 @@
 //! A component on disk: its folder, configuration and weights.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -96,7 +95,7 @@ impl Component {
     /// The file cannot be read, is not a JSON object, or names a class of another kind.
     pub fn config(&self) -> Result<Vec<u8>, ModelsError> {
         let path = self.config_path();
-        let bytes = fs::read(&path).map_err(ModelsError::io(&path))?;
+        let bytes = stride_files::read_file(&path).map_err(ModelsError::io(&path))?;
         let value: Value = serde_json::from_slice(&bytes).map_err(ModelsError::config(&path))?;
         if !value.is_object() {
             return Err(ModelsError::config(&path)("expected an object with fields"));
@@ -145,7 +144,7 @@ pub(crate) fn class_of(config: &Value) -> Option<String> {
 
 /// The components that an index lists, sorted, without those that are switched off (`[null, null]`).
 pub(crate) fn components_of(index: &Path) -> Result<Vec<String>, ModelsError> {
-    let bytes = fs::read(index).map_err(ModelsError::io(index))?;
+    let bytes = stride_files::read_file(index).map_err(ModelsError::io(index))?;
     let value: Value = serde_json::from_slice(&bytes).map_err(ModelsError::config(index))?;
     let Value::Object(fields) = value else {
         return Err(ModelsError::config(index)("expected an object with one entry a component"));

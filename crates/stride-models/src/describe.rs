@@ -1,7 +1,6 @@
 //! What a component is, from its configuration and the headers of its weights.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -58,7 +57,7 @@ impl Description {
     pub fn of(dir: &Path) -> Result<Self, ModelsError> {
         let config = dir.join(CONFIG);
         let class = if config.is_file() {
-            let bytes = fs::read(&config).map_err(ModelsError::io(&config))?;
+            let bytes = stride_files::read_file(&config).map_err(ModelsError::io(&config))?;
             let value = serde_json::from_slice(&bytes).map_err(ModelsError::config(&config))?;
             class_of(&value)
         } else {

@@ -29,6 +29,17 @@ pub enum ModelsError {
         /// The path.
         path: PathBuf,
     },
+    /// The folder is not a model, but one inside it is, as in the folder of a training run.
+    #[error(
+        "{}: expected a model folder, found one that has its model inside; use {}",
+        path.display(), inside.display()
+    )]
+    ModelInside {
+        /// The path.
+        path: PathBuf,
+        /// The folder of the model.
+        inside: PathBuf,
+    },
     /// A file of a folder cannot be read.
     #[error("cannot read {}; {of} needs this file: {problem}", path.display())]
     MissingFile {

@@ -1,6 +1,5 @@
 //! A whole model: the pipeline in a folder, or the one inside the program.
 
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -43,10 +42,15 @@ impl Model {
         if !folder.is_dir() {
             return Err(ModelsError::NoModel { path: folder.to_owned() });
         }
+        let inside = folder.join("model");
+        let has_index = |folder: &Path| folder.join("model_index.json").is_file();
+        if !has_index(folder) && has_index(&inside) {
+            return Err(ModelsError::ModelInside { path: folder.to_owned(), inside });
+        }
         let mut files = PipelineFiles::new();
         for name in FILE_NAMES.into_iter().filter(|name| !is_weights(name)) {
             let path = folder.join(name);
-            let bytes = fs::read(&path).map_err(|error| {
+            let bytes = stride_files::read_file(&path).map_err(|error| {
                 let problem = error.to_string();
                 ModelsError::MissingFile { path, of: OF_MODEL, problem }
             })?;

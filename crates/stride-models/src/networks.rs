@@ -67,7 +67,7 @@ pub fn attribute_classifier(
 ) -> Result<(AttributeClassifier, ContentHash), ModelsError> {
     let Some(folder) = folder else { return embedded_classifier(device) };
     let path = folder.join(CONFIG);
-    let config = fs::read(&path).map_err(|error| ModelsError::MissingFile {
+    let config = stride_files::read_file(&path).map_err(|error| ModelsError::MissingFile {
         path: path.clone(),
         of: "a classifier's folder",
         problem: error.to_string(),

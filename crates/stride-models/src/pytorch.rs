@@ -50,6 +50,7 @@ impl PytorchFile {
     /// # Errors
     /// The file is damaged, has no floating-point tensor, or holds objects that only code can make.
     pub fn open(path: &Path) -> Result<Self, ModelsError> {
+        stride_files::open_file(path).map_err(ModelsError::io(path))?;
         let problem = |problem: String| ModelsError::Pytorch { path: path.to_owned(), problem };
         let unreadable = |error: pytorch_reader::PytorchError| problem(error.to_string());
         let contents = PytorchReader::read_pickle_data(path, None).map_err(unreadable)?;

@@ -39,7 +39,7 @@ impl SafetensorsFile {
     /// # Errors
     /// The file cannot be read or is damaged.
     pub fn open(path: &Path) -> Result<Self, ModelsError> {
-        let mut file = File::open(path).map_err(ModelsError::io(path))?;
+        let mut file = stride_files::open_file(path).map_err(ModelsError::io(path))?;
         let file_bytes = file.metadata().map_err(ModelsError::io(path))?.len();
         let corrupt = |source| WeightsError::Corrupt { file: path.display().to_string(), source };
         let mut length = [0; 8];

@@ -1,6 +1,5 @@
 //! Tokenizers that come with a model: CLIP's own, possibly with a reduced vocabulary; others are refused.
 
-use std::fs;
 use std::path::Path;
 
 use stride::tokenizer::{ClipTokenizer, TokenizerError, Vocabulary};
@@ -19,7 +18,7 @@ pub fn check_tokenizer(path: &Path) -> Result<(), ModelsError> {
     let dir = component.dir();
     let read = |name: &str| {
         let path = dir.join(name);
-        fs::read(&path).map_err(ModelsError::io(&path))
+        stride_files::read_file(&path).map_err(ModelsError::io(&path))
     };
     let [vocab, merges, whole] = ["vocab.json", "merges.txt", "tokenizer.json"];
     let has_lists = dir.join(vocab).is_file() && dir.join(merges).is_file();
@@ -60,7 +59,7 @@ pub fn vocabulary_of(path: &Path) -> Result<Vocabulary, ModelsError> {
     if !path.is_file() {
         return Ok(Vocabulary::full());
     }
-    let bytes = fs::read(&path).map_err(ModelsError::io(&path))?;
+    let bytes = stride_files::read_file(&path).map_err(ModelsError::io(&path))?;
     serde_json::from_slice(&bytes).map_err(ModelsError::config(&path))
 }
 

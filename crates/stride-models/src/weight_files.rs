@@ -119,7 +119,7 @@ impl WeightFiles {
 /// other files of the machine.
 pub(crate) fn read_index(index: &Path) -> Result<BTreeMap<String, PathBuf>, ModelsError> {
     let dir = index.parent().unwrap_or(Path::new(""));
-    let bytes = fs::read(index).map_err(ModelsError::io(index))?;
+    let bytes = stride_files::read_file(index).map_err(ModelsError::io(index))?;
     let entries: Index = serde_json::from_slice(&bytes).map_err(ModelsError::config(index))?;
     if entries.weight_map.is_empty() {
         return Err(ModelsError::config(index)(

@@ -36,7 +36,7 @@ impl Import {
             files,
             config_from_shapes,
         } = import(&self.source, &self.out)?;
-        let mut stdout = std::io::stdout();
+        let mut stdout = crate::terminal::stdout();
         for source in sources {
             writeln!(stdout, "read {}", source.display())?;
         }

@@ -1,7 +1,6 @@
 //! `stride plot`: draws the curves of a training run, and reads them for reports.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -44,14 +43,14 @@ impl Plot {
         }
         let output = self.output.unwrap_or_else(|| self.run_dir.join("curves.svg"));
         write_whole(&output, svg_file(&charts).as_bytes())?;
-        writeln!(std::io::stdout(), "{}", output.display())?;
+        writeln!(crate::terminal::stdout(), "{}", output.display())?;
         Ok(())
     }
 }
 
 /// All numbers of a metrics file by name, in the order of their steps.
 pub(crate) fn read_curves(path: &Path) -> Result<BTreeMap<String, Points>> {
-    let text = fs::read_to_string(path).with_context(|| {
+    let text = stride_files::read_text_file(path).with_context(|| {
         format!("cannot read {}; expected the folder of a training run", path.display())
     })?;
     let mut curves: BTreeMap<String, Points> = BTreeMap::new();

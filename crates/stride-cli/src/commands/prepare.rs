@@ -1,7 +1,7 @@
 //! `stride prepare`: encodes a data set once, for training to read.
 
 use std::fs;
-use std::io::{Cursor, Write as _, stdout};
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -139,7 +139,7 @@ impl Prepare {
         if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&more| more > 0) {
             tracing::warn!("left out: {more} more");
         }
-        writeln!(stdout(), "{summary}")?;
+        writeln!(crate::terminal::stdout(), "{summary}")?;
         let mut was_stopped = summary.was_stopped;
         // Scanning every image takes a while, so not where nothing is new.
         if !was_stopped && (summary.has_changes() || !out.join(REPORT).exists()) {
@@ -182,7 +182,7 @@ impl CaptionSource {
 impl Merge {
     fn run(self) -> Result<()> {
         let images = merge_prepared(&self.parts, &self.out)?;
-        writeln!(stdout(), "{images} images")?;
+        writeln!(crate::terminal::stdout(), "{images} images")?;
         if self.parts.iter().all(|part| part.join(REPORT).exists()) {
             write_report(&self.merged_report()?, &self.out)?;
         }

@@ -1,6 +1,6 @@
 //! `stride train`: trains a model as a configuration file says.
 
-use std::io::{IsTerminal, Write as _, stderr, stdout};
+use std::io::{IsTerminal, Write as _, stderr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl Train {
         if self.dry_run {
             let (file, overrides) = (&self.config, &self.overrides);
             let run = stride_train::dry_run(file, overrides, progress.as_mut(), &stop)?;
-            writeln!(stdout(), "{}", describe(&run))?;
+            writeln!(crate::terminal::stdout(), "{}", describe(&run))?;
             return Ok(());
         }
         let begin = RunStart {

@@ -360,30 +360,135 @@ fn without_a_model_inside_one_must_be_named() {
 
 #[cfg(unix)]
 #[test]
-fn an_interruption_leaves_no_file() {
-    use std::io::{BufRead as _, BufReader, Read as _};
-
+fn an_interruption_keeps_what_is_done() {
     let place = workplace();
     let arguments = [
-        "generate", "--model", "model", "a man", "--steps", "128", "--count", "1000", "-o", "a.png",
+        "generate",
+        "--model",
+        "model",
+        "a man",
+        "--steps",
+        "128",
+        "--count",
+        "700",
+        "-o",
+        "a.png",
+        "--strip",
+        "s.png",
+        "--strip-steps",
+        "1,128",
     ];
-    let mut program = crate::program::command(place.path(), &arguments)
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stderr = BufReader::new(program.stderr.take().expect("piped"));
-    let mut line = String::new();
-    // The seed is told when the work begins.
-    while !line.contains("seed") {
-        line.clear();
-        assert!(stderr.read_line(&mut line).expect("readable") > 0, "the program ended early");
+    let mut command = crate::program::command(place.path(), &arguments);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let program = command.spawn().expect("the program starts");
+    while !place.path().join("a-1.png").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let kill =
         std::process::Command::new("kill").args(["-INT", &program.id().to_string()]).status();
     assert!(kill.expect("the system has kill").success());
-    let mut rest = String::new();
-    stderr.read_to_string(&mut rest).expect("readable");
-    assert_eq!(program.wait().expect("ends").code(), Some(130), "{rest}");
-    assert!(rest.contains("error: interrupted"), "{rest}");
-    assert_eq!(names_in(place.path()), ["model"]);
+    let output = program.wait_with_output().expect("ends");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    let told = String::from_utf8(output.stdout).expect("UTF-8");
+    let told: Vec<&str> = told.lines().collect();
+    assert!((2..700).contains(&told.len()), "{told:?}");
+    let expected = format!("interrupted; {} of 700 images were written, and no strip", told.len());
+    assert!(said.contains(&expected), "{said}");
+    let names = names_in(place.path());
+    assert_eq!(names.len(), told.len() + 1, "{names:?}");
+    // Each is whole.
+    for file in told {
+        assert_eq!(sides(&place.path().join(file)), [SIDE as u32; 2]);
+        assert!(metadata(&place.path().join(file)).json.is_some());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn outputs_that_nobody_reads_stop_nothing() {
+    use std::process::Stdio;
+
+    let place = workplace();
+    let closed = || {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").expect("Linux"));
+    let start = |file: &str, stdout: Stdio, stderr: Stdio| {
+        let arguments = ["generate", "--model", "model", "a man", "zyzzyva", "-o", file];
+        let mut command = crate::program::command(place.path(), &arguments);
+        let status = command.stdout(stdout).stderr(stderr).status().expect("the program starts");
+        assert!(place.path().join(file).is_file(), "{file}");
+        status.code()
+    };
+    assert_eq!(start("a.png", Stdio::null(), closed()), Some(0));
+    assert_eq!(start("b.png", closed(), closed()), Some(0));
+    if cfg!(target_os = "linux") {
+        assert_eq!(start("c.png", Stdio::null(), full()), Some(0));
+        // Results that cannot be written are a failure, but no crash.
+        assert_eq!(start("d.png", full(), Stdio::null()), Some(1));
+        assert_eq!(start("e.png", full(), full()), Some(1));
+    }
+    let mut inspect = crate::program::command(place.path(), &["inspect", "model"]);
+    let output = inspect.stdout(closed()).output().expect("the program starts");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    let mut train = crate::program::command(place.path(), &["train", "--config", "nowhere.toml"]);
+    assert_eq!(train.stderr(closed()).status().expect("the program starts").code(), Some(1));
+}
+
+#[test]
+fn overwriting_is_told_or_refused() {
+    let place = workplace();
+    let draw = |arguments: &[&str]| {
+        generate(place.path(), &[&["a man", "-o", "a.png"], arguments].concat())
+    };
+    assert!(!draw(&["--seed", "1"]).expect(0).stderr.contains("overwrites"));
+    draw(&["--seed", "2"]).expect(0).says(&["overwrites a.png"]);
+    let before = fs::read(place.path().join("a.png")).expect("there");
+    draw(&["--seed", "3", "--no-clobber"]).expect(1).says(&["a.png: exists already"]);
+    assert_eq!(fs::read(place.path().join("a.png")).expect("there"), before);
+    draw(&["--count", "2", "--no-clobber"]).expect(0);
+    draw(&["--count", "3"]).expect(0).says(&["overwrites a-0.png and 1 more"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_stays_and_pipes_and_devices_are_not_replaced() {
+    use std::os::unix::fs::{FileTypeExt as _, symlink};
+
+    let place = workplace();
+    let at = |name: &str| place.path().join(name);
+    symlink("real.png", at("link.png")).expect("writable");
+    generate(place.path(), &["a man", "-o", "link.png"]).expect(0);
+    assert!(at("link.png").is_symlink() && at("real.png").is_file());
+    let both = ["a man", "-o", "link.png", "--strip", "real.png"];
+    generate(place.path(), &both).expect(2).says(&["one file"]);
+
+    let status = std::process::Command::new("mkfifo").arg(at("pipe.png")).status();
+    assert!(status.expect("the system has mkfifo").success());
+    symlink("/dev/null", at("null.png")).expect("writable");
+    for name in ["pipe.png", "null.png"] {
+        generate(place.path(), &["a man", "-o", name]).expect(1).says(&[name, "a pipe or device"]);
+    }
+    assert!(fs::metadata(at("pipe.png")).expect("there").file_type().is_fifo());
+}
+
+#[test]
+fn the_folder_around_a_model_suggests_the_model() {
+    let place = workplace();
+    let run = run(place.path(), &["generate", "a man", "--model", "."]).expect(1);
+    run.says(&["model inside", "use ./model"]);
+}
+
+#[test]
+fn the_last_seed_works() {
+    let place = workplace();
+    let last = u64::MAX.to_string();
+    let run = generate(place.path(), &["a man", "--seed", &last, "--json"]).expect(0);
+    assert_eq!(run.json()["files"][0]["seed"], u64::MAX);
+    let before = (u64::MAX - 1).to_string();
+    generate(place.path(), &["a man", "--seed", &before, "--count", "2"]).expect(0);
+    assert!(place.path().join(format!("stride-{last}.png")).is_file());
 }

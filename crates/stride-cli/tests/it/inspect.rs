@@ -92,3 +92,16 @@ fn damaged_and_foreign_files_are_errors() {
     fs::create_dir(place.path().join("empty")).expect("writable");
     run(place.path(), &["inspect", "empty"]).expect(1).says(&["model_index.json"]);
 }
+
+#[test]
+fn nothing_in_a_file_steers_the_terminal() {
+    let place = workplace();
+    let prompt = "a man \u{1b}]0;title\u{7} \u{9b}2J\u{202e}";
+    run(place.path(), &["generate", "--model", "model", prompt, "-o", "a.png"]).expect(0);
+    let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    let text = run(place.path(), &["inspect", "a.png"]).expect(0).stdout;
+    assert!(text.contains("\\u{1b}]0;title") && !text.contains(steers), "{text:?}");
+    let json = run(place.path(), &["inspect", "a.png", "--json"]).expect(0);
+    assert!(!json.stdout.contains(steers), "{:?}", json.stdout);
+    assert_eq!(json.json()["stride"]["prompt"], prompt);
+}

@@ -1,6 +1,6 @@
 //! Wrong usage: exit code 2, before anything is read or written.
 
-use crate::program::{names_in, run};
+use crate::program::{command, names_in, run};
 
 #[test]
 fn step_counts_outside_the_range_are_wrong_usage() {
@@ -15,19 +15,24 @@ fn step_counts_outside_the_range_are_wrong_usage() {
 fn other_arguments_out_of_range_are_wrong_usage() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let last_seed = u64::MAX.to_string();
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 18] = [
         (&[], "PROMPT"),
         (&["x", "--count", "0"], "1..=1000"),
         (&["x", "--cfg-scale", "nan"], "at least 0"),
         (&["x", "--cfg-scale=-1"], "at least 0"),
         (&["x", "--cfg-scale", "inf"], "at least 0"),
+        (&["x", "--cfg-scale", "1e9"], "at most 100, found 1000000000"),
+        (&["x", "--cfg-scale", "1e300"], "saturated colours"),
         (&["x", "--seed=-5"], "--seed"),
         (&["x", "--seed", &last_seed, "--count", "2"], "too large"),
         (&["x", "--device", "abacus"], "[possible values: cpu]"),
         (&["x", "--dtype", "f8"], "f32"),
         (&["x", "-o", "x.jpg"], ".png"),
         (&["x", "-o", "x.png", "--strip", "x.png"], "one file"),
+        (&["x", "-o", "x.png", "--strip", "./x.png"], "one file"),
+        (&["x", "-o", "x.png", "--count", "2", "--strip", ".//x-1.png"], "one file"),
         (&["x", "--strip-steps", "1"], "--strip"),
+        (&["x", "--seed", "18446744073709551616"], "--seed"),
         (&["x", "--steps", "4", "--strip", "s.png", "--strip-steps", "1,5"], "1..=4"),
     ];
     for (arguments, expected) in cases {
@@ -43,6 +48,50 @@ fn the_cpu_answers_to_its_old_name() {
     for device in ["cpu", "flex"] {
         let arguments = ["generate", "a man", "--device", device, "--model", "nowhere"];
         run(folder.path(), &arguments).expect(1).says(&["nowhere"]);
+    }
+}
+
+#[test]
+fn an_unknown_instruction_set_is_wrong_usage() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = command(folder.path(), &["generate", "x", "--model", "nowhere"]);
+    let output = command.env("STRIDE_ISA", "nonsense").output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("portable, avx2, avx512, avx512bf16, found \"nonsense\""), "{said}");
+}
+
+#[test]
+fn what_is_missing_is_told_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for arguments in [
+        &["train", "--config", "nowhere.toml"][..],
+        &["evaluate", "nowhere", "elsewhere"],
+        &["inspect", "nowhere"],
+        &["plot", "nowhere"],
+        &["import", "nowhere.pth", "--out", "x"],
+    ] {
+        let said = run(folder.path(), arguments).expect(1).says(&["nowhere"]).stderr;
+        assert_eq!(said.matches("(os error 2)").count(), 1, "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_refused_where_a_file_is_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let status = std::process::Command::new("mkfifo").arg(folder.path().join("pipe.pth")).status();
+    assert!(status.expect("the system has mkfifo").success());
+    for file in ["pipe.pth", "/dev/zero"] {
+        for arguments in [
+            &["inspect", file][..],
+            &["train", "--config", file],
+            &["import", file, "--out", "x"],
+            &["evaluate", file, file],
+            &["plot", file],
+        ] {
+            run(folder.path(), arguments).expect(1).says(&[file]);
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The metadata of a prepared folder: header, manifest and tokens.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -86,7 +85,7 @@ impl PreparedHeader {
         if !path.exists() {
             return Err(DataError::Unfinished { path: dir.to_owned() });
         }
-        let bytes = fs::read(&path).map_err(DataError::io(&path))?;
+        let bytes = stride_files::read_file(&path).map_err(DataError::io(&path))?;
         let header: Self = serde_json::from_slice(&bytes).map_err(|error| DataError::Damaged {
             path: path.clone(),
             problem: error.to_string(),
@@ -140,7 +139,7 @@ pub(super) fn read(
     expected: Option<ContentHash>,
 ) -> Result<Vec<PreparedImage>, DataError> {
     let path = dir.join(MANIFEST);
-    let bytes = fs::read(&path).map_err(DataError::io(&path))?;
+    let bytes = stride_files::read_file(&path).map_err(DataError::io(&path))?;
     let damaged = |problem: String| DataError::Damaged { path: path.clone(), problem };
     if expected.is_some_and(|expected| expected != ContentHash::of(&bytes)) {
         return Err(damaged(format!("its content is not what {HEADER} says")));
@@ -191,7 +190,7 @@ pub(super) fn read_tokens(
     count: usize,
 ) -> Result<Vec<Vec<Vec<u32>>>, DataError> {
     let path = dir.join(TOKENS);
-    let bytes = fs::read(&path).map_err(DataError::io(&path))?;
+    let bytes = stride_files::read_file(&path).map_err(DataError::io(&path))?;
     let damaged = |problem: String| DataError::Damaged { path: path.clone(), problem };
     if expected != ContentHash::of(&bytes) {
         return Err(damaged(format!("its content is not what {HEADER} says")));
@@ -241,6 +240,8 @@ fn to_bytes(values: impl Iterator<Item = u32>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn image(name: &str, captions: &[&str]) -> PreparedImage {

@@ -1,7 +1,6 @@
 //! A shard: the latents of several hundred images in one file.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -88,7 +87,7 @@ impl Shard {
 
     /// As [`Shard::open`], with the bytes of the latents.
     pub(super) fn read(path: &Path, layout: Layout) -> Result<Option<(Self, Vec<u8>)>, DataError> {
-        let mut bytes = fs::read(path).map_err(DataError::io(path))?;
+        let mut bytes = stride_files::read_file(path).map_err(DataError::io(path))?;
         let (keys, range) = match parse(&bytes, layout) {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return Ok(None),
@@ -103,7 +102,7 @@ impl Shard {
     /// The bytes of one row.
     pub(super) fn row(&self, row: usize, layout: Layout) -> Result<Vec<u8>, DataError> {
         let mut bytes = vec![0; layout.row_bytes()];
-        let mut file = File::open(&self.path).map_err(DataError::io(&self.path))?;
+        let mut file = stride_files::open_file(&self.path).map_err(DataError::io(&self.path))?;
         file.seek(SeekFrom::Start(self.start + (row * bytes.len()) as u64))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(DataError::io(&self.path))?;
@@ -177,6 +176,8 @@ fn parse(bytes: &[u8], layout: Layout) -> Result<Option<Parsed>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const LAYOUT: Layout =

@@ -13,7 +13,6 @@ mod tar;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -160,7 +159,7 @@ fn open_file(
     problems: &mut Vec<Problem>,
 ) -> Result<Listed, DataError> {
     let mut head = Vec::new();
-    let file = File::open(path).map_err(DataError::io(path))?;
+    let file = stride_files::open_file(path).map_err(DataError::io(path))?;
     file.take(512).read_to_end(&mut head).map_err(DataError::io(path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let files = vec![(path.to_owned(), name.clone())];

@@ -20,7 +20,7 @@ pub(super) struct SharedFile {
 
 impl SharedFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path)?;
+        let file = stride_files::open_file(path)?;
         let length = file.metadata()?.len();
         let file = Arc::new(Mutex::new(file));
         Ok(Self { file, length, position: 0, buffer: Vec::new(), buffered_at: 0 })

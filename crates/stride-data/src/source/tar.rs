@@ -32,7 +32,7 @@ pub(super) fn records(
     limits: &Limits,
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<Record>, ProblemKind> {
-    let file = File::open(path)?;
+    let file = stride_files::open_file(path)?;
     let length = file.metadata()?.len();
     let allowance = Rc::new(Cell::new(MAX_HEADER_BYTES));
     let mut tar = Archive::new(Bounded { file, allowance: Rc::clone(&allowance) });
@@ -57,7 +57,7 @@ pub(super) fn records(
 /// # Errors
 /// When they are not there.
 pub(super) fn read(path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, ProblemKind> {
-    let mut file = File::open(path)?;
+    let mut file = stride_files::open_file(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;

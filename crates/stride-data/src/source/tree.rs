@@ -1,7 +1,7 @@
 //! Files in a folder or a zip, by their names within it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +105,7 @@ impl Tree {
             self.files.get(name).ok_or_else(|| ProblemKind::Io("not in the set".into()))?;
         match &self.kind {
             Kind::Folder(root) => {
-                let mut file = File::open(root.join(name))?;
+                let mut file = stride_files::open_file(&root.join(name))?;
                 let length = file.metadata()?.len();
                 use_it(&mut file, length)
             }

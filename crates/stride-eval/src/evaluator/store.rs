@@ -138,7 +138,7 @@ impl FeatureStore {
 impl<J: Serialize + DeserializeOwned> JobIdentity<J> {
     fn read(out: &Path) -> Result<Self, EvalError> {
         let path = out.join(JOB_FILE);
-        let bytes = fs::read(&path).map_err(|error| {
+        let bytes = stride_files::read_file(&path).map_err(|error| {
             let text = format!("{error}; expected a folder that stride evaluate --out made");
             problem(&path, text)
         })?;
@@ -180,7 +180,7 @@ fn copy_blocks(from: &Path, to: &Path) -> Result<(), EvalError> {
         if path.is_dir() {
             copy_blocks(&path, &target)?;
         } else if !target.exists() {
-            write_whole(&target, &fs::read(&path).map_err(EvalError::io(&path))?)?;
+            write_whole(&target, &stride_files::read_file(&path).map_err(EvalError::io(&path))?)?;
         }
     }
     Ok(())
@@ -195,7 +195,7 @@ fn block_path(folder: &Path, set: &str, range: &Range<usize>) -> PathBuf {
 }
 
 fn read_block(path: &Path, count: usize) -> Result<SampleFeatures, EvalError> {
-    let bytes = fs::read(path).map_err(EvalError::io(path))?;
+    let bytes = stride_files::read_file(path).map_err(EvalError::io(path))?;
     SampleFeatures::from_bytes(&bytes)
         .filter(|block| block.len() == count)
         .ok_or_else(|| problem(path, "damaged; delete it and give the command again".to_owned()))

@@ -1,7 +1,6 @@
 //! Inception-v3 out of the npm package nsfwjs, as safetensors under PyTorch's names.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -35,7 +34,8 @@ struct Quantized {
 pub fn convert_nsfwjs(folder: &Path) -> Result<Vec<u8>, EvalError> {
     let manifest_path = folder.join("model.min.js");
     let name = manifest_path.display().to_string();
-    let manifest = fs::read_to_string(&manifest_path).map_err(EvalError::io(&manifest_path))?;
+    let manifest =
+        stride_files::read_text_file(&manifest_path).map_err(EvalError::io(&manifest_path))?;
     let (tensors, length) = read_manifest(&manifest).ok_or_else(|| {
         problem(&name, "no TensorFlow.js manifest with 8-bit weights; expected nsfwjs 4")
     })?;
@@ -45,7 +45,7 @@ pub fn convert_nsfwjs(folder: &Path) -> Result<Vec<u8>, EvalError> {
         if bytes.len() >= length || shard > 6 {
             break;
         }
-        let script = fs::read_to_string(&path).map_err(EvalError::io(&path))?;
+        let script = stride_files::read_text_file(&path).map_err(EvalError::io(&path))?;
         bytes.extend(decode(&script).ok_or_else(|| {
             problem(&path.display().to_string(), "no base64 text of weights; expected nsfwjs 4")
         })?);

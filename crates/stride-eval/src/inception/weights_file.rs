@@ -1,6 +1,5 @@
 //! Files of weights: safetensors, and PyTorch's own format without executing its pickles.
 
-use std::fs;
 use std::path::Path;
 
 use stride_files::ContentHash;
@@ -12,7 +11,7 @@ use crate::EvalError;
 ///
 /// Of PyTorch's files, floating-point tensors alone: counters of batches are not weights.
 pub(super) fn read(path: &Path) -> Result<(Vec<u8>, String), EvalError> {
-    let bytes = fs::read(path).map_err(EvalError::io(path))?;
+    let bytes = stride_files::read_file(path).map_err(EvalError::io(path))?;
     let sha256 = ContentHash::of(&bytes).to_string();
     if PytorchFile::is_one(path) {
         return Ok((PytorchFile::open(path)?.to_safetensors()?, sha256));

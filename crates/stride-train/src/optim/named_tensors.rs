@@ -51,7 +51,7 @@ impl NamedTensors {
     /// # Errors
     /// When the file is missing, damaged or holds another type.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
-        let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+        let bytes = stride_files::read_file(path).map_err(TrainError::io(path))?;
         let file = SafeTensors::deserialize(&bytes).map_err(TrainError::weights(path))?;
         let tensors = file.iter().map(|(name, view)| {
             if view.dtype() != Dtype::F32 {

@@ -144,13 +144,13 @@ impl Checkpoint {
             Resume::Auto | Resume::Latest => latest(run_dir)?,
         };
         let mark_path = dir.join(MARK);
-        let Ok(mark) = fs::read(&mark_path) else {
+        let Ok(mark) = stride_files::read_file(&mark_path) else {
             return Err(TrainError::NoCheckpoint { path: dir });
         };
         let mark: Mark = serde_json::from_slice(&mark).map_err(TrainError::weights(&mark_path))?;
         for file in mark.files {
             let path = dir.join(&file.name);
-            let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
+            let bytes = stride_files::read_file(&path).map_err(TrainError::io(&path))?;
             let found = ContentHash::of(&bytes);
             if bytes.len() as u64 != file.bytes || file.sha256.is_some_and(|hash| hash != found) {
                 let expected =
@@ -190,7 +190,7 @@ impl Checkpoint {
     /// When the file is missing or no such state.
     pub fn trainer_state(&self) -> Result<TrainerState, TrainError> {
         let path = self.dir.join("trainer_state.json");
-        let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
+        let bytes = stride_files::read_file(&path).map_err(TrainError::io(&path))?;
         serde_json::from_slice(&bytes).map_err(TrainError::weights(&path))
     }
 }

@@ -1,6 +1,5 @@
 //! The configuration of a run: one TOML file, overrides, and a resolved copy in the run folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -207,7 +206,7 @@ impl RunConfig {
     /// # Errors
     /// When the file cannot be read, has an unknown or unfit field, or an override does not fit.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
-        let text = fs::read_to_string(path).map_err(TrainError::io(path))?;
+        let text = stride_files::read_text_file(path).map_err(TrainError::io(path))?;
         let config_error = |problem: String| TrainError::Config { path: path.to_owned(), problem };
         let table: Table =
             text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
@@ -379,6 +378,8 @@ impl RunConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use stride::objective::{FlowTime, LevelAllocation, ObjectiveConfig, ShortcutConfig};
 

@@ -1,6 +1,5 @@
 //! Configuration files that build on each other, and settings on top of them.
 
-use std::fs;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -20,7 +19,7 @@ pub(super) fn with_base(path: &Path, mut table: Table) -> Result<Table, TrainErr
         let problem = |problem| TrainError::Config { path: path.to_owned(), problem };
         let name = base.as_str().ok_or_else(|| problem(format!("{BASE}: expected a file name")))?;
         let file = folder.join(name);
-        let text = fs::read_to_string(&file).map_err(TrainError::io(&file))?;
+        let text = stride_files::read_text_file(&file).map_err(TrainError::io(&file))?;
         let base: Table = text.parse().map_err(|error: toml::de::Error| TrainError::Config {
             path: file.clone(),
             problem: error.to_string(),
@@ -72,6 +71,8 @@ pub(super) fn apply_override(table: &mut Table, setting: &str) -> Result<(), Str
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -98,6 +98,6 @@ impl<M: Module> TrainState<M> {
 /// # Errors
 /// When the file is missing or does not fit.
 fn load_module<M: Module>(module: M, path: &Path) -> Result<M, TrainError> {
-    let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+    let bytes = stride_files::read_file(path).map_err(TrainError::io(path))?;
     Ok(weights::load(module, &path.display().to_string(), &bytes, "")?)
 }

@@ -1,6 +1,5 @@
 //! An autoencoder of a folder as what makes latents.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -53,7 +52,7 @@ impl ImageEncoder {
             return Err(TrainError::Resolution { path: dir.to_owned(), factor, resolution });
         }
         let files = files(dir)?;
-        let read = |path: &PathBuf| fs::read(path).map_err(TrainError::io(path));
+        let read = |path: &PathBuf| stride_files::read_file(path).map_err(TrainError::io(path));
         let files = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let identity = ContentHash::of_parts(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let workers = Workers::on(device).map_err(TrainError::threads)?;

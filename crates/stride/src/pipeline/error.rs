@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::MAX_CFG_SCALE;
 use crate::sampler::InvalidStepCount;
 use crate::tokenizer::TokenizerError;
 use crate::weights::WeightsError;
@@ -86,8 +87,11 @@ pub enum GenerateError {
         /// The steps asked for.
         steps: usize,
     },
-    /// The guidance scale is no number.
-    #[error("the guidance scale must be a finite number of at least 0, found {0}")]
+    /// The guidance scale is no number, or so large that no image comes of it.
+    #[error(
+        "the guidance scale must be a number of at least 0 and at most {MAX_CFG_SCALE}, found {0}; \
+         beyond that guidance leaves no image, only saturated colours"
+    )]
     GuidanceScale(f64),
     /// A prompt cannot be tokenised.
     #[error(transparent)]

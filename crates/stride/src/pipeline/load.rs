@@ -10,7 +10,7 @@ use super::folder::{
     CLASS_NAME, MODEL_INDEX, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG,
     TRANSFORMER_WEIGHTS, VAE_CONFIG, VAE_WEIGHTS, VOCABULARY,
 };
-use super::{ModelIndex, PipelineError, PipelineFiles};
+use super::{MAX_CFG_SCALE, ModelIndex, PipelineError, PipelineFiles};
 use crate::clip::{ClipTextConfig, ClipTextModel};
 use crate::dit::{Dit, DitConfig};
 use crate::sampler::StepPlan;
@@ -204,9 +204,9 @@ fn check(
     )?;
     StepPlan::new(index.default_steps)
         .map_err(|error| config_error(MODEL_INDEX, &format!("default_steps: {error}")))?;
-    if !index.default_cfg_scale.is_finite() || index.default_cfg_scale < 0.0 {
+    if !(0.0..=MAX_CFG_SCALE).contains(&index.default_cfg_scale) {
         let problem = format!(
-            "default_cfg_scale: expected a number of at least 0, found {}",
+            "default_cfg_scale: expected a number of at least 0 and at most {MAX_CFG_SCALE}, found {}",
             index.default_cfg_scale
         );
         return Err(config_error(MODEL_INDEX, &problem));

@@ -11,4 +11,4 @@ pub use error::{GenerateError, PipelineError};
 pub use folder::{FILE_NAMES, MODEL_INDEX, ModelIndex, PipelineFiles};
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights};
-pub use request::{GenerateRequest, PromptReport};
+pub use request::{GenerateRequest, MAX_CFG_SCALE, PromptReport};

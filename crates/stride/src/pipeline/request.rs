@@ -5,6 +5,9 @@ use crate::context::TextContext;
 use crate::sampler::{GuidancePass, StepPlan};
 use crate::tokenizer::TokenizerError;
 
+/// The largest guidance scale of a request. Those that people use lie below 20.
+pub const MAX_CFG_SCALE: f64 = 100.0;
+
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
@@ -14,7 +17,7 @@ pub struct GenerateRequest {
     pub negative_prompt: Option<String>,
     /// Steps, 1..=128.
     pub num_steps: usize,
-    /// The guidance scale w of v_null + w (v_prompt - v_null); 1 disables guidance and halves the cost.
+    /// The guidance scale w of v_null + w (v_prompt - v_null), in 0..=100; 1 disables guidance and halves the cost.
     pub cfg_scale: f64,
     /// Seed of the first image; image k has seed + k.
     pub seed: u64,
@@ -54,7 +57,7 @@ impl Pipeline {
         plan: &StepPlan,
     ) -> Result<bool, GenerateError> {
         let scale = request.cfg_scale;
-        if !scale.is_finite() || scale < 0.0 {
+        if !(0.0..=MAX_CFG_SCALE).contains(&scale) {
             return Err(GenerateError::GuidanceScale(scale));
         }
         let guided = scale != 1.0;

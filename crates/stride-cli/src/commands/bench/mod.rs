@@ -109,7 +109,7 @@ impl Bench {
             peak_instructions: peak.instructions,
             rows: recorder.into_rows(),
         };
-        let mut stdout = std::io::stdout();
+        let mut stdout = crate::terminal::stdout();
         if self.json {
             writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
         } else {

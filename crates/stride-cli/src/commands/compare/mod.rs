@@ -120,7 +120,7 @@ impl Compare {
             tracing::info!("{} is evaluated; about {} left", side.name, hours(left));
         }
         report.write(&images, &self.out)?;
-        write!(std::io::stdout(), "{}", report.tables())?;
+        write!(crate::terminal::stdout(), "{}", report.tables())?;
         Ok(())
     }
 }

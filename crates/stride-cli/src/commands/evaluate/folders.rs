@@ -30,7 +30,7 @@ impl Evaluate {
         let (bootstrap, seed) = (self.job.bootstrap, self.job.seed);
         let scores = Scores::of(&samples, &reference, provenance, bootstrap, seed)?;
 
-        let mut stdout = std::io::stdout();
+        let mut stdout = crate::terminal::stdout();
         if self.json {
             writeln!(stdout, "{}", serde_json::to_string(&scores)?)?;
             return Ok(());

@@ -80,7 +80,7 @@ impl Evaluate {
         }
         let text =
             if self.json { serde_json::to_string(&report)? } else { evaluation::tables(&report) };
-        writeln!(std::io::stdout(), "{}", text.trim_end())?;
+        writeln!(crate::terminal::stdout(), "{}", text.trim_end())?;
         Ok(())
     }
 }

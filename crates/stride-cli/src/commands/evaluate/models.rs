@@ -1,6 +1,5 @@
 //! The models of a job: a model, or that of a training run with its checkpoints.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -41,7 +40,8 @@ fn load_checkpoint(
 ) -> anyhow::Result<EvaluatedModel> {
     let config = RunConfig::load(&dir.join("config.toml"), &[])?;
     let path = dir.join(config.exported_weights());
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = stride_files::read_file(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let file = path.display().to_string();
     let mut parts = model.clone();
     parts.dit = weights::load(parts.dit, &file, &bytes, "dit.")?;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use stride::objective::BASE_STEPS;
+use stride::pipeline::{GenerateError, MAX_CFG_SCALE};
 
 use crate::compute::ComputeOptions;
 
@@ -16,8 +17,9 @@ const MAX_COUNT: usize = 1000;
 
 /// Generate images from a prompt
 ///
-/// Writes PNG files and prints their names. The same prompt, seed, steps and model give the same file on
-/// processors with the same vector instructions (AVX2 and AVX-512 round differently).
+/// Writes PNG files, each as soon as it is drawn, and prints their names; a file of that name is overwritten. The
+/// same prompt, seed, steps and model give the same file on processors with the same vector instructions (AVX2 and
+/// AVX-512 round differently).
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
     /// What the images should show; several arguments are joined with spaces, and "" is the empty prompt
@@ -44,6 +46,9 @@ pub(crate) struct Generate {
     /// PNG file to write; several images become FILE-0.png, FILE-1.png, ... [default: stride-SEED.png]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Refuse to overwrite files, instead of saying that it is done
+    #[arg(long)]
+    no_clobber: bool,
     /// Also write one PNG file that shows the intermediate steps, one row per image
     #[arg(long, value_name = "FILE")]
     strip: Option<PathBuf>,
@@ -78,7 +83,7 @@ fn parse_within(text: &str, max: usize) -> Result<usize, String> {
 
 fn parse_cfg_scale(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
-        Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
-        _ => Err("expected a number of at least 0".to_owned()),
+        Ok(scale) if (0.0..=MAX_CFG_SCALE).contains(&scale) => Ok(scale),
+        _ => Err(GenerateError::GuidanceScale(text.trim().parse().unwrap_or(f64::NAN)).to_string()),
     }
 }

@@ -8,8 +8,6 @@ use stride::image::PngMetadata;
 use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
 use stride_kernels::gemm::Compute;
 
-use super::targets::Targets;
-
 /// How the images of one run were made.
 pub(super) struct Record<'a> {
     pub(super) request: &'a GenerateRequest,
@@ -108,14 +106,13 @@ impl Record<'_> {
     /// What `--json` prints.
     pub(super) fn report<'a>(
         &'a self,
-        targets: &'a Targets,
-        images: &[GeneratedImage],
+        files: impl Iterator<Item = (&'a PathBuf, &'a u64)>,
+        strip: Option<&'a PathBuf>,
         timings_ms: Timings,
     ) -> Report<'a> {
-        let files = targets.images.iter().zip(images);
         Report {
-            files: files.map(|(file, image)| FileReport { file, seed: image.seed }).collect(),
-            strip: targets.strip.as_ref(),
+            files: files.map(|(file, &seed)| FileReport { file, seed }).collect(),
+            strip,
             settings: self.settings(),
             timings_ms,
         }

@@ -1,13 +1,14 @@
 //! What `stride generate` does, in order: check, load, compute, write.
 
 use std::io::Write as _;
-use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
+use indicatif::ProgressFinish;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
-use stride::pipeline::{GenerateError, GenerateRequest, GeneratedImage, Pipeline};
+use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
 use stride_files::write_whole;
 use stride_kernels::workers::among_threads;
 use stride_models::Model;
@@ -15,11 +16,14 @@ use stride_models::Model;
 use super::Generate;
 use super::record::{Record, Timings};
 use super::targets::Targets;
+use crate::terminal::printable_json;
 use crate::usage::usage;
 use crate::{interrupt, progress};
 
 /// White pixels between the images of a strip.
 const STRIP_GAP: usize = 2;
+/// The most pixels of a strip, without gaps; at the end it is in memory three times, with 3 bytes a pixel.
+const MAX_STRIP_PIXELS: usize = 100_000_000;
 
 impl Generate {
     /// Makes the images and writes them.
@@ -27,7 +31,8 @@ impl Generate {
         let start = Instant::now();
         let prompt = self.prompt.join(" ");
         let seed = self.seed.map_or_else(random_seed, Ok)?;
-        if seed.checked_add(self.count as u64).is_none() {
+        // Image k has seed + k, so the last one of all is the last.
+        if seed.checked_add(self.count as u64 - 1).is_none() {
             return usage(format!(
                 "--seed {seed}: too large for --count {}; the last seed is {}",
                 self.count,
@@ -37,7 +42,7 @@ impl Generate {
         self.check_strip_steps(self.steps)?;
         let targets =
             Targets::new(self.output.as_deref(), self.strip.as_deref(), seed, self.count)?;
-        targets.check()?;
+        targets.check(self.no_clobber)?;
         let device = self.compute.device();
         let stop = interrupt::stop_flag()?;
 
@@ -65,38 +70,31 @@ impl Generate {
             seed,
             count: self.count,
         };
-        let (images, strip) = self.compute(&pipeline, &request, &stop)?;
-        let computed = Instant::now();
-
+        if self.strip.is_some() {
+            let columns = if self.strip_steps.is_empty() { steps } else { self.strip_steps.len() };
+            check_strip_size(columns, self.count, pipeline.index().resolution)?;
+        }
         let record = Record { request: &request, pipeline: &pipeline, hash: &hash };
-        for (image, path) in images.iter().zip(&targets.images) {
-            let metadata = if self.disable_image_metadata {
-                PngMetadata::default()
-            } else {
-                record.metadata(image)?
-            };
-            write_whole(path, &png_bytes(&image.image, &metadata)?)?;
-        }
-        if let Some(path) = &targets.strip {
-            let image = RgbImage::sheet(&strip, STRIP_GAP);
-            write_whole(path, &png_bytes(&image, &PngMetadata::default())?)?;
-        }
+        let mut drawn = Drawn::default();
+        let result = self.draw(&record, &targets, &stop, &mut drawn);
+        let written = &targets.images[..drawn.seeds.len()];
+        let strip = targets.strip.as_ref().filter(|_| drawn.has_strip);
         let timings = Timings {
-            load: milliseconds(start, loaded),
-            generate: milliseconds(loaded, computed),
-            write: milliseconds(computed, Instant::now()),
-            total: milliseconds(start, Instant::now()),
+            load: milliseconds(loaded - start),
+            generate: milliseconds(loaded.elapsed().saturating_sub(drawn.writing)),
+            write: milliseconds(drawn.writing),
+            total: milliseconds(start.elapsed()),
         };
-        let mut stdout = std::io::stdout();
-        if self.json {
-            let report = record.report(&targets, &images, timings);
-            writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
-        } else {
-            for path in targets.images.iter().chain(&targets.strip) {
+        let mut stdout = crate::terminal::stdout();
+        if !self.json {
+            for path in written.iter().chain(strip) {
                 writeln!(stdout, "{}", path.display())?;
             }
+        } else if result.is_ok() || !written.is_empty() {
+            let report = record.report(written.iter().zip(&drawn.seeds), strip, timings);
+            writeln!(stdout, "{}", printable_json(&serde_json::to_string(&report)?))?;
         }
-        Ok(())
+        result
     }
 
     /// Steps of the strip must be among the steps that are taken, as soon as these are known.
@@ -110,37 +108,108 @@ impl Generate {
         }
     }
 
-    /// The images, and for the strip one row of images per image.
-    fn compute(
+    /// Draws and writes one image after the other, then the strip. What is done stays, however this ends.
+    fn draw(
         &self,
-        pipeline: &Pipeline,
-        request: &GenerateRequest,
+        record: &Record<'_>,
+        targets: &Targets,
         stop: &AtomicBool,
-    ) -> anyhow::Result<(Vec<GeneratedImage>, Vec<Vec<RgbImage>>)> {
-        let mut strip = vec![Vec::new(); request.count];
-        let is_shown = |step| self.strip_steps.is_empty() || self.strip_steps.contains(&step);
-        let total = request.count * request.num_steps;
+        drawn: &mut Drawn,
+    ) -> anyhow::Result<()> {
+        let Record { request, pipeline, .. } = record;
+        let is_shown = |step| {
+            self.strip.is_some()
+                && (self.strip_steps.is_empty() || self.strip_steps.contains(&step))
+        };
+        let mut strip = Vec::new();
         tracing::info!("seed {}, {} steps", request.seed, request.num_steps);
-        let progress = progress::bar(total as u64, "{bar:30} {pos}/{len} steps  {eta} left");
-        let result = among_threads(|| {
-            pipeline.generate(request, &mut |event| {
-                if stop.load(Ordering::SeqCst) {
-                    return ControlFlow::Break(());
+        let total = request.count * request.num_steps;
+        let progress = progress::bar(total as u64, "{bar:30} {pos}/{len} steps  {eta} left")
+            .with_finish(ProgressFinish::AndClear);
+        for (mut drawing, path) in pipeline.start(request)?.zip(&targets.images) {
+            let image = among_threads(|| {
+                let mut row = Vec::new();
+                while !drawing.is_done() {
+                    pipeline.advance([&mut drawing]);
+                    progress.inc(1);
+                    if stop.load(Ordering::SeqCst) {
+                        return Ok(None);
+                    }
+                    if is_shown(drawing.num_done()) {
+                        row.push(pipeline.preview(&drawing));
+                    }
                 }
-                progress.set_position((event.image * event.num_steps + event.step) as u64);
-                if self.strip.is_some() && is_shown(event.step) {
-                    strip[event.image].push(event.preview());
-                }
-                ControlFlow::Continue(())
-            })
-        });
-        progress.finish_and_clear();
-        match result {
-            // A stop that came after the last step counts too: whoever asked wants no files.
-            Err(GenerateError::Stopped) => bail!("interrupted; no file was written"),
-            Ok(_) if stop.load(Ordering::SeqCst) => bail!("interrupted; no file was written"),
-            result => Ok((result?, strip)),
+                strip.push(row);
+                pipeline.finish(&drawing).map(Some)
+            });
+            let Some(image) = image? else {
+                return Err(interrupted(drawn.seeds.len(), request.count, targets));
+            };
+            drawn.write(path, || self.png(record, &image))?;
+            drawn.seeds.push(image.seed);
         }
+        drop(progress);
+        if let Some(path) = &targets.strip {
+            let sheet = RgbImage::sheet(&strip, STRIP_GAP);
+            drop(strip);
+            drawn.write(path, || Ok(png_bytes(&sheet, &PngMetadata::default())?))?;
+            drawn.has_strip = true;
+        }
+        Ok(())
+    }
+
+    /// An image as a file that says how it was made.
+    fn png(&self, record: &Record<'_>, image: &GeneratedImage) -> anyhow::Result<Vec<u8>> {
+        let metadata = match self.disable_image_metadata {
+            true => PngMetadata::default(),
+            false => record.metadata(image)?,
+        };
+        Ok(png_bytes(&image.image, &metadata)?)
+    }
+}
+
+/// A strip has to fit into memory.
+fn check_strip_size(columns: usize, rows: usize, resolution: usize) -> anyhow::Result<()> {
+    let pixels = columns.saturating_mul(rows).saturating_mul(resolution.saturating_pow(2));
+    if pixels > MAX_STRIP_PIXELS {
+        return usage(format!(
+            "--strip: {columns} steps of {rows} images are {} million pixels, expected at most {}; show fewer \
+             steps with --strip-steps, or fewer images with --count",
+            pixels.div_ceil(1_000_000),
+            MAX_STRIP_PIXELS / 1_000_000
+        ));
+    }
+    Ok(())
+}
+
+/// What a run has written so far.
+#[derive(Default)]
+struct Drawn {
+    /// Of the images, which are the first of all.
+    seeds: Vec<u64>,
+    has_strip: bool,
+    writing: Duration,
+}
+
+impl Drawn {
+    fn write(
+        &mut self,
+        path: &Path,
+        bytes: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<()> {
+        let start = Instant::now();
+        write_whole(path, &bytes()?)?;
+        self.writing += start.elapsed();
+        Ok(())
+    }
+}
+
+/// Says what an interruption has left.
+fn interrupted(written: usize, count: usize, targets: &Targets) -> anyhow::Error {
+    let strip = if targets.strip.is_some() { ", and no strip" } else { "" };
+    match written {
+        0 => anyhow!("interrupted; no file was written"),
+        _ => anyhow!("interrupted; {written} of {count} images were written{strip}"),
     }
 }
 
@@ -178,6 +247,19 @@ fn random_seed() -> anyhow::Result<u64> {
     Ok(u64::from(seed))
 }
 
-fn milliseconds(from: Instant, to: Instant) -> f64 {
-    ((to - from).as_secs_f64() * 1e4).round() / 10.0
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e4).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strip_that_fits_no_memory_is_refused() {
+        check_strip_size(128, 11, 256).expect("fits");
+        let error = check_strip_size(128, 1000, 256).expect_err("72 GB").to_string();
+        assert!(error.contains("8389 million pixels, expected at most 100; show fewer"), "{error}");
+        check_strip_size(usize::MAX, 2, usize::MAX).expect_err("too large");
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use stride_files::check_writable;
+use anyhow::bail;
+use stride_files::{check_writable, place_of};
 
 use crate::usage::usage;
 
@@ -42,7 +43,10 @@ impl Targets {
                 .map(|k| PathBuf::from(format!("stride-{}.png", seed + k)))
                 .collect(),
         };
-        if let Some(strip) = strip.filter(|strip| images.iter().any(|image| image == strip)) {
+        let place = strip.map(place_of);
+        if let Some(strip) =
+            strip.filter(|_| images.iter().any(|image| Some(place_of(image)) == place))
+        {
             return usage(format!(
                 "{}: the image and the strip cannot be one file",
                 strip.display()
@@ -51,9 +55,26 @@ impl Targets {
         Ok(Self { images, strip: strip.map(Path::to_owned) })
     }
 
-    /// Fails where a file could not be written.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        Ok(self.images.iter().chain(&self.strip).try_for_each(|path| check_writable(path))?)
+    /// Fails where a file could not be written, or would be overwritten and may not; says which ones will be.
+    pub(super) fn check(&self, no_clobber: bool) -> anyhow::Result<()> {
+        let files = || self.images.iter().chain(&self.strip);
+        files().try_for_each(|path| check_writable(path))?;
+        let mut existing = files().filter(|path| path.exists());
+        let Some(first) = existing.next() else {
+            return Ok(());
+        };
+        let others = match existing.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let first = first.display();
+        if no_clobber {
+            bail!(
+                "{first}{others}: exists already; name another file with -o, or leave --no-clobber out"
+            );
+        }
+        tracing::info!("overwrites {first}{others}");
+        Ok(())
     }
 }
 
@@ -86,5 +107,7 @@ mod tests {
         assert!(Targets::new(Some(Path::new("x.jpg")), None, 0, 1).is_err());
         assert!(Targets::new(Some(Path::new("x")), None, 0, 1).is_err());
         assert!(Targets::new(Some(png), Some(png), 0, 1).is_err());
+        assert!(Targets::new(Some(png), Some(Path::new("./x.png")), 0, 1).is_err());
+        assert!(Targets::new(Some(png), Some(Path::new("x-1.png")), 0, 2).is_err());
     }
 }

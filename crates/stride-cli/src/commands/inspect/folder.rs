@@ -123,7 +123,8 @@ fn push_network(text: &mut String, network: &Description) -> anyhow::Result<()> 
 }
 
 fn read_json(path: &Path) -> anyhow::Result<Value> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes =
+        stride_files::read_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{}: not JSON", path.display()))
 }
 

@@ -1,7 +1,6 @@
 //! What a PNG file says about how it was made.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -12,7 +11,8 @@ use super::findings::{Findings, push_fields, size_text};
 
 /// Shows size, the `parameters` text and the fields of our JSON chunk.
 pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes =
+        stride_files::read_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let metadata = read_png_metadata(&bytes).with_context(|| path.display().to_string())?;
     let [width, height] = sides(&bytes);
     // Another program may have put something else there.

@@ -5,7 +5,6 @@ mod folder;
 mod image;
 mod weights;
 
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use findings::Findings;
+
+use crate::terminal::{printable, printable_json};
 
 /// Show what an image, a weights file or a model folder holds
 ///
@@ -31,11 +32,11 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let findings = inspect(&self.file)?;
-        let mut stdout = std::io::stdout();
+        let mut stdout = crate::terminal::stdout();
         if self.json {
-            writeln!(stdout, "{}", findings.json)?;
+            writeln!(stdout, "{}", printable_json(&findings.json.to_string()))?;
         } else {
-            write!(stdout, "{}", findings.text)?;
+            write!(stdout, "{}", printable(&findings.text))?;
         }
         Ok(())
     }
@@ -45,7 +46,8 @@ fn inspect(path: &Path) -> anyhow::Result<Findings> {
     if path.is_dir() {
         return folder::inspect(path);
     }
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file =
+        stride_files::open_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut start = Vec::new();
     file.take(9)
         .read_to_end(&mut start)
