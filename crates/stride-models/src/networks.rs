@@ -1,7 +1,6 @@
 //! Loads the networks of components.
 
 use std::fmt::Display;
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;

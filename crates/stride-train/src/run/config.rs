@@ -1,5 +1,6 @@
 //! The configuration of a run: one TOML file, overrides, and a resolved copy in the run folder.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -378,8 +379,6 @@ impl RunConfig {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use stride::objective::{FlowTime, LevelAllocation, ObjectiveConfig, ShortcutConfig};
 
