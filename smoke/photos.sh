@@ -22,9 +22,9 @@ python3 smoke/unpack.py "$folder"
 
 stride() { cargo run --quiet --release -- "$@"; }
 
-stride train --config smoke/vae.toml --run-dir "$folder/vae" --set "data.dir=$folder/photographs"
+stride train --overwrite --config smoke/vae.toml --run-dir "$folder/vae" --set "data.dir=$folder/photographs"
 stride prepare --source "$folder/celeba" --vae "$folder/vae/model" --resolution 128 --captions attributes --out "$folder/prepared"
-stride train --config smoke/dit.toml --run-dir "$folder/dit" \
+stride train --overwrite --config smoke/dit.toml --run-dir "$folder/dit" \
     --set "data.prepared=$folder/prepared" --set "dit.autoencoder=$folder/vae/model"
 for prompt in "A smiling woman with blond hair." "A man with black hair."; do
     name=${prompt// /-}
