@@ -1,6 +1,7 @@
 //! Which rows of an embedding table the tokens use: all of CLIP's, or those that the training captions had.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ enum Rows {
 /// A caption in rows of the embedding table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedTokens {
-    /// Rows from the start to the end token, without padding.
+    /// Rows from the start to the end token, without padding and without punctuation that the model never saw.
     pub rows: Vec<u32>,
     /// The words, as typed, that have at least one token the model never saw; each is named once, and punctuation is
     /// not named.
@@ -116,19 +117,28 @@ impl Vocabulary {
     }
 
     /// The rows of a caption, and the words that this vocabulary lacks.
+    ///
+    /// Words that a compact vocabulary lacks have the unknown row. Punctuation that it lacks is left out, since it tells
+    /// nothing and the unknown row would change the image; punctuation of the training captions stays.
     pub fn map(&self, tokens: &Tokens) -> MappedTokens {
         let Rows::Compact { unknown, .. } = &self.rows else {
             return MappedTokens { rows: tokens.ids.clone(), unknown_words: Vec::new() };
         };
-        let rows = self.rows(&tokens.ids);
+        let mut rows = self.rows(&tokens.ids);
         let mut unknown_words: Vec<String> = Vec::new();
+        let mut left_out: Vec<Range<usize>> = Vec::new();
         for (index, word) in tokens.words.iter().enumerate() {
             let text = tokens.word_text(index);
             let lacks = rows.get(word.tokens.clone()).is_some_and(|rows| rows.contains(unknown));
             let is_word = text.contains(char::is_alphanumeric);
-            if lacks && is_word && !unknown_words.iter().any(|known| known == text) {
+            if lacks && !is_word {
+                left_out.push(word.tokens.clone());
+            } else if lacks && !unknown_words.iter().any(|known| known == text) {
                 unknown_words.push(text.to_owned());
             }
+        }
+        for tokens in left_out.into_iter().rev() {
+            rows.drain(tokens);
         }
         MappedTokens { rows, unknown_words }
     }
@@ -220,6 +230,29 @@ mod tests {
         assert_eq!(other.unknown_words, ["Zyzzyvas", "zebra"]);
         assert!(other.rows.contains(&vocabulary.unknown_row().unwrap()));
         assert_eq!(other.rows.last(), Some(&vocabulary.end_row()));
+    }
+
+    #[test]
+    fn punctuation_that_the_captions_had_not_is_left_out() {
+        let tokenizer = ClipTokenizer::new().unwrap();
+        let vocabulary =
+            Vocabulary::from_captions(&tokenizer, ["a man, with a t-shirt", "a hat"]).unwrap();
+        let rows = |text: &str| vocabulary.map(&tokenizer.encode(text).unwrap()).rows;
+        let plain = rows("a man with a hat");
+        for text in [
+            "a man with a hat!!!",
+            "\u{201c}a man\u{201d} (with a hat) ...",
+            "a man: with; a hat 😀",
+        ] {
+            assert_eq!(rows(text), plain, "{text}");
+        }
+        assert_eq!(rows("!?"), [0, vocabulary.end_row()]);
+        // What it learned it still sees.
+        assert_ne!(rows("a man, with a hat"), plain);
+        assert!(rows("a zebra!!!").contains(&vocabulary.unknown_row().unwrap()));
+        // The whole vocabulary knows every sign.
+        let tokens = tokenizer.encode("a hat!!!").unwrap();
+        assert_eq!(Vocabulary::full().map(&tokens).rows, tokens.ids);
     }
 
     #[test]
