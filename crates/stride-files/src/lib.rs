@@ -16,7 +16,7 @@ mod whole_file;
 pub use content_hash::ContentHash;
 pub use error::FileError;
 pub use folder_lock::FolderLock;
-pub use new_folder::NewFolder;
+pub use new_folder::{NewFolder, remove_folder};
 pub use regular_file::{open_file, read_file, read_text_file};
 pub use whole_file::{
     check_writable, place_of, remove_if_there, remove_temporary, sync_folder, write_if_changed,

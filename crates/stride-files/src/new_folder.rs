@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::FileError;
-use crate::whole_file::{TEMPORARY, folder_of, sync_folder};
+use crate::whole_file::{TEMPORARY, folder_of, remove_folder_if_there, sync_folder};
 
 /// A folder in the making, beside the place it is for; dropped before [`commit`](Self::commit), it is gone.
 #[derive(Debug)]
@@ -72,6 +72,20 @@ impl NewFolder {
     }
 }
 
+/// Removes a folder that may not be there: it is gone at once, and what a kill leaves of it is temporary.
+///
+/// # Errors
+/// It cannot be moved or removed.
+pub fn remove_folder(dir: &Path) -> Result<(), FileError> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let rest = folder_of(dir).join(format!("{}{}", temporary_prefix(dir), TEMPORARY.1));
+    remove_folder_if_there(&rest)?;
+    fs::rename(dir, &rest).map_err(FileError::io(dir))?;
+    remove_folder_if_there(&rest)
+}
+
 fn temporary_prefix(target: &Path) -> String {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     format!("{}{name}", TEMPORARY.0)
@@ -131,13 +145,6 @@ fn move_aside_and_replace(new: &Path, target: &Path) -> io::Result<()> {
     fs::remove_dir_all(&aside)
 }
 
-fn remove_folder_if_there(dir: &Path) -> Result<(), FileError> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io(dir)(error)),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +176,23 @@ mod tests {
             folder.write(name, text.as_bytes()).expect("writable");
         }
         folder.commit().expect("writable");
+    }
+
+    #[test]
+    fn a_folder_is_removed_with_what_kills_left() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let (target, other) = (dir.path().join("a"), dir.path().join("b"));
+        make(&target, &[("x", "1")]);
+        make(&other, &[("x", "2")]);
+        for rest in [".stride-a.tmp", ".stride-c.tmp"] {
+            fs::create_dir(dir.path().join(rest)).expect("writable");
+            fs::write(dir.path().join(rest).join("y"), "3").expect("writable");
+        }
+        remove_folder(&target).expect("removable");
+        remove_folder(&target).expect("gone already");
+        assert_eq!(contents(dir.path()), pairs(&[(".stride-c.tmp/y", "3"), ("b/x", "2")]));
+        crate::remove_temporary(dir.path()).expect("removable");
+        assert_eq!(contents(dir.path()), pairs(&[("b/x", "2")]));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Removes the temporary files that a killed process has left in a folder.
+/// Removes the temporary files and folders that a killed process has left in a folder; no other may be writing there.
 ///
 /// # Errors
 /// The folder cannot be listed, or a file cannot be removed.
@@ -80,11 +80,22 @@ pub fn remove_temporary(dir: &Path) -> Result<(), FileError> {
     for entry in fs::read_dir(dir).map_err(FileError::io(dir))? {
         let path = entry.map_err(FileError::io(dir))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) && path.is_file() {
-            remove_if_there(&path)?;
+        if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) {
+            if path.is_dir() {
+                remove_folder_if_there(&path)?;
+            } else {
+                remove_if_there(&path)?;
+            }
         }
     }
     Ok(())
+}
+
+pub(crate) fn remove_folder_if_there(dir: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io(dir)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the names in a folder as lasting as the files they name.

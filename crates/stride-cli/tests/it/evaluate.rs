@@ -19,7 +19,7 @@ use crate::model::{SIDE, workplace};
 use crate::program::{Run, command, names_in, run};
 
 /// Random weights of the network of FID, made once for all tests.
-fn inception() -> &'static Path {
+pub(crate) fn inception() -> &'static Path {
     static FILE: OnceLock<tempfile::NamedTempFile> = OnceLock::new();
     FILE.get_or_init(|| {
         let file = tempfile::Builder::new().suffix(".safetensors").tempfile();
@@ -71,7 +71,7 @@ fn image(kind: u8, side: usize) -> Vec<u8> {
 }
 
 /// A workplace with a tiny model, captioned images in `data`, others in `heldout`.
-fn place() -> TempDir {
+pub(crate) fn place() -> TempDir {
     let place = workplace();
     for (folder, first) in [("data", 0), ("heldout", 100)] {
         let folder = place.path().join(folder);

@@ -1,6 +1,7 @@
 //! The built program, run on a tiny model with random weights.
 
 mod bench;
+mod bounded;
 mod clip;
 mod compare;
 mod dit_init;
@@ -8,9 +9,13 @@ mod dit_init;
 mod embedded;
 mod evaluate;
 mod generate;
+mod hostile_files;
 mod import;
 mod inspect;
+mod kills;
 mod model;
+#[path = "../../../stride-data/tests/it/mutations.rs"]
+mod mutations;
 mod plot;
 mod prepare;
 mod program;

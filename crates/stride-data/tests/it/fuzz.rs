@@ -5,6 +5,7 @@ use std::path::Path;
 
 use stride_data::{Filter, Limits, Source, decode, square};
 
+use crate::mutations::{Draws, check_peak, rounds};
 use crate::sets::{fixture, folder, images, png};
 
 /// Small images only, so that what a broken header announces is refused.
@@ -17,75 +18,15 @@ const LIMITS: Limits = Limits {
     max_captions: 16,
 };
 
-/// SplitMix64.
-struct Draws(u64);
-
-impl Draws {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    /// The bytes with one to four changes.
-    fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut bytes = bytes.to_vec();
-        for _ in 0..=self.below(4) {
-            if bytes.is_empty() {
-                break;
-            }
-            let at = self.below(bytes.len());
-            let length = self.below(bytes.len() - at).min(64) + 1;
-            match self.below(8) {
-                0 => bytes[at] ^= 1 << self.below(8),
-                1 => bytes[at] = [0, 0x7f, 0x80, 0xff][self.below(4)],
-                2 => bytes.truncate(at),
-                3 => _ = bytes.drain(at..at + length),
-                4 => bytes[at..at + length].fill([0, 0xff][self.below(2)]),
-                5 => {
-                    let copy = bytes[at..at + length].to_vec();
-                    let to = self.below(bytes.len());
-                    bytes.splice(to..to, copy);
-                }
-                6 => bytes[at..at + length].iter_mut().for_each(|b| *b = self.next() as u8),
-                _ => {
-                    // Where lengths lie: the last bytes and the first.
-                    let near = self.below(bytes.len().min(64));
-                    let end = bytes.len() - 1 - near;
-                    bytes[if at.is_multiple_of(2) { near } else { end }] = self.next() as u8;
-                }
-            }
-        }
-        bytes
-    }
-}
-
-/// Megabytes that the process had at most.
-fn peak_megabytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kilobytes| kilobytes >> 10)
-}
-
-fn check_peak() {
-    if let Some(peak) = peak_megabytes() {
-        println!("{peak} MB at most");
-        assert!(peak < 800, "{peak} MB");
-    }
-}
+/// Megabytes that all tests of this binary may take together.
+const BOUND: u64 = 800;
 
 #[test]
 fn broken_images_are_refused() {
     let mut draws = Draws(1);
     let mut refused = 0;
     let images = images();
-    let rounds = 150;
+    let rounds = rounds(150);
     for (_, bytes, _) in &images {
         for _ in 0..rounds {
             match decode(&draws.mutate(bytes), &LIMITS) {
@@ -99,7 +40,7 @@ fn broken_images_are_refused() {
     }
     println!("{refused} of {} refused", images.len() * rounds);
     assert!(refused > rounds);
-    check_peak();
+    check_peak(BOUND);
 }
 
 /// Opens a set and reads all of it; how many images could be decoded.
@@ -120,7 +61,7 @@ fn use_all(path: &Path) -> usize {
 #[test]
 fn broken_archives_are_refused_or_used_in_part() {
     let mut draws = Draws(2);
-    for (name, rounds) in [
+    for (name, few) in [
         ("archive.zip", 300),
         ("shard.tar", 300),
         ("datasets.parquet", 300),
@@ -135,13 +76,14 @@ fn broken_archives_are_refused_or_used_in_part() {
         let path = dir.path().join(name);
         assert!(use_all(&path) >= 6, "{name}");
         let mut decoded = 0;
+        let rounds = rounds(few);
         for _ in 0..rounds {
             fs::write(&path, draws.mutate(&bytes)).expect("writable");
             decoded += use_all(&path);
         }
         println!("{name}: {decoded} images of {rounds} broken files");
     }
-    check_peak();
+    check_peak(BOUND);
 }
 
 #[test]
@@ -161,10 +103,10 @@ fn broken_listings_are_refused_or_used_in_part() {
     ] {
         let dir = folder(&[("a.png", &png(1)), ("b.png", &png(2)), (name, content)]);
         assert!(use_all(dir.path()) >= 1, "{name}");
-        for _ in 0..300 {
-            fs::write(dir.path().join(name), draws.mutate(content)).expect("writable");
+        for _ in 0..rounds(300) {
+            fs::write(dir.path().join(name), draws.mutate_text(content)).expect("writable");
             use_all(dir.path());
         }
     }
-    check_peak();
+    check_peak(BOUND);
 }

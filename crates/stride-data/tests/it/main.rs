@@ -11,4 +11,6 @@ mod folders;
 mod fuzz;
 mod hostile;
 mod images;
+mod mutations;
+mod prepared_folders;
 mod sets;

@@ -17,7 +17,7 @@ use stride_eval::statistics::Gaussian;
 
 use crate::formula::image;
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 

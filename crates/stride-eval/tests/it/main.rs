@@ -9,6 +9,9 @@ mod directions;
 mod evaluator;
 mod files;
 mod formula;
+mod fuzz;
 mod inception;
 mod metrics;
+#[path = "../../../stride-data/tests/it/mutations.rs"]
+mod mutations;
 mod report;

@@ -6,7 +6,10 @@ mod components;
 mod dit;
 mod expected;
 mod full_size;
+mod fuzz;
 mod images;
 mod import;
+#[path = "../../../stride-data/tests/it/mutations.rs"]
+mod mutations;
 mod refusals;
 mod tokenizer;

@@ -98,6 +98,10 @@ impl Checkpoint {
     ) -> Result<Self, TrainError> {
         let dir = run_dir.join(format!("checkpoint-{step:06}"));
         if !is_complete(&dir) {
+            if run_dir.is_dir() {
+                // Of kills at other steps, which nothing else would remove.
+                stride_files::remove_temporary(run_dir)?;
+            }
             let folder = NewFolder::create(&dir)?;
             let mut mark = Mark { files: Vec::new() };
             for (name, bytes) in files {
@@ -125,8 +129,7 @@ impl Checkpoint {
     /// Removes a checkpoint, whole or not.
     pub(super) fn remove(dir: &Path) -> Result<(), TrainError> {
         // A half-removed folder must not look complete.
-        stride_files::remove_if_there(&dir.join(MARK))?;
-        remove_if_there(dir)
+        Ok(stride_files::remove_folder(dir)?)
     }
 
     /// Opens the checkpoint a run shall go on from.
@@ -213,15 +216,6 @@ fn complete_in(run_dir: &Path) -> Vec<(u64, PathBuf)> {
 
 fn is_complete(dir: &Path) -> bool {
     dir.join(MARK).is_file()
-}
-
-fn remove_if_there(dir: &Path) -> Result<(), TrainError> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(TrainError::io(dir)(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

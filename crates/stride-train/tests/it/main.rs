@@ -5,6 +5,9 @@
 mod classifier;
 mod dit;
 mod dit_init;
+mod fuzz;
+#[path = "../../../stride-data/tests/it/mutations.rs"]
+mod mutations;
 mod optimizer;
 mod resume;
 mod small;

@@ -4,8 +4,11 @@
 
 mod clip;
 mod dit;
+#[path = "../../../stride-data/tests/it/mutations.rs"]
+mod mutations;
 mod objectives;
 mod pipeline;
+mod prompts;
 mod tokenizer;
 mod vae;
 
