@@ -120,7 +120,7 @@ pub(crate) fn transformer(
         if count == 0 { "0".to_owned() } else { format!("{count} ({shown})") }
     };
     progress.message(&format!(
-        "transformer from {}: {} tensors taken; left out: {}; drawn fresh: {}",
+        "transformer from {}: {} tensors taken; left out: {}; newly initialised: {}",
         dir.display(),
         report.taken.len(),
         list(&report.left_out),

@@ -150,7 +150,7 @@ fn a_clip_folder_is_trained_on_and_the_model_draws() {
     save(&place.path().join("transformer"), "{}", file, &dit);
     let init = ["dit.init.text_encoder=HEREclip", "dit.init.transformer=HEREtransformer"];
     train(&place, &init, &mut messages).expect("trains");
-    assert!(messages.0.contains("drawn fresh: 0"), "{}", messages.0);
+    assert!(messages.0.contains("newly initialised: 0"), "{}", messages.0);
     let model = place.path().join("run/model");
     let vocabulary = fs::read_to_string(model.join("tokenizer/vocabulary.json")).expect("there");
     assert!(vocabulary.contains("full"), "{vocabulary}");
@@ -201,7 +201,7 @@ fn a_transformer_is_continued() {
     let init = ["dit.init.text_encoder=HEREclip", "dit.init.transformer=HEREtransformer"];
     train(&place, &init, &mut messages).expect("trains");
     let said = &messages.0;
-    assert!(said.contains("drawn fresh: 2 (pooled_projection.bias"), "{said}");
+    assert!(said.contains("newly initialised: 2 (pooled_projection.bias"), "{said}");
     assert!(said.contains("left out: 0"), "{said}");
 
     let text = refusal(&place, &[init[0], init[1], "dit.model.hidden_size=24"]);
@@ -232,7 +232,7 @@ fn a_model_of_another_run_is_continued_with_its_vocabulary() {
     let mut messages = Messages::default();
     let init = ["dit.init.text_encoder=HEREfirst", "dit.init.transformer=HEREfirst"];
     train(&place, &init, &mut messages).expect("trains");
-    assert!(messages.0.contains("drawn fresh: 0"), "{}", messages.0);
+    assert!(messages.0.contains("newly initialised: 0"), "{}", messages.0);
     let vocabulary = |model: &Path| fs::read_to_string(model.join("tokenizer/vocabulary.json"));
     let (before, after) = (vocabulary(&first), vocabulary(&run.join("model")));
     assert!(before.as_ref().is_ok_and(|json| json.contains("compact")), "{before:?}");
