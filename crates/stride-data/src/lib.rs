@@ -34,8 +34,8 @@ pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};
 pub use part::Part;
 pub use prepared::{
-    LatentEncoder, LatentShape, Preparation, PrepareProgress, PrepareSummary, PreparedHeader,
-    PreparedImage, PreparedSet, View, merge_prepared,
+    LatentEncoder, LatentShape, PREPARED_REPORT, Preparation, PrepareProgress, PrepareSummary,
+    PreparedHeader, PreparedImage, PreparedSet, View, merge_prepared,
 };
 pub use problem::{Problem, ProblemKind};
 pub use report::{DataReport, ScannedImage};

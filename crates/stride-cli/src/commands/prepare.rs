@@ -10,8 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use image::ImageFormat;
 use indicatif::ProgressBar;
 use stride_data::{
-    CaptionWriter, DataReport, Filter, Limits, Part, Preparation, PrepareProgress, PreparedHeader,
-    Record, Source, merge_prepared,
+    CaptionWriter, DataReport, Filter, Limits, PREPARED_REPORT, Part, Preparation, PrepareProgress,
+    PreparedHeader, Record, Source, merge_prepared,
 };
 use stride_files::write_whole;
 use stride_train::ImageEncoder;
@@ -94,8 +94,7 @@ const WRITTEN_CAPTIONS: usize = 5;
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 /// Images that are left out and named one by one.
 const NAMED_PROBLEMS: usize = 20;
-/// The files of the report.
-const REPORT: &str = "report.json";
+/// Some of the images, for a person to look at.
 const SHEET: &str = "contact-sheet.png";
 
 impl Prepare {
@@ -142,16 +141,16 @@ impl Prepare {
         writeln!(crate::terminal::stdout(), "{summary}")?;
         let mut was_stopped = summary.was_stopped;
         // Scanning every image takes a while, so not where nothing is new.
-        if !was_stopped && (summary.has_changes() || !out.join(REPORT).exists()) {
+        if !was_stopped && !out.join(PREPARED_REPORT).exists() {
             let mut display = Display::new();
             let scanned = preparation.scan(&mut |at| display.show(at))?;
             display.clear();
             was_stopped = scanned.is_none();
             if let Some((report, sheet)) = scanned {
-                write_report(&report, out)?;
                 let mut png = Cursor::new(Vec::new());
                 sheet.to_image().write_to(&mut png, ImageFormat::Png)?;
                 write_whole(&out.join(SHEET), png.get_ref())?;
+                write_report(&report, out)?;
             }
         }
         if was_stopped {
@@ -162,8 +161,8 @@ impl Prepare {
 }
 
 fn write_report(report: &DataReport, out: &Path) -> Result<()> {
-    write_whole(&out.join(REPORT), &serde_json::to_vec_pretty(&report.to_json())?)?;
-    Ok(write_whole(&out.join("report.md"), report.to_markdown().as_bytes())?)
+    write_whole(&out.join("report.md"), report.to_markdown().as_bytes())?;
+    Ok(write_whole(&out.join(PREPARED_REPORT), &serde_json::to_vec_pretty(&report.to_json())?)?)
 }
 
 impl CaptionSource {
@@ -183,7 +182,7 @@ impl Merge {
     fn run(self) -> Result<()> {
         let images = merge_prepared(&self.parts, &self.out)?;
         writeln!(crate::terminal::stdout(), "{images} images")?;
-        if self.parts.iter().all(|part| part.join(REPORT).exists()) {
+        if self.parts.iter().all(|part| part.join(PREPARED_REPORT).exists()) {
             write_report(&self.merged_report()?, &self.out)?;
         }
         Ok(())
@@ -196,7 +195,7 @@ impl Merge {
         parts.sort_by_key(|part| index(part).map(|part| part.index));
         let mut merged: Option<DataReport> = None;
         for part in parts {
-            let path = part.join(REPORT);
+            let path = part.join(PREPARED_REPORT);
             let read = || -> Result<DataReport> {
                 Ok(DataReport::from_json(&serde_json::from_slice(&fs::read(&path)?)?)?)
             };

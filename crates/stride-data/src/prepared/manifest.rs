@@ -17,6 +17,9 @@ pub(crate) const HEADER: &str = "prepared.json";
 pub(super) const MANIFEST: &str = "manifest.jsonl";
 /// The captions as token ids.
 pub(super) const TOKENS: &str = "tokens.safetensors";
+/// The report on the images, by whoever prepares them: removed before anything that it tells of changes, and written after
+/// everything else that is made of the whole folder, so that it is there only if all of that is up to date.
+pub const PREPARED_REPORT: &str = "report.json";
 /// Version of the format of prepared folders.
 pub(super) const FORMAT: u32 = 1;
 

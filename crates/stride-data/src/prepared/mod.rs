@@ -22,7 +22,7 @@ mod tests;
 
 pub use encoder::LatentEncoder;
 pub(crate) use manifest::HEADER;
-pub use manifest::{PreparedHeader, PreparedImage};
+pub use manifest::{PREPARED_REPORT, PreparedHeader, PreparedImage};
 pub use merge::merge_prepared;
 pub use prepare::Preparation;
 pub use set::{PreparedSet, View};

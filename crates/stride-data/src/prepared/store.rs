@@ -213,7 +213,9 @@ impl Store {
             same &= fs::read(self.dir.join(name)).is_ok_and(|found| found == *bytes);
         }
         if !same {
-            stride_files::remove_if_there(&self.dir.join(manifest::HEADER))?;
+            for name in [manifest::PREPARED_REPORT, manifest::HEADER] {
+                stride_files::remove_if_there(&self.dir.join(name))?;
+            }
             for (number, shard) in self.finished.iter().enumerate() {
                 if let Finished::Piece(from) = shard {
                     let to = shard_path(&self.dir, number);

@@ -48,11 +48,6 @@ pub struct PrepareSummary {
 }
 
 impl PrepareSummary {
-    /// Whether the folder has changed.
-    pub fn has_changes(&self) -> bool {
-        self.encoded() + self.dropped + self.recaptioned > 0
-    }
-
     /// Images that were encoded.
     pub fn encoded(&self) -> usize {
         self.made + self.remade

@@ -160,9 +160,10 @@ impl Generate {
 
     /// An image as a file that says how it was made.
     fn png(&self, record: &Record<'_>, image: &GeneratedImage) -> anyhow::Result<Vec<u8>> {
-        let metadata = match self.disable_image_metadata {
-            true => PngMetadata::default(),
-            false => record.metadata(image)?,
+        let metadata = if self.disable_image_metadata {
+            PngMetadata::default()
+        } else {
+            record.metadata(image)?
         };
         Ok(png_bytes(&image.image, &metadata)?)
     }
