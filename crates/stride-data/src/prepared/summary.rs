@@ -59,7 +59,7 @@ impl PrepareSummary {
     }
 
     /// Fraction of the time spent outside the encoder, in [0, 1].
-    pub fn share_outside_encoder(&self) -> f64 {
+    pub fn fraction_outside_encoder(&self) -> f64 {
         (1.0 - self.encoder_seconds / self.seconds.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)
     }
 }
@@ -92,7 +92,7 @@ impl fmt::Display for PrepareSummary {
             }
         }
         if self.encoded() > 0 {
-            let outside = 100.0 * self.share_outside_encoder();
+            let outside = 100.0 * self.fraction_outside_encoder();
             let rate = self.images_per_second();
             write!(f, "; {rate:.1} images/s, {outside:.0} % of the time outside the encoder")?;
         }

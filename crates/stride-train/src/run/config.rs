@@ -410,7 +410,7 @@ mod tests {
             one_step_bias: 0.15,
             clip: 5.0,
             bootstrap_cond_dropout: true,
-            flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_share: 0.25 },
+            flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_fraction: 0.25 },
             ..ShortcutConfig::default()
         };
         assert_eq!(

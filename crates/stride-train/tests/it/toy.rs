@@ -185,11 +185,11 @@ const ALWAYS_NEAR: [Option<bool>; 3] = [Some(true); 3];
 const NEAR_AT_MANY: [Option<bool>; 3] = [Some(false), None, Some(true)];
 
 /// Both the middle of the path and its ends are drawn.
-const TIMES: FlowTime = FlowTime::LogitNormal { mean: 0.0, std: 1.0, uniform_share: 0.5 };
+const TIMES: FlowTime = FlowTime::LogitNormal { mean: 0.0, std: 1.0, uniform_fraction: 0.5 };
 
 fn shortcut() -> ShortcutConfig {
     ShortcutConfig {
-        bootstrap_share: 0.5,
+        bootstrap_fraction: 0.5,
         bootstrap_start: 0.2,
         levels: LevelAllocation::Random,
         flow_time: TIMES,
@@ -256,7 +256,7 @@ fn diffusion_of_v_needs_steps() {
 #[test]
 fn data_anchored_holds_at_any_step_count() {
     let config = DataAnchoredConfig {
-        consistency_share: 0.5,
+        consistency_fraction: 0.5,
         adaptive_offset: 1.0,
         flow_time: TIMES,
         ..Default::default()
@@ -267,7 +267,7 @@ fn data_anchored_holds_at_any_step_count() {
 #[test]
 fn mean_flow_holds_at_any_step_count() {
     let config = MeanFlowConfig {
-        mean_share: 0.5,
+        mean_fraction: 0.5,
         adaptive_offset: 1.0,
         flow_time: TIMES,
         ..Default::default()

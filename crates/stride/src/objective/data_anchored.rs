@@ -19,7 +19,8 @@ use crate::sampler::{Guidance, Sampler};
 #[serde(deny_unknown_fields, default)]
 pub struct DataAnchoredConfig {
     /// Fraction of the rows with a step size above 0.
-    pub consistency_share: f64,
+    #[serde(alias = "consistency_share")]
+    pub consistency_fraction: f64,
     /// Fraction of the run after which these rows begin; flow matching alone before.
     pub consistency_start: f64,
     /// The fraction a of the step that follows the data, at the first consistency row of the run ...
@@ -34,13 +35,15 @@ pub struct DataAnchoredConfig {
     /// Its standard deviation.
     pub start_std: f64,
     /// Fraction of steps that start at pure noise instead.
-    pub noise_start_share: f64,
+    #[serde(alias = "noise_start_share")]
+    pub noise_start_fraction: f64,
     /// Mean of the logit of the noise level 1 - t - d at which a step ends.
     pub end_mean: f64,
     /// Its standard deviation.
     pub end_std: f64,
     /// Fraction of steps that end at data instead.
-    pub data_end_share: f64,
+    #[serde(alias = "data_end_share")]
+    pub data_end_fraction: f64,
     /// Below this mean square of error / a, rows count less.
     pub adaptive_offset: f64,
     /// How much consistency rows count beside flow-matching rows.
@@ -91,17 +94,17 @@ const SHORTEST_STEP: f64 = 1e-4;
 impl Default for DataAnchoredConfig {
     fn default() -> Self {
         Self {
-            consistency_share: 0.25,
+            consistency_fraction: 0.25,
             consistency_start: 0.0,
             anchor_start: 0.1,
             anchor_end: 0.002,
-            flow_time: FlowTime::LogitNormal { mean: 0.2, std: 1.0, uniform_share: 0.0 },
+            flow_time: FlowTime::LogitNormal { mean: 0.2, std: 1.0, uniform_fraction: 0.0 },
             start_mean: 0.2,
             start_std: 0.8,
-            noise_start_share: 0.1,
+            noise_start_fraction: 0.1,
             end_mean: -1.0,
             end_std: 0.8,
-            data_end_share: 0.1,
+            data_end_fraction: 0.1,
             adaptive_offset: 0.01,
             weighting: AnchorWeighting::default(),
             cond_dropout_prob: 0.1,
@@ -124,10 +127,10 @@ impl Default for DataAnchoredConfig {
 impl Objective for DataAnchoredConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
         check_fractions(&[
-            ("consistency_share", self.consistency_share),
+            ("consistency_fraction", self.consistency_fraction),
             ("consistency_start", self.consistency_start),
-            ("noise_start_share", self.noise_start_share),
-            ("data_end_share", self.data_end_share),
+            ("noise_start_fraction", self.noise_start_fraction),
+            ("data_end_fraction", self.data_end_fraction),
             ("cond_dropout_prob", self.cond_dropout_prob),
             ("anchor_start", self.anchor_start),
             ("anchor_end", self.anchor_end),
@@ -167,7 +170,7 @@ impl Objective for DataAnchoredConfig {
 
     fn plan_rows(&self, progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
         let started = progress >= self.consistency_start;
-        let fraction = if started { self.consistency_share } else { 0.0 };
+        let fraction = if started { self.consistency_fraction } else { 0.0 };
         let num_consistency = (fraction * rngs.len() as f64) as usize;
         let leading = |_, rng: &mut ChaCha8Rng| self.consistency_row(rng);
         self.flow_time.draw_rows_after(num_consistency, leading, self.cond_dropout_prob, rngs)
@@ -214,8 +217,8 @@ impl DataAnchoredConfig {
     fn consistency_row(&self, rng: &mut ChaCha8Rng) -> Row {
         let start = draw_sigmoid(self.start_mean, self.start_std, rng);
         let end = draw_sigmoid(self.end_mean, self.end_std, rng);
-        let start = if noise::uniform(rng) < self.noise_start_share { 1.0 } else { start };
-        let end = if noise::uniform(rng) < self.data_end_share { 0.0 } else { end };
+        let start = if noise::uniform(rng) < self.noise_start_fraction { 1.0 } else { start };
+        let end = if noise::uniform(rng) < self.data_end_fraction { 0.0 } else { end };
         let end = end.min(start - SHORTEST_STEP).max(0.0);
         Row {
             kind: RowKind::Bootstrap,

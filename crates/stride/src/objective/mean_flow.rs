@@ -19,7 +19,8 @@ use crate::sampler::{Guidance, Sampler};
 #[serde(deny_unknown_fields, default)]
 pub struct MeanFlowConfig {
     /// Fraction of the rows with a step size above 0.
-    pub mean_share: f64,
+    #[serde(alias = "mean_share")]
+    pub mean_fraction: f64,
     /// How times are drawn; the start and end of a step are two draws in order.
     pub flow_time: FlowTime,
     /// The step e of the difference quotient, at most half of d; no row has a d below e, so that shorter steps lie between
@@ -38,8 +39,8 @@ const SMALLEST_DIFFERENCE_IN_BF16: f64 = 0.05;
 impl Default for MeanFlowConfig {
     fn default() -> Self {
         Self {
-            mean_share: 0.25,
-            flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_share: 0.25 },
+            mean_fraction: 0.25,
+            flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_fraction: 0.25 },
             difference_step: SMALLEST_DIFFERENCE_IN_BF16,
             adaptive_offset: 1e-3,
             cond_dropout_prob: 0.1,
@@ -66,7 +67,7 @@ impl Default for MeanFlowConfig {
 impl Objective for MeanFlowConfig {
     fn validate(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
         check_fractions(&[
-            ("mean_share", self.mean_share),
+            ("mean_fraction", self.mean_fraction),
             ("cond_dropout_prob", self.cond_dropout_prob),
         ])?;
         check_positive("adaptive_offset", self.adaptive_offset)?;
@@ -83,7 +84,7 @@ impl Objective for MeanFlowConfig {
     }
 
     fn plan_rows(&self, _progress: f64, rngs: &mut [ChaCha8Rng]) -> Vec<Row> {
-        let num_mean = (self.mean_share * rngs.len() as f64) as usize;
+        let num_mean = (self.mean_fraction * rngs.len() as f64) as usize;
         let leading = |_, rng: &mut ChaCha8Rng| self.mean_row(rng);
         self.flow_time.draw_rows_after(num_mean, leading, self.cond_dropout_prob, rngs)
     }
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn steps_stay_inside_the_path() {
-        let config = MeanFlowConfig { mean_share: 0.5, ..Default::default() };
+        let config = MeanFlowConfig { mean_fraction: 0.5, ..Default::default() };
         let mut rngs: Vec<_> = (0..4000).map(|i| keyed_rng(0, 2, 0, i)).collect();
         let rows = config.plan_rows(0.0, &mut rngs);
         let steps: Vec<&Row> = rows.iter().filter(|row| row.needs_teacher()).collect();
@@ -164,12 +165,12 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_named() {
-        for (difference_step, mean_share, name) in [
+        for (difference_step, mean_fraction, name) in [
             (0.0, 0.5, "difference_step"),
             (f64::NAN, 0.5, "difference_step"),
-            (0.01, 2.0, "mean_share"),
+            (0.01, 2.0, "mean_fraction"),
         ] {
-            let config = MeanFlowConfig { difference_step, mean_share, ..Default::default() };
+            let config = MeanFlowConfig { difference_step, mean_fraction, ..Default::default() };
             let error = config.validate(8).map_err(|error| error.to_string());
             assert!(error.is_err_and(|error| error.contains(name)), "{name}");
         }

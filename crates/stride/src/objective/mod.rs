@@ -93,3 +93,27 @@ impl Default for ObjectiveConfig {
         Self::MeanFlow(MeanFlowConfig::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_are_read_by_their_old_names() {
+        let times = r#"{"kind": "logit_normal", "mean": 0.0, "std": 1.0, "uniform_share": 0.5}"#;
+        for (kind, names) in [
+            ("shortcut", &["bootstrap"][..]),
+            ("mean_flow", &["mean"]),
+            ("data_anchored", &["consistency", "noise_start", "data_end"]),
+        ] {
+            for name in names {
+                let old =
+                    format!(r#"{{"kind": "{kind}", "{name}_share": 0.375, "flow_time": {times}}}"#);
+                let read: ObjectiveConfig = serde_json::from_str(&old).expect("old names");
+                let written = serde_json::to_value(read).expect("JSON");
+                assert_eq!(written[format!("{name}_fraction")], 0.375);
+                assert_eq!(written["flow_time"]["uniform_fraction"], 0.5);
+            }
+        }
+    }
+}

@@ -103,7 +103,8 @@ pub enum FlowTime {
         /// Its standard deviation.
         std: f64,
         /// Fraction of the rows drawn uniformly instead.
-        uniform_share: f64,
+        #[serde(alias = "uniform_share")]
+        uniform_fraction: f64,
     },
 }
 
@@ -112,8 +113,8 @@ impl FlowTime {
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> f64 {
         match *self {
             Self::Grid => noise::below(rng, BASE_STEPS) as f64 / BASE_STEPS as f64,
-            Self::LogitNormal { mean, std, uniform_share } => {
-                if noise::uniform(rng) < uniform_share {
+            Self::LogitNormal { mean, std, uniform_fraction } => {
+                if noise::uniform(rng) < uniform_fraction {
                     noise::uniform(rng)
                 } else {
                     draw_sigmoid(mean, std, rng)
@@ -149,8 +150,8 @@ impl FlowTime {
     pub(super) fn validate(&self) -> Result<(), ObjectiveError> {
         match *self {
             Self::Grid => Ok(()),
-            Self::LogitNormal { mean, std, uniform_share } => {
-                check_fractions(&[("uniform_share", uniform_share)])?;
+            Self::LogitNormal { mean, std, uniform_fraction } => {
+                check_fractions(&[("uniform_fraction", uniform_fraction)])?;
                 check_positive("flow_time.std", std)?;
                 // The mean may be negative; its exponential tells whether it is a number.
                 check_positive("exp(flow_time.mean)", mean.exp())

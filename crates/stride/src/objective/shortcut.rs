@@ -19,7 +19,8 @@ use crate::sampler::{Guidance, Sampler};
 #[serde(deny_unknown_fields, default)]
 pub struct ShortcutConfig {
     /// Fraction of the rows trained by self-consistency: 0.25 in the paper, 0.125 in its code.
-    pub bootstrap_share: f64,
+    #[serde(alias = "bootstrap_share")]
+    pub bootstrap_fraction: f64,
     /// How these rows are dealt to the levels.
     pub levels: LevelAllocation,
     /// Probability that a row whose level is drawn at random goes to the one-step level d = 1
@@ -78,7 +79,7 @@ pub enum NoisePairing {
 impl Default for ShortcutConfig {
     fn default() -> Self {
         Self {
-            bootstrap_share: 0.25,
+            bootstrap_fraction: 0.25,
             levels: LevelAllocation::default(),
             one_step_bias: 0.0,
             bootstrap_start: 0.0,
@@ -104,7 +105,7 @@ impl Default for ShortcutConfig {
 impl Objective for ShortcutConfig {
     fn validate(&self, batch_size: usize) -> Result<(), ObjectiveError> {
         check_fractions(&[
-            ("bootstrap_share", self.bootstrap_share),
+            ("bootstrap_fraction", self.bootstrap_fraction),
             ("one_step_bias", self.one_step_bias),
             ("bootstrap_start", self.bootstrap_start),
             ("cond_dropout_prob", self.cond_dropout_prob),
@@ -133,7 +134,7 @@ impl Objective for ShortcutConfig {
         let (rows, levels) = (self.bootstrap_rows(batch_size), BASE_LEVEL as usize);
         if self.levels == LevelAllocation::Even && rows < levels {
             return Err(ObjectiveError::TooFewRows {
-                fraction: self.bootstrap_share,
+                fraction: self.bootstrap_fraction,
                 batch_size,
                 rows,
                 levels,
@@ -183,7 +184,7 @@ impl Objective for ShortcutConfig {
 impl ShortcutConfig {
     /// Self-consistency rows in a batch: their fraction of it, rounded down.
     fn bootstrap_rows(&self, batch_size: usize) -> usize {
-        (self.bootstrap_share * batch_size as f64) as usize
+        (self.bootstrap_fraction * batch_size as f64) as usize
     }
 
     fn bootstrap_row(&self, index: usize, num_bootstrap: usize, rng: &mut ChaCha8Rng) -> Row {

@@ -219,9 +219,9 @@ fn ddim_and_ddpm_follow_the_trajectories_of_diffusers() {
 fn overheads_are_those_of_the_literature() {
     let overhead = |objective: &dyn Objective| passes_per_row(objective, 64) / 3.0 - 1.0;
     assert_eq!(overhead(&FlowMatchingConfig::default()), 0.0);
-    for (bootstrap_share, expected) in [(0.125, 1.0 / 12.0), (0.25, 1.0 / 6.0), (0.75, 0.5)] {
-        let config = ShortcutConfig { bootstrap_share, ..Default::default() };
-        assert!((overhead(&config) - expected).abs() < 1e-9, "{bootstrap_share}");
+    for (bootstrap_fraction, expected) in [(0.125, 1.0 / 12.0), (0.25, 1.0 / 6.0), (0.75, 0.5)] {
+        let config = ShortcutConfig { bootstrap_fraction, ..Default::default() };
+        assert!((overhead(&config) - expected).abs() < 1e-9, "{bootstrap_fraction}");
     }
     // Guidance doubles what is asked of the finest level, but whole batches are asked.
     let guided = ShortcutConfig { guidance_scale: 2.0, ..Default::default() };

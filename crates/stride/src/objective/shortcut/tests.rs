@@ -18,18 +18,19 @@ fn level_counts(rows: &[Row]) -> Vec<usize> {
 
 #[test]
 fn levels_are_dealt_as_in_the_reference() {
-    let with_share = |bootstrap_share| ShortcutConfig { bootstrap_share, ..Default::default() };
+    let with_fraction =
+        |bootstrap_fraction| ShortcutConfig { bootstrap_fraction, ..Default::default() };
     // Batch 64: one row a level and one more at d = 1 for 1/8; two and two more for 1/4.
-    assert_eq!(level_counts(&plan(&with_share(0.125), 64, 0)), [2, 1, 1, 1, 1, 1, 1, 56]);
-    assert_eq!(level_counts(&plan(&with_share(0.25), 64, 0)), [4, 2, 2, 2, 2, 2, 2, 48]);
+    assert_eq!(level_counts(&plan(&with_fraction(0.125), 64, 0)), [2, 1, 1, 1, 1, 1, 1, 56]);
+    assert_eq!(level_counts(&plan(&with_fraction(0.25), 64, 0)), [4, 2, 2, 2, 2, 2, 2, 48]);
     // Batch 256 with 1/8: four a level and four more at d = 1.
-    assert_eq!(level_counts(&plan(&with_share(0.125), 256, 0)), [8, 4, 4, 4, 4, 4, 4, 224]);
-    assert_eq!(level_counts(&plan(&with_share(0.75), 64, 0)), [12, 6, 6, 6, 6, 6, 6, 16]);
+    assert_eq!(level_counts(&plan(&with_fraction(0.125), 256, 0)), [8, 4, 4, 4, 4, 4, 4, 224]);
+    assert_eq!(level_counts(&plan(&with_fraction(0.75), 64, 0)), [12, 6, 6, 6, 6, 6, 6, 16]);
 }
 
 #[test]
 fn times_lie_on_the_grid_of_their_level_and_steps_end_by_one() {
-    let config = ShortcutConfig { bootstrap_share: 0.75, ..Default::default() };
+    let config = ShortcutConfig { bootstrap_fraction: 0.75, ..Default::default() };
     let mut seen = vec![std::collections::BTreeSet::new(); BASE_LEVEL as usize + 1];
     for step in 0..400 {
         for row in plan(&config, 64, step) {
@@ -97,9 +98,9 @@ fn impossible_settings_are_named() {
     ));
     let random = ShortcutConfig { levels: LevelAllocation::Random, ..Default::default() };
     assert_eq!(validate(random, 16), Ok(()));
-    let share = ShortcutConfig { bootstrap_share: 1.5, ..Default::default() };
-    assert!(validate(share, 64).is_err_and(|e| e.to_string().contains("bootstrap_share")));
-    let nan = FlowTime::LogitNormal { mean: f64::NAN, std: 1.0, uniform_share: 0.0 };
+    let share = ShortcutConfig { bootstrap_fraction: 1.5, ..Default::default() };
+    assert!(validate(share, 64).is_err_and(|e| e.to_string().contains("bootstrap_fraction")));
+    let nan = FlowTime::LogitNormal { mean: f64::NAN, std: 1.0, uniform_fraction: 0.0 };
     assert!(validate(ShortcutConfig { flow_time: nan, ..Default::default() }, 64).is_err());
 }
 
@@ -253,7 +254,7 @@ fn draws_of_the_shipped_run_stay() {
         one_step_bias: 0.15,
         bootstrap_cond_dropout: true,
         bootstrap_start: 0.4,
-        flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_share: 0.25 },
+        flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_fraction: 0.25 },
         ..Default::default()
     };
     let mut rngs: Vec<_> = (0..64).map(|i| keyed_rng(1, purpose::TRAINING_ROW, 1000, i)).collect();
