@@ -2,8 +2,7 @@
 
 use thiserror::Error;
 
-use super::MAX_CFG_SCALE;
-use crate::sampler::InvalidStepCount;
+use crate::sampler::{InvalidStepCount, MAX_CFG_SCALE};
 use crate::tokenizer::TokenizerError;
 use crate::weights::WeightsError;
 

@@ -10,10 +10,10 @@ use super::folder::{
     CLASS_NAME, MODEL_INDEX, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG,
     TRANSFORMER_WEIGHTS, VAE_CONFIG, VAE_WEIGHTS, VOCABULARY,
 };
-use super::{MAX_CFG_SCALE, ModelIndex, PipelineError, PipelineFiles};
+use super::{ModelIndex, PipelineError, PipelineFiles};
 use crate::clip::{ClipTextConfig, ClipTextModel};
 use crate::dit::{Dit, DitConfig};
-use crate::sampler::StepPlan;
+use crate::sampler::{MAX_CFG_SCALE, StepPlan};
 use crate::tokenizer::{ClipTokenizer, Vocabulary};
 use crate::vae::{Autoencoder, AutoencoderConfig};
 use crate::weights::{self, SafetensorsBytes, StoredDtype, TensorSource};

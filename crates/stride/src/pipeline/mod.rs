@@ -6,9 +6,9 @@ mod generate;
 mod load;
 mod request;
 
-pub use crate::sampler::Guidance;
+pub use crate::sampler::{Guidance, MAX_CFG_SCALE};
 pub use error::{GenerateError, PipelineError};
 pub use folder::{FILE_NAMES, MODEL_INDEX, ModelIndex, PipelineFiles};
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights};
-pub use request::{GenerateRequest, MAX_CFG_SCALE, PromptReport};
+pub use request::{GenerateRequest, PromptReport};

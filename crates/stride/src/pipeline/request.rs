@@ -2,11 +2,8 @@
 
 use super::{GenerateError, Guidance, Pipeline};
 use crate::context::TextContext;
-use crate::sampler::{GuidancePass, StepPlan};
+use crate::sampler::{GuidancePass, MAX_CFG_SCALE, StepPlan};
 use crate::tokenizer::TokenizerError;
-
-/// The largest guidance scale of a request. Those that people use lie below 20.
-pub const MAX_CFG_SCALE: f64 = 100.0;
 
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]

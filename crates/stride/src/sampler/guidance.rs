@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::network_input::NetworkTime;
 
+/// The largest guidance scale of a request. Those that people use lie below 20.
+pub const MAX_CFG_SCALE: f64 = 100.0;
+
 /// The step sizes at which a model can be guided.
 ///
 /// Guidance by two passes, v_null + w (v_text - v_null), needs a network that has learned the

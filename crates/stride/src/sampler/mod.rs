@@ -13,7 +13,7 @@ use thiserror::Error;
 
 pub use crate::network_input::NetworkTime;
 pub use diffusion::{DiffusionSampling, NUM_DIFFUSION_STEPS, NoiseSchedule, Prediction};
-pub use guidance::{Guidance, GuidancePass};
+pub use guidance::{Guidance, GuidancePass, MAX_CFG_SCALE};
 pub use step_plan::{InvalidStepCount, Step, StepPlan};
 pub use trajectory::Trajectory;
 
