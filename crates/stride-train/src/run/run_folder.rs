@@ -1,10 +1,9 @@
 //! The folder of a run: one run at a time, and none begun over another.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use stride_files::{FolderLock, remove_if_there};
+use stride_files::{FolderLock, remove_folder, remove_if_there};
 
 use super::checkpoint::{Checkpoint, Resume};
 use super::metrics::METRICS;
@@ -103,13 +102,7 @@ impl<'a> RunFolder<'a> {
             return Ok(());
         }
         for name in [MODEL, SAMPLES] {
-            let dir = self.dir.join(name);
-            match fs::remove_dir_all(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(TrainError::io(&dir)(error));
-                }
-                _ => {}
-            }
+            remove_folder(&self.dir.join(name))?;
         }
         for name in [CONFIG, METRICS] {
             remove_if_there(&self.dir.join(name))?;
