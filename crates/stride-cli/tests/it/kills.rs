@@ -11,7 +11,7 @@ use stride_data::PreparedSet;
 
 use crate::mutations::Draws;
 use crate::program::{command, names_in, run};
-use crate::{compare, evaluate, model};
+use crate::{compare, evaluate, model, train};
 
 /// How often each command is killed: 200 times where `RUN_SLOW_TESTS` is set.
 fn kills(few: usize) -> usize {
@@ -85,29 +85,12 @@ fn assert_same(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Ve
     assert!(different.is_empty(), "{different:?} differ");
 }
 
-const AUTOENCODER: &str = r#"
-kind = "vae"
-run_dir = "run"
-[data]
-dir = "data"
-resolution = 16
-held_out = 2
-[training.budget]
-max_steps = 12
-[training.output]
-checkpoint_every_seconds = 0
-report_every_seconds = 0
-metrics_every_steps = 1
-[vae]
-batch_size = 2
-crop_size = 16
-[vae.model]
-_class_name = "AutoencoderTiny"
-encoder_block_out_channels = [8, 8]
-decoder_block_out_channels = [8, 8]
-num_encoder_blocks = [1, 1]
-num_decoder_blocks = [1, 1]
-"#;
+/// The run of `train`, longer, and with a checkpoint at every step.
+fn autoencoder() -> String {
+    let longer = "max_steps = 12\n[training.output]\ncheckpoint_every_seconds = 0\n\
+        report_every_seconds = 0\nmetrics_every_steps = 1\n";
+    train::CONFIG.replace("max_steps = 2\n", longer)
+}
 
 /// What a run promises to be the same: the weights, averages and moments of its last checkpoint, and the model.
 fn end_of_run(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -133,7 +116,7 @@ fn steps_in(metrics: &Path) -> Vec<u64> {
 #[test]
 fn killed_trainings_go_on_to_the_same_end() {
     let place = compare::place();
-    fs::write(place.path().join("run.toml"), AUTOENCODER).expect("writable");
+    fs::write(place.path().join("run.toml"), autoencoder()).expect("writable");
     let train = ["train", "--config", "run.toml"];
     let mut victim = Victim::new(1, place.path(), &train, &["--run-dir", "whole"]);
     let whole = end_of_run(&place.path().join("whole"));
@@ -173,7 +156,7 @@ fn killed_trainings_go_on_to_the_same_end() {
 #[test]
 fn a_killed_export_leaves_the_model_that_was_there_or_the_new_one() {
     let place = compare::place();
-    fs::write(place.path().join("run.toml"), AUTOENCODER).expect("writable");
+    fs::write(place.path().join("run.toml"), autoencoder()).expect("writable");
     let train = |steps: &'static str| ["train", "--config", "run.toml", "--set", steps];
     let (first, second) = ("training.budget.max_steps=2", "training.budget.max_steps=3");
     run(place.path(), &train(first)).expect(0);

@@ -12,7 +12,8 @@ use crate::program::{Run, names_in, run};
 #[cfg(unix)]
 use crate::program::{Running, command};
 
-const CONFIG: &str = r#"
+/// A small autoencoder on the images of `data`.
+pub(crate) const CONFIG: &str = r#"
 kind = "vae"
 run_dir = "run"
 [data]
