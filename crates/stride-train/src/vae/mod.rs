@@ -2,6 +2,7 @@
 
 mod config;
 mod encoder;
+mod lines;
 mod loss;
 mod trainer;
 

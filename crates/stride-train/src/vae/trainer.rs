@@ -15,7 +15,7 @@ use stride_data::ImageSet;
 
 use super::config::VaeTrainConfig;
 use super::encoder;
-use super::loss::{moment_kl, reconstruction_loss};
+use super::loss::{moment_kl, reconstruction_loss, shrunk};
 use crate::TrainError;
 use crate::memory;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, write_sheet};
@@ -59,6 +59,14 @@ impl VaeTrainer {
         if !config.crop_size.is_multiple_of(factor) {
             let expected = format!("a multiple of {factor}, as the autoencoder halves");
             return Err(TrainError::setting(format!("vae.crop_size: expected {expected}")));
+        }
+        if config.loss.scale_equivariance > 0.0 && !config.crop_size.is_multiple_of(2 * factor) {
+            return Err(TrainError::setting(format!(
+                "vae.loss.scale_equivariance: expected a vae.crop_size that is a multiple of {}, as latents of {factor}x{factor} \
+                 pixels are shrunk by 2, found {}",
+                2 * factor,
+                config.crop_size
+            )));
         }
         let (folder, held_out) = (run.data.open()?, run.data.held_out);
         let crops = 3 * config.batch_size as u128 * (config.crop_size as u128).pow(2);
@@ -232,17 +240,24 @@ impl TrainingTask for VaeTrainer {
             }
         };
         let noise = share(&batch.latent_noise, batch.latent_shape);
-        let reconstruction = model.decode(latents.add(noise));
+        let reconstruction = model.decode(latents.clone().add(noise));
         let mse = reconstruction.clone().inner().sub(target.clone().inner()).square().mean();
-        let mut loss = reconstruction_loss(&self.config.loss, reconstruction, &target);
+        let weights = &self.config.loss;
+        let mut loss = reconstruction_loss(weights, reconstruction, &target);
         if !self.config.decoder_only {
-            loss = loss.add(kl.clone().mul_scalar(self.config.loss.kl));
+            loss = loss.add(kl.clone().mul_scalar(weights.kl));
         }
         let part = |name, value: Tensor<1>| {
             let mean = value.into_data().iter::<f64>().sum();
             LossPart { name, mean, rows: rows.len() }
         };
-        let parts = vec![part("mse", mse), part("kl", kl.inner())];
+        let mut parts = vec![part("mse", mse), part("kl", kl.inner())];
+        if weights.scale_equivariance > 0.0 {
+            let [latents, target] = shrunk(latents, &target);
+            let error = reconstruction_loss(weights, model.decode(latents), &target);
+            parts.push(part("scale_equivariance", error.clone().inner()));
+            loss = loss.add(error.mul_scalar(weights.scale_equivariance));
+        }
         StepLoss { loss, parts }
     }
 

@@ -96,6 +96,11 @@ fn misfits_are_named() {
         ("max_steps = 3", "max_seconds = 3", "training.budget.max_steps"),
         ("[vae]", "[training]\ndevice = \"cuda\"\n[vae]", "expected `cpu`"),
         ("crop_size = 16", "crop_size = 17", "vae.crop_size"),
+        (
+            "crop_size = 16",
+            "crop_size = 8\nloss = { scale_equivariance = 0.25 }",
+            "vae.loss.scale_equivariance: expected a vae.crop_size that is a multiple of 16",
+        ),
         ("held_out = 2", "held_out = 6", "at least 7, found 6"),
         ("num_encoder_blocks = [1, 1]", "num_encoder_blocks = [1]", "num_encoder_blocks"),
     ] {
