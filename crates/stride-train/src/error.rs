@@ -106,6 +106,18 @@ pub enum TrainError {
         /// What the folder has.
         found: String,
     },
+    /// A second listing of captions is not one of the training images.
+    #[error(
+        "{}: expected a metadata.jsonl of the training images, found {problem}; list them by the same names for \
+         data.late_captions",
+        path.display()
+    )]
+    LateCaptions {
+        /// The folder of the listing.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
     /// The run was stopped before its first step.
     #[error("stopped while latents were made; the same command goes on from there")]
     StoppedWhilePreparing,

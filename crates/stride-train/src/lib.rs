@@ -20,9 +20,9 @@ pub use optim::{
     OptimizerConfig, OptimizerKind, with_own_leaves,
 };
 pub use run::{
-    Checkpoint, DataConfig, DryRun, LogProgress, LoopConfig, LossPart, OutputConfig, Progress,
-    ProgressUpdate, Resume, RunConfig, RunContext, RunKind, RunStart, RunSummary, StepInfo,
-    StepLoss, TrainState, TrainerState, TrainingTask, changed_settings, dry_run, run, train,
-    train_loop,
+    Checkpoint, DataConfig, DryRun, LateCaptionsConfig, LogProgress, LoopConfig, LossPart,
+    OutputConfig, Progress, ProgressUpdate, Resume, RunConfig, RunContext, RunKind, RunStart,
+    RunSummary, StepInfo, StepLoss, TrainState, TrainerState, TrainingTask, changed_settings,
+    dry_run, run, train, train_loop,
 };
 pub use vae::{ImageEncoder, VaeLossConfig, VaeTrainConfig};

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use stride::noise::{ChaCha8Rng, below, keyed_rng, purpose, uniform};
+use stride::noise::{below, keyed_rng, purpose, uniform};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride_data::{
     LatentEncoder as _, LatentShape, Limits, Preparation, PrepareProgress, PreparedSet, Record,
     Source, View,
 };
 
+use super::captions::{Captions, LateListing};
 use crate::TrainError;
 use crate::run::{DataConfig, Progress};
 use crate::vae::ImageEncoder;
@@ -24,11 +25,7 @@ const LOOKED_AT: usize = 64;
 /// Latents and captions of a data set; the last `held_out` images are for evaluation.
 pub(crate) struct DitData {
     set: PreparedSet,
-    pub(crate) vocabulary: Vocabulary,
-    /// The captions of every image in rows of the vocabulary; the first describes it in full.
-    captions: Vec<Vec<Vec<u32>>>,
-    /// The empty caption.
-    empty: Vec<u32>,
+    pub(crate) captions: Captions,
     held_out: usize,
     flip: bool,
 }
@@ -44,12 +41,17 @@ impl DitData {
         progress: &mut dyn Progress,
         stop: &AtomicBool,
     ) -> Result<Self, TrainError> {
+        let late = config.late_captions.as_ref().map(LateListing::open).transpose()?;
         let prepared = match (&config.prepared, latent_cache) {
             (Some(prepared), _) => prepared,
             (None, Some(cache)) => {
                 let source = Source::open(config.dir()?, Limits::default())?;
+                let total = total(config, &source);
                 // Before hours are spent on latents.
-                config.check_count(total(config, &source))?;
+                config.check_count(total)?;
+                if let Some(late) = &late {
+                    late.check_names(source.records()[..total].iter().map(|r| r.name.as_str()))?;
+                }
                 prepare(config, &source, cache, encoder, progress, stop)?;
                 cache
             }
@@ -58,7 +60,7 @@ impl DitData {
         let set = PreparedSet::open(prepared, config.max_images)?;
         check_fits(&set, config, encoder)?;
         config.check_count(set.len())?;
-        Self::new(config, set, vocabulary)
+        Self::new(config, set, late.as_ref(), vocabulary)
     }
 
     /// As [`load`](Self::load), but writes nothing that stays: where latents are missing, those of the first images
@@ -77,14 +79,16 @@ impl DitData {
         let source = Source::open(config.dir()?, Limits::default())?;
         let total = total(config, &source);
         config.check_count(total)?;
+        let late = config.late_captions.as_ref().map(LateListing::open).transpose()?;
+        let late = late.as_ref();
         if let Ok(set) = PreparedSet::open(cache, config.max_images)
             && set.len() == total
             && check_fits(&set, config, encoder).is_ok()
         {
-            return Self::new(config, set, vocabulary);
+            return Self::new(config, set, late, vocabulary);
         }
         let records = &source.records()[..total];
-        let vocabulary = vocabulary.map_or_else(|| vocabulary_of(records), Ok)?;
+        let vocabulary = vocabulary.map_or_else(|| vocabulary_of(records, late), Ok)?;
         let few = total.min(LOOKED_AT);
         let sample = DataConfig {
             max_images: Some(few),
@@ -99,22 +103,17 @@ impl DitData {
             "the latents of {total} images would take about {:.1} minutes",
             seconds / 60.0
         ));
-        Self::new(&sample, PreparedSet::open(folder.path(), None)?, Some(vocabulary))
+        Self::new(&sample, PreparedSet::open(folder.path(), None)?, late, Some(vocabulary))
     }
 
     fn new(
         config: &DataConfig,
         set: PreparedSet,
+        late: Option<&LateListing<'_>>,
         vocabulary: Option<Vocabulary>,
     ) -> Result<Self, TrainError> {
-        let images = 0..set.len();
-        let all = images.clone().flat_map(|image| set.captions(image)).flatten();
-        let own = || Vocabulary::from_token_ids(all.copied());
-        let vocabulary = vocabulary.unwrap_or_else(own);
-        let rows = |ids: &Vec<u32>| vocabulary.rows(ids);
-        let captions = images.map(|image| set.captions(image).iter().map(rows).collect()).collect();
-        let empty = rows(&ClipTokenizer::new()?.encode("")?.ids);
-        Ok(Self { vocabulary, captions, empty, held_out: config.held_out, flip: config.flip, set })
+        let captions = Captions::new(&set, late, vocabulary)?;
+        Ok(Self { captions, held_out: config.held_out, flip: config.flip, set })
     }
 
     /// Shape of every latent.
@@ -158,22 +157,6 @@ impl DitData {
         let n = self.num_train() as u64;
         permuted(seed, visit / n, visit % n, n) as usize
     }
-
-    /// A caption of an image, drawn by `rng`.
-    pub(crate) fn caption(&self, image: usize, rng: &mut ChaCha8Rng) -> &[u32] {
-        let captions = &self.captions[image];
-        &captions[below(rng, captions.len())]
-    }
-
-    /// The caption that describes an image in full.
-    pub(crate) fn full_caption(&self, image: usize) -> &[u32] {
-        &self.captions[image][0]
-    }
-
-    /// The empty caption.
-    pub(crate) fn empty_caption(&self) -> &[u32] {
-        &self.empty
-    }
 }
 
 /// The place of `index` in a permutation of `0..n` that depends on seed and epoch alone.
@@ -203,11 +186,17 @@ fn total(config: &DataConfig, source: &Source) -> usize {
 }
 
 /// The vocabulary of captions that nobody has tokenised yet.
-fn vocabulary_of(records: &[Record]) -> Result<Vocabulary, TrainError> {
+fn vocabulary_of(
+    records: &[Record],
+    late: Option<&LateListing<'_>>,
+) -> Result<Vocabulary, TrainError> {
     let tokenizer = ClipTokenizer::new()?;
     let mut ids = tokenizer.encode("")?.ids;
-    for caption in records.iter().flat_map(|record| &record.captions) {
-        ids.extend(tokenizer.encode(caption)?.ids);
+    for record in records {
+        let late = late.map(|late| late.captions(&record.name)).transpose()?;
+        for caption in record.captions.iter().chain(late.unwrap_or_default()) {
+            ids.extend(tokenizer.encode(caption)?.ids);
+        }
     }
     Ok(Vocabulary::from_token_ids(ids))
 }

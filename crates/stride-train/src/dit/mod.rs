@@ -6,6 +6,7 @@ use stride::clip::ClipTextModel;
 use stride::dit::Dit;
 use stride::objective::NetworkInput;
 
+mod captions;
 mod config;
 mod data;
 mod init;

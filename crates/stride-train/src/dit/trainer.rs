@@ -88,8 +88,8 @@ impl DitTrainer {
             (Some(start), _) => (start.config, start.model),
             (None, Some(text_config)) => {
                 let text_config = ClipTextConfig {
-                    vocab_size: data.vocabulary.len(),
-                    eos_token_id: data.vocabulary.end_row() as usize,
+                    vocab_size: data.captions.vocabulary.len(),
+                    eos_token_id: data.captions.vocabulary.end_row() as usize,
                     ..text_config.clone()
                 };
                 let model = text_config.init(&autodiff).map_err(TrainError::setting)?;
@@ -101,7 +101,7 @@ impl DitTrainer {
         progress.message(&format!(
             "{} images, {} words, {:.1}M parameters",
             data.num_train(),
-            data.vocabulary.len(),
+            data.captions.vocabulary.len(),
             model.num_params() as f64 / 1e6
         ));
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
@@ -132,7 +132,7 @@ impl DitTrainer {
     }
 
     fn token_ids(&self, captions: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
-        pad_token_ids(captions, self.data.vocabulary.end_row(), device)
+        pad_token_ids(captions, self.data.captions.vocabulary.end_row(), device)
     }
 
     /// Mean squared error of the predictions on held-out images, image `row` at time `time(row)`,
@@ -159,7 +159,7 @@ impl DitTrainer {
                 self.data.write_mean(image, &mut x_1[range]);
                 let described = (row + caption_offset) % self.held_out_rows;
                 let described = self.data.num_train() + described;
-                captions.push(self.data.full_caption(described).to_vec());
+                captions.push(self.data.captions.full(described).to_vec());
                 plan.push(self.config.objective.evaluation_row(time(row)));
             }
             let (x_0, x_1) = (self.latents(x_0), self.latents(x_1));
@@ -236,10 +236,10 @@ impl TrainingTask for DitTrainer {
         let draws = rngs.par_iter_mut().zip(noise).zip(latents).enumerate();
         let captions = draws.map(|(row, ((rng, noise), latent))| {
             let image = self.data.image_at(self.seed, at.step * size as u64 + row as u64);
-            let caption = self.data.caption(image, rng);
+            let caption = self.data.captions.draw(image, at.fraction, rng);
             fill_normal(rng, noise);
             self.data.write_latent(image, (self.seed, at.step, row as u64), latent);
-            let caption = if rows[row].drop_caption { self.data.empty_caption() } else { caption };
+            let caption = if rows[row].drop_caption { self.data.captions.empty() } else { caption };
             caption.to_vec()
         });
         let captions = captions.collect();
@@ -284,7 +284,7 @@ impl TrainingTask for DitTrainer {
             let context = match on {
                 Conditioning::Caption => own.get_or_init(|| encode(&captions[..num_leading])),
                 Conditioning::Null => {
-                    let empty = || vec![self.data.empty_caption().to_vec(); num_leading];
+                    let empty = || vec![self.data.captions.empty().to_vec(); num_leading];
                     null.get_or_init(|| encode(&empty()))
                 }
             };
@@ -331,7 +331,7 @@ impl TrainingTask for DitTrainer {
         let texts: Vec<&str> = held_out.map(|image| self.data.text(image)).collect();
         let one_step_std = self.samples.write(
             &model,
-            &self.data.vocabulary,
+            &self.data.captions.vocabulary,
             &texts,
             &dir.join(format!("step-{:06}.png", at.step)),
         )?;
@@ -361,7 +361,7 @@ impl TrainingTask for DitTrainer {
             dit,
             text_config: self.text_config.clone(),
             text_encoder,
-            vocabulary: self.data.vocabulary.clone(),
+            vocabulary: self.data.captions.vocabulary.clone(),
             vae_config: self.encoder.config().clone(),
             vae: self.encoder.model().clone(),
         };

@@ -25,8 +25,9 @@ const IDENTITY: [&str; 9] = [
     "optimizer.kind",
 ];
 /// Settings that are paths, which may be written in many ways.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "data.dir",
+    "data.late_captions.dir",
     "data.prepared",
     "dit.autoencoder",
     "dit.latent_cache",

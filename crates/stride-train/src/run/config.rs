@@ -149,6 +149,32 @@ pub struct DataConfig {
     /// Whether transformers see every second image, drawn by chance, with left and right exchanged.
     #[serde(default)]
     pub flip: bool,
+    /// Other captions of the same images, which transformers read late in the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_captions: Option<LateCaptionsConfig>,
+}
+
+/// Captions that join those of the data late in the run, such as short ones after complete ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateCaptionsConfig {
+    /// A folder whose `metadata.jsonl` lists every image of the data, by the same names; the images themselves
+    /// need not be there.
+    pub dir: PathBuf,
+    /// Fraction of the run after which they are read.
+    #[serde(default = "default_late_start")]
+    pub start: f64,
+    /// Fraction of the rows that read them from then on.
+    #[serde(default = "default_late_fraction")]
+    pub fraction: f64,
+}
+
+fn default_late_start() -> f64 {
+    0.7
+}
+
+fn default_late_fraction() -> f64 {
+    0.5
 }
 
 impl DataConfig {
@@ -174,7 +200,8 @@ impl DataConfig {
     fn validate_images(&self) -> Result<(), String> {
         check(self.dir.is_some(), "data.dir", "a folder of images")?;
         check(self.prepared.is_none(), "data.prepared", "none but for kind = \"dit\"")?;
-        check(!self.flip, "data.flip", "false but for kind = \"dit\"")
+        check(!self.flip, "data.flip", "false but for kind = \"dit\"")?;
+        check(self.late_captions.is_none(), "data.late_captions", "none but for kind = \"dit\"")
     }
 
     /// Checks that an image is left beside those that are kept out of training.
@@ -283,7 +310,8 @@ impl RunConfig {
             init.chain([&mut dit.autoencoder])
         });
         let vae = self.vae.iter_mut().flat_map(|vae| &mut vae.init_from);
-        self.data.dir.iter_mut().chain(&mut self.data.prepared).chain(dit).chain(vae)
+        let late = self.data.late_captions.iter_mut().map(|late| &mut late.dir);
+        self.data.dir.iter_mut().chain(&mut self.data.prepared).chain(late).chain(dit).chain(vae)
     }
 
     /// The configuration as TOML, with every default spelled out.
@@ -346,6 +374,14 @@ impl RunConfig {
         }
         check_size("data.resolution", self.data.resolution, MAX_RESOLUTION)?;
         check(self.data.held_out > 0, "data.held_out", "at least 1")?;
+        if let Some(late) = &self.data.late_captions {
+            for (field, fraction) in [
+                ("data.late_captions.start", late.start),
+                ("data.late_captions.fraction", late.fraction),
+            ] {
+                check((0.0..=1.0).contains(&fraction), field, "in [0, 1]")?;
+            }
+        }
         self.optimizer.validate()?;
         for (index, ema) in self.ema.iter().enumerate() {
             ema.validate()?;

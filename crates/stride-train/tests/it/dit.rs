@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Tensor};
 use stride::noise::keyed_rng;
+use stride::tokenizer::ClipTokenizer;
 use stride::vae::AutoencoderConfig;
 use stride::weights::{self, StoredDtype};
 use stride_data::{LatentEncoder as _, Limits, Preparation, PreparedSet, Record, Source, View};
 use stride_kernels::gemm::Compute;
-use stride_train::{ImageEncoder, LogProgress, RunStart, RunSummary, TrainError, run};
+use stride_train::{
+    ImageEncoder, LogProgress, Progress, ProgressUpdate, Resume, RunStart, RunSummary, TrainError,
+    dry_run, run,
+};
 
 use crate::small::{DIT, write_images};
 
@@ -64,6 +68,18 @@ fn train_with(
     settings: &[&str],
     stop: &AtomicBool,
 ) -> Result<RunSummary, TrainError> {
+    let mut progress = LogProgress::new(Duration::from_secs(60));
+    train_from(place, run_dir, settings, None, &mut progress, stop)
+}
+
+fn train_from(
+    place: &Path,
+    run_dir: &str,
+    settings: &[&str],
+    resume: Option<Resume>,
+    progress: &mut dyn Progress,
+    stop: &AtomicBool,
+) -> Result<RunSummary, TrainError> {
     let path = place.join("run.toml");
     fs::write(&path, [DIT, TEXT_ENCODER].concat()).expect("writable");
     let in_place = |(key, value): (&str, &str)| format!("{key}={}", place.join(value).display());
@@ -72,8 +88,8 @@ fn train_with(
         Some(pair) => in_place(pair),
         None => (*setting).to_owned(),
     }));
-    let mut progress = LogProgress::new(Duration::from_secs(60));
-    run(&path, &overrides, &RunStart::default(), Some(&place.join(run_dir)), &mut progress, stop)
+    let start = RunStart { resume, ..RunStart::default() };
+    run(&path, &overrides, &start, Some(&place.join(run_dir)), progress, stop)
 }
 
 /// Trains two steps; `=@` in a setting stands for a path in the folder.
@@ -237,4 +253,113 @@ fn a_run_stopped_while_latents_are_made_says_so() {
     assert!(matches!(error, TrainError::StoppedWhilePreparing), "{error}");
     stop.store(false, Ordering::Relaxed);
     train_with(place.path(), "run", &CACHED, &stop).expect("goes on");
+}
+
+/// A folder of the same images as `data`, listed in other words.
+fn list_again(place: &Path, folder: &str, words: &str, count: usize) {
+    let dir = place.join(folder);
+    fs::create_dir_all(&dir).expect("writable");
+    let line = |index| format!("{{\"file_name\":\"{index}.png\",\"text\":\"{words}\"}}\n");
+    let lines: String = (0..count).map(line).collect();
+    fs::write(dir.join("metadata.jsonl"), lines).expect("writable");
+}
+
+/// Sets the stop flag after a step.
+struct StopAfter<'a> {
+    step: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Progress for StopAfter<'_> {
+    fn step(&mut self, update: &ProgressUpdate<'_>) {
+        self.stop.store(update.step >= self.step, Ordering::Relaxed);
+    }
+
+    fn message(&mut self, _text: &str) {}
+}
+
+#[test]
+fn late_captions_change_the_run_from_their_start_on_and_resume_exactly() {
+    if !has_own_process("dit::late_captions_change_the_run_from_their_start_on_and_resume_exactly")
+    {
+        return;
+    }
+    let place = place(TINY);
+    let place = place.path();
+    list_again(place, "short", "a green hat", 7);
+    let base = [CACHED[0], CACHED[1], "training.budget.max_steps=6"];
+    let late =
+        [&base[..], &["data.late_captions.dir=@short", "data.late_captions.start=0.5"]].concat();
+    train(place, "whole", &late).expect("trains");
+    let whole = model(place, "whole");
+    // The same draws, but no late caption among them.
+    train(place, "none", &[&late[..], &["data.late_captions.fraction=0.0"]].concat())
+        .expect("trains");
+    assert!(whole != model(place, "none"), "half of the rows of three steps");
+
+    for stop_after in [2, 4] {
+        let (run_dir, stop) = (format!("stopped-{stop_after}"), AtomicBool::new(false));
+        let mut progress = StopAfter { step: stop_after, stop: &stop };
+        let summary = train_from(place, &run_dir, &late, None, &mut progress, &stop);
+        assert_eq!(summary.expect("stops").steps, stop_after);
+        stop.store(false, Ordering::Relaxed);
+        let mut progress = LogProgress::new(Duration::from_secs(60));
+        let resume = Some(Resume::Latest);
+        train_from(place, &run_dir, &late, resume, &mut progress, &stop).expect("goes on");
+        assert!(model(place, &run_dir) == whole, "stopped after {stop_after}");
+    }
+
+    // The model knows the words of both listings.
+    let vocabulary = stride_models::vocabulary_of(&place.join("whole/model")).expect("there");
+    let tokenizer = ClipTokenizer::new().expect("built in");
+    for (text, unknown) in [("image 3", 0), ("a green hat", 0), ("a violet hat", 1)] {
+        let mapped = vocabulary.map(&tokenizer.encode(text).expect("short"));
+        assert_eq!(mapped.unknown_words.len(), unknown, "{text}");
+    }
+}
+
+#[test]
+fn late_captions_of_other_images_are_refused() {
+    let place = place(TINY);
+    let place = place.path();
+    let error = |settings: &[&str]| train(place, "run", settings).expect_err("misfit").to_string();
+    let late = [CACHED[0], CACHED[1], "data.late_captions.dir=@other"];
+    assert!(error(&late).contains("metadata.jsonl"));
+    list_again(place, "other", "a hat", 6);
+    let message = error(&late);
+    assert!(message.contains("6.png") && message.contains("late_captions"), "{message}");
+    assert!(!place.join("latents").exists(), "refused before latents are made");
+
+    let pixels = |index: usize| (0..16 * 16 * 3).map(|i| (i * (index + 3)) as u8).collect();
+    write_images(&place.join("other"), 16, 7, pixels, |_| "\"text\":\"a hat\"".to_owned());
+    let message = error(&late);
+    assert!(message.contains("other/0.png") && message.contains("late_captions"), "{message}");
+    for setting in ["data.late_captions.start=1.5", "data.late_captions.fraction=-1"] {
+        let message = error(&[&late[..], &[setting]].concat());
+        assert!(message.contains("in [0, 1]"), "{message}");
+    }
+}
+
+#[test]
+fn a_dry_run_knows_the_words_of_late_captions() {
+    let place = place(TINY);
+    let place = place.path();
+    list_again(place, "short", "a green hat", 7);
+    let path = place.join("run.toml");
+    fs::write(&path, [DIT, TEXT_ENCODER].concat()).expect("writable");
+    let parameters = |late: &[String]| {
+        let of = |name: &str| place.join(name).display().to_string();
+        let mut settings = vec![
+            format!("dit.autoencoder={}", of("vae")),
+            format!("data.dir={}", of("data")),
+            format!("dit.latent_cache={}", of("latents")),
+        ];
+        settings.extend_from_slice(late);
+        let mut progress = LogProgress::new(Duration::from_secs(60));
+        let dry = dry_run(&path, &settings, &mut progress, &AtomicBool::new(false));
+        dry.expect("fits").parameters
+    };
+    let late = format!("data.late_captions.dir={}", place.join("short").display());
+    // Three words of 16 numbers each.
+    assert_eq!(parameters(&[late]), parameters(&[]) + 3 * 16);
 }
