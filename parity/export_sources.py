@@ -143,6 +143,12 @@ def sets(rng):
         pq.write_table(table, OUT / f"pyarrow_{case}.parquet", **options)
     odd = {"text": [b"fine", b"caf\xe9", b"no picture", None], "image": [*data[:2], None, data[3]]}
     pq.write_table(pa.table(odd), OUT / "pyarrow_odd.parquet")
+    captions = [[{"language": "en", "caption": text}, {"language": "de", "caption": f"Bild {i}"}]
+                for i, text in enumerate(texts)]
+    mask = pa.array([{"bytes": d, "path": None} for d in reversed(data)])
+    labels = [f"label {i}" for i in range(6)]
+    columns = {"image": struct, "captions": captions, "label": labels, "mask": mask}
+    pq.write_table(pa.table(columns), OUT / "pyarrow_nested.parquet")
     # As img2dataset writes beside its tars.
     pq.write_table(pa.table({"url": ["none"], "caption": ["none"]}), OUT / "pyarrow_table.parquet")
 

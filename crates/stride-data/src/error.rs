@@ -85,6 +85,42 @@ pub enum DataError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A data set of which no image has a caption.
+    #[error(
+        "{}: none of {images} images has a caption; looked at: {looked}{near}; name the field, column or member with \
+         --caption-column, or train without captions: --captions none",
+        path.display()
+    )]
+    NoCaptions {
+        /// What was opened.
+        path: PathBuf,
+        /// Images that were found.
+        images: usize,
+        /// Fields, members and files in which none was found.
+        looked: String,
+        /// Those that may have been meant; begins with punctuation if there are any.
+        near: String,
+    },
+    /// A data set of which many images have no caption.
+    #[error(
+        "{}: {without} of {images} images have no caption, the first is {first}; at most {percent} % are left out{near}; \
+         allow more with --max-uncaptioned 1, or train without captions: --captions none",
+        path.display()
+    )]
+    FewCaptions {
+        /// What was opened.
+        path: PathBuf,
+        /// Images that were found.
+        images: usize,
+        /// Images without captions.
+        without: usize,
+        /// How many percent are allowed.
+        percent: f64,
+        /// The first of them.
+        first: String,
+        /// Where captions may be; begins with punctuation if there are any such places.
+        near: String,
+    },
     /// A file of a prepared folder is damaged.
     #[error("{}: {problem}; run stride prepare again with the same arguments, it makes what is damaged anew", path.display())]
     Damaged {

@@ -39,7 +39,7 @@ pub use prepared::{
 };
 pub use problem::{Problem, ProblemKind};
 pub use report::{DataReport, ScannedImage};
-pub use source::{Layout, Record, Source};
+pub use source::{CaptionSource, Layout, Record, Source, SourceOptions};
 pub use square::{MAX_RESOLUTION, check_resolution, square};
 pub use stride::image::Filter;
 pub use stride_files::ContentHash;

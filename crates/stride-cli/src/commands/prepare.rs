@@ -1,5 +1,6 @@
 //! `stride prepare`: encodes a data set once, for training to read.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use image::ImageFormat;
 use indicatif::ProgressBar;
 use stride_data::{
-    CaptionWriter, DataReport, Filter, Limits, PREPARED_REPORT, Part, Preparation, PrepareProgress,
-    PreparedHeader, Record, Source, merge_prepared,
+    CaptionWriter, DataReport, Filter, PREPARED_REPORT, Part, Preparation, PrepareProgress,
+    PreparedHeader, Problem, Record, Source, SourceOptions, merge_prepared,
 };
 use stride_files::write_whole;
 use stride_train::ImageEncoder;
@@ -29,7 +30,7 @@ use crate::{interrupt, progress};
 pub(crate) struct Prepare {
     #[command(subcommand)]
     command: Option<Tool>,
-    /// Images with captions: a folder, archive or table in any layout of docs/celeba-hq.md
+    /// Images with captions: a folder, archive or table in any layout of docs/data-sets.md
     #[arg(long, value_name = "PATH", required = true)]
     source: Option<PathBuf>,
     /// Folder for the prepared data
@@ -44,6 +45,15 @@ pub(crate) struct Prepare {
     /// Source of the captions
     #[arg(long, value_enum, default_value_t = CaptionSource::Both)]
     captions: CaptionSource,
+    /// Field, column or member that holds captions; else `text`, `caption`, `prompt` and the like
+    #[arg(long, value_name = "NAME")]
+    caption_column: Option<String>,
+    /// Field, column or member that holds images or their names; else `image`, `file_name` and the like
+    #[arg(long, value_name = "NAME")]
+    image_column: Option<String>,
+    /// Largest fraction of images without captions, which are left out; more are an error
+    #[arg(long, value_name = "FRACTION", default_value_t = SourceOptions::MAX_UNCAPTIONED, value_parser = fraction)]
+    max_uncaptioned: f64,
     /// Resize filter
     #[arg(long, value_enum, default_value_t = FilterName::Bicubic)]
     filter: FilterName,
@@ -79,6 +89,8 @@ enum CaptionSource {
     File,
     /// The data set's own, then those written from attributes, where it has any
     Both,
+    /// None: every image gets the empty caption
+    None,
 }
 
 /// A filter by name.
@@ -88,8 +100,6 @@ enum FilterName {
     Bilinear,
 }
 
-/// Captions written for an image from its attributes.
-const WRITTEN_CAPTIONS: usize = 5;
 /// Time between two lines of progress where there is no terminal.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 /// Images that are left out and named one by one.
@@ -116,11 +126,12 @@ impl Prepare {
             ));
         }
         let stop = interrupt::stop_flag()?;
-        let source = Source::open(source, Limits::default())?;
+        let options = self.options();
+        let source = Source::open(source, &options)?;
         let encoder =
             ImageEncoder::open(vae, self.resolution, self.compute.dtype(), &self.compute.device())?;
         let writer = CaptionWriter::new(0);
-        let captions = |record: &Record| self.captions.of(record, &writer);
+        let captions = |record: &Record| options.captions.captions(record, &writer);
         let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);
         preparation.filter = match self.filter {
             FilterName::Bicubic => Filter::Bicubic,
@@ -131,13 +142,7 @@ impl Prepare {
         let mut display = Display::new();
         let summary = preparation.run(out, &mut |at| display.show(at))?;
         display.clear();
-        let problems: Vec<_> = source.problems().iter().chain(&summary.problems).collect();
-        for problem in problems.iter().take(NAMED_PROBLEMS) {
-            tracing::warn!("left out: {problem}");
-        }
-        if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&more| more > 0) {
-            tracing::warn!("left out: {more} more");
-        }
+        tell(&source, &summary.problems);
         writeln!(crate::terminal::stdout(), "{summary}")?;
         let mut was_stopped = summary.was_stopped;
         // Scanning every image takes a while, so not where nothing is new.
@@ -160,22 +165,55 @@ impl Prepare {
     }
 }
 
+impl Prepare {
+    fn options(&self) -> SourceOptions {
+        SourceOptions {
+            captions: match self.captions {
+                CaptionSource::Attributes => stride_data::CaptionSource::Attributes,
+                CaptionSource::File => stride_data::CaptionSource::File,
+                CaptionSource::Both => stride_data::CaptionSource::Both,
+                CaptionSource::None => stride_data::CaptionSource::None,
+            },
+            caption_column: self.caption_column.clone(),
+            image_column: self.image_column.clone(),
+            max_uncaptioned: self.max_uncaptioned,
+            ..SourceOptions::default()
+        }
+    }
+}
+
 fn write_report(report: &DataReport, out: &Path) -> Result<()> {
     write_whole(&out.join("report.md"), report.to_markdown().as_bytes())?;
     Ok(write_whole(&out.join(PREPARED_REPORT), &serde_json::to_vec_pretty(&report.to_json())?)?)
 }
 
-impl CaptionSource {
-    fn of(self, record: &Record, writer: &CaptionWriter) -> Vec<String> {
-        let mut captions = match self {
-            Self::Attributes => Vec::new(),
-            Self::File | Self::Both => record.captions.clone(),
-        };
-        if let (Self::Attributes | Self::Both, Some(face)) = (self, record.attributes) {
-            captions.extend(writer.write(face, &record.name, WRITTEN_CAPTIONS));
-        }
-        captions
+/// Names what is left out, and counts what could not be matched.
+fn tell(source: &Source, of_images: &[Problem]) {
+    let all = source.problems().iter().chain(of_images);
+    let (notes, problems): (Vec<_>, Vec<_>) = all.partition(|problem| problem.kind.is_note());
+    for problem in problems.iter().take(NAMED_PROBLEMS) {
+        tracing::warn!("left out: {problem}");
     }
+    if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&more| more > 0) {
+        tracing::warn!("left out: {more} more");
+    }
+    let mut kinds: BTreeMap<&str, (usize, &Problem)> = BTreeMap::new();
+    for note in notes {
+        kinds.entry(note.kind.name()).or_insert((0, note)).0 += 1;
+    }
+    for (kind, (count, first)) in kinds {
+        tracing::warn!("{kind}: {count}; the first is {first}");
+    }
+    match source.several_lines() {
+        0 => {}
+        texts => tracing::warn!("{texts} texts have several lines: each line is a caption"),
+    }
+}
+
+/// A fraction in [0, 1].
+fn fraction(text: &str) -> Result<f64, String> {
+    let fraction = text.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction));
+    fraction.ok_or_else(|| "expected a fraction from 0 to 1".to_owned())
 }
 
 impl Merge {

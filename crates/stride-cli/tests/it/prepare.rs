@@ -112,11 +112,49 @@ fn captions_come_from_attributes() {
         let first = line["captions"][0].as_str().expect("a caption");
         assert_eq!(first.contains("woman"), !is_man, "{first}");
     }
+    prepare(place.path(), &["--out", "prepared", "--captions", "file"]).expect(1).says(&[
+        "none of 12 images has a caption",
+        "list_attr_celeba.txt",
+        "--captions none",
+    ]);
     // Words alone have changed.
-    let plain = prepare(place.path(), &["--out", "prepared", "--captions", "file"]).expect(0);
+    let plain = prepare(place.path(), &["--out", "prepared", "--captions", "none"]).expect(0);
     assert!(plain.stdout.starts_with("12 images: 12 reused"), "{}", plain.stdout);
     assert!(plain.stdout.contains("new captions for 12; 12 without a caption"), "{}", plain.stdout);
     assert_eq!(manifest()[3]["captions"], serde_json::json!([""]));
+}
+
+#[test]
+fn captions_are_not_lost_in_silence() {
+    let place = place();
+    let listing = place.path().join("data/metadata.jsonl");
+    let lines = fs::read_to_string(&listing).expect("there");
+    fs::write(&listing, lines.replace("\"text\"", "\"captoin\"")).expect("writable");
+    let out = ["--out", "prepared"];
+    prepare(place.path(), &out).expect(1).says(&[
+        "none of 12 images has a caption",
+        "is it `captoin`?",
+        "--caption-column",
+    ]);
+    let named = prepare(place.path(), &[&out[..], &["--caption-column", "captoin"]].concat());
+    assert!(named.expect(0).stdout.starts_with("12 images: 0 reused, 12 made"));
+
+    let ten: String = lines.lines().take(10).map(|line| format!("{line}\n")).collect();
+    fs::write(&listing, ten.replacen("\"text\"", "\"note\"", 3)).expect("writable");
+    prepare(place.path(), &out).expect(1).says(&[
+        "3 of 10 images have no caption",
+        "at most 25 %",
+        "--max-uncaptioned 1",
+    ]);
+    let few = prepare(place.path(), &[&out[..], &["--max-uncaptioned", "0.3"]].concat()).expect(0);
+    let few = few.says(&["has no caption", "not listed: 2; the first is"]);
+    assert!(few.stdout.starts_with("7 images"), "{}", few.stdout);
+    let report = fs::read_to_string(place.path().join("prepared/report.md")).expect("written");
+    assert!(report.contains("| Not listed | 2 |"), "{report}");
+    assert!(report.contains("| left out | 5 |"), "{report}");
+    prepare(place.path(), &[&out[..], &["--max-uncaptioned", "2"]].concat())
+        .expect(2)
+        .says(&["a fraction from 0 to 1"]);
 }
 
 #[test]
@@ -153,7 +191,7 @@ fn the_reason_is_named_where_every_image_is_broken() {
 fn prepared_data_inside_its_source_is_no_image_of_it() {
     let place = place();
     fs::remove_file(place.path().join("data/metadata.jsonl")).expect("there");
-    let out = ["--out", "data/prepared"];
+    let out = ["--out", "data/prepared", "--captions", "none"];
     let first = prepare(place.path(), &out).expect(0);
     assert!(first.stdout.starts_with("12 images: 0 reused, 12 made"), "{}", first.stdout);
     let second = prepare(place.path(), &out).expect(0);

@@ -405,7 +405,7 @@ impl Writer<'_, '_> {
                 sha256,
                 key,
                 captions,
-                attributes: record.attributes.map(PreparedImage::names_of),
+                attributes: record.face.map(PreparedImage::names_of),
             });
             let row = match latents {
                 Latents::Known(place) => Row::Kept(place),

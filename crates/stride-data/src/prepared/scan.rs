@@ -11,8 +11,7 @@ use super::prepare::Preparation;
 use super::summary::PrepareProgress;
 use crate::contact_sheet::TILE;
 use crate::{
-    ContactSheet, ContentHash, DataError, DataReport, Filter, Problem, ProblemKind, ScannedImage,
-    decode, square,
+    ContactSheet, ContentHash, DataError, DataReport, Filter, Problem, ScannedImage, decode, square,
 };
 
 /// Images scanned between two reports of progress.
@@ -41,9 +40,14 @@ impl Preparation<'_> {
         let mut report = DataReport::new(self.encoder.resolution());
         let mut sheet = ContactSheet::default();
         if self.part.is_none_or(|part| part.index == 0) {
-            for problem in self.source.problems() {
-                add_problem(&mut report, problem);
+            for Problem { name, kind } in self.source.problems() {
+                if kind.is_of_image() {
+                    report.add_problem(name, &kind.to_string(), kind.name());
+                } else {
+                    report.add_note(name, &kind.to_string(), kind.name());
+                }
             }
+            report.several_lines(self.source.several_lines());
         }
         let (range, start) = (self.range(), Instant::now());
         let (source, limits) = (self.source, self.limits);
@@ -65,8 +69,8 @@ impl Preparation<'_> {
             for (index, scanned) in indices.clone().zip(batch) {
                 let Scanned { content, width, height, tile } = match scanned {
                     Ok(scanned) => scanned,
-                    Err(problem) => {
-                        add_problem(&mut report, &problem);
+                    Err(Problem { name, kind }) => {
+                        report.add_problem(&name, &kind.to_string(), kind.name());
                         continue;
                     }
                 };
@@ -86,7 +90,7 @@ impl Preparation<'_> {
                     height,
                     captions: &captions,
                     token_counts: &token_counts,
-                    attributes: record.attributes,
+                    attributes: record.face,
                 });
                 sheet.add(&tile, captions.first().map_or("", String::as_str));
             }
@@ -96,28 +100,5 @@ impl Preparation<'_> {
             progress(PrepareProgress { done, total, seconds_left });
         }
         Ok(Some((report, sheet)))
-    }
-}
-
-fn add_problem(report: &mut DataReport, problem: &Problem) {
-    report.add_problem(&problem.name, &problem.kind.to_string(), kind_of(&problem.kind));
-}
-
-/// The kind of a problem in a word or two.
-fn kind_of(kind: &ProblemKind) -> &'static str {
-    match kind {
-        ProblemKind::Io(_) => "unreadable",
-        ProblemKind::NotAnImage { .. } => "not an image",
-        ProblemKind::Corrupt(_) => "corrupt",
-        ProblemKind::Unsupported(_) => "not supported",
-        ProblemKind::TooLarge { .. } => "too large",
-        ProblemKind::TooSmall { .. } => "fewer pixels than allowed",
-        ProblemKind::NotUtf8 => "not UTF-8",
-        ProblemKind::UnsafePath => "unsafe path",
-        ProblemKind::Link => "link",
-        ProblemKind::NoCaption => "no caption, left out",
-        ProblemKind::Duplicate => "name taken",
-        ProblemKind::Missing { .. } => "missing",
-        ProblemKind::Line { .. } => "broken line",
     }
 }

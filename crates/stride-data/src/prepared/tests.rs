@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::store::shard_path;
 use super::*;
-use crate::{ContentHash, DataError, Filter, Limits, Part, Record, Source};
+use crate::{ContentHash, DataError, Filter, Part, Record, Source, SourceOptions};
 
 const SIDE: usize = 4;
 const SHARD_SIZE: usize = 4;
@@ -110,7 +110,7 @@ fn prepare_as(
     encoder: &Halving,
     change: impl Fn(&mut Preparation<'_>),
 ) -> Result<PrepareSummary, DataError> {
-    let source = Source::open(data, Limits::default())?;
+    let source = Source::open(data, &SourceOptions::without_captions())?;
     let stop = AtomicBool::new(false);
     let captions = |record: &Record| record.captions.clone();
     let mut preparation = Preparation::new(&source, encoder, &captions, &stop);
@@ -156,7 +156,7 @@ fn a_stopped_run_goes_on_to_the_same_bytes() {
     assert_eq!(expected.len(), 3 + 3, "three shards, manifest, tokens, header");
     for stop_after in [3, 6, 9] {
         let out = tempfile::tempdir().expect("temporary folder");
-        let source = Source::open(data.path(), Limits::default()).expect("valid");
+        let source = Source::open(data.path(), &SourceOptions::without_captions()).expect("valid");
         let (stop, encoder) = (AtomicBool::new(false), Halving::new());
         let captions = |record: &Record| record.captions.clone();
         let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);

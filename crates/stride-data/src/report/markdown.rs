@@ -45,6 +45,9 @@ fn headline(report: &DataReport) -> String {
         let mean = captions as f64 / report.used as f64;
         row("Captions of an image", format!("{fewest} to {most}, {mean:.1} on average"));
     }
+    if report.several_lines > 0 {
+        row("Texts of several lines, each a caption", grouped(report.several_lines));
+    }
     for (kind, problems) in report.all_problems() {
         row(&capital(&plain(&kind)), grouped(problems.count));
     }

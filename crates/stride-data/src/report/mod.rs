@@ -38,6 +38,9 @@ pub struct DataReport {
     with_attributes: u64,
     attributes: BTreeMap<String, u64>,
     problems: BTreeMap<String, Problems>,
+    /// Texts with several lines, each of which is a caption.
+    #[serde(default)]
+    several_lines: u64,
     /// Names of the images that have this content, in the order of adding.
     contents: BTreeMap<String, Vec<String>>,
 }
@@ -91,6 +94,7 @@ impl DataReport {
             with_attributes: 0,
             attributes: CELEBA_ATTRIBUTES.iter().map(|name| ((*name).to_owned(), 0)).collect(),
             problems: BTreeMap::new(),
+            several_lines: 0,
             contents: BTreeMap::new(),
         }
     }
@@ -152,6 +156,7 @@ impl DataReport {
         }
         self.used += other.used;
         self.refused += other.refused;
+        self.several_lines += other.several_lines;
         self.widths = joined(self.widths, other.widths);
         self.heights = joined(self.heights, other.heights);
         add_counts(&mut self.short_sides, &other.short_sides);
@@ -197,6 +202,16 @@ impl DataReport {
     /// When the value is not such a report.
     pub fn from_json(json: &Value) -> Result<Self, DataError> {
         Self::deserialize(json).map_err(|error| DataError::Report { problem: error.to_string() })
+    }
+
+    /// Notes what is no image and could not be used, or not be matched with anything.
+    pub fn add_note(&mut self, name: &str, problem: &str, kind: &str) {
+        self.note(name, problem, kind);
+    }
+
+    /// Counts texts with several lines, each of which is a caption of its own.
+    pub fn several_lines(&mut self, texts: u64) {
+        self.several_lines += texts;
     }
 
     fn note(&mut self, name: &str, problem: &str, kind: &str) {

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{BufReader, Read as _};
+use std::io::Read as _;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::captions::texts;
+use super::captions::texts_in;
+use super::encoding;
+use super::json::WithoutNan;
 use super::lines::for_each_line;
 use super::names;
+use super::search::Search;
 use super::tree::Tree;
-use crate::{CELEBA_ATTRIBUTES, CelebaAttributes, Problem, ProblemKind};
+use crate::{CELEBA_ATTRIBUTES, CelebaAttributes, ProblemKind};
 
 /// Bytes of the largest `captions.json`; CelebA-Dialog's has a fifth.
 const MAX_JSON_BYTES: u64 = 1 << 30;
@@ -24,6 +27,11 @@ pub(super) fn is_attribute_table(name: &str) -> bool {
     TABLES.contains(&names::base(name))
 }
 
+/// Whether a file is a `captions.json`, or one of its kind such as `captions_hq.json`.
+pub(super) fn is_caption_table(name: &str) -> bool {
+    names::has_ending(name, "json") && names::base(name).to_lowercase().contains("caption")
+}
+
 /// Reads a table of attributes into `found`, by the stems of images.
 ///
 /// The first line with two or more known names is the header; what comes before is a count. Rows
@@ -32,11 +40,11 @@ pub(super) fn read_attributes(
     tree: &Tree,
     file: &str,
     found: &mut HashMap<String, CelebaAttributes>,
-    problems: &mut Vec<Problem>,
+    search: &mut Search<'_>,
 ) {
     let mut columns: Vec<String> = Vec::new();
     let read = tree.with_reader(file, |reader, _| {
-        for_each_line(reader, file, problems, |_, line, _| {
+        for_each_line(reader, file, search, |_, line, _| {
             let mut fields: Vec<&str> =
                 line.split([' ', '\t', ',']).filter(|field| !field.is_empty()).collect();
             if columns.is_empty() {
@@ -68,37 +76,45 @@ pub(super) fn read_attributes(
         })
     });
     if let Err(kind) = read {
-        problems.push(Problem::new(file, kind));
+        search.problem(file, kind);
     } else if columns.is_empty() {
         let problem = "expected a line of CelebA's attribute names, found none".to_owned();
-        problems.push(Problem::new(file, ProblemKind::Corrupt(problem)));
+        search.problem(file, ProblemKind::Corrupt(problem));
     }
 }
 
-/// Reads `captions.json` into `found`, by the stems of images: an object from names to a text, a
-/// list of texts, or an object of which the members count whose names have "caption" in them.
+/// Reads a `captions.json` into `found`, by the stems of images: an object from names to a text, a
+/// list of texts, or an object with fields of captions. The captions of several files are joined.
 pub(super) fn read_captions(
     tree: &Tree,
     file: &str,
     found: &mut HashMap<String, Vec<String>>,
-    problems: &mut Vec<Problem>,
+    search: &mut Search<'_>,
 ) {
+    let known = found.len();
     let read = tree.with_reader(file, |reader, _| {
-        let reader = BufReader::with_capacity(1 << 16, reader.take(MAX_JSON_BYTES));
-        let mut json = serde_json::Deserializer::from_reader(reader);
+        let mut reader = reader.take(MAX_JSON_BYTES);
+        let reader = WithoutNan::new(encoding::reader(&mut reader)?);
+        let mut json = serde_json::Deserializer::from_reader(std::io::BufReader::new(reader));
         let problem = |error: serde_json::Error| ProblemKind::Corrupt(error.to_string());
-        json.deserialize_map(Images(found)).map_err(problem)?;
+        json.deserialize_map(Images { found, search }).map_err(problem)?;
         json.end().map_err(problem)
     });
     if let Err(kind) = read {
-        problems.push(Problem::new(file, kind));
+        search.problem(file, kind);
+    }
+    if found.len() == known {
+        search.saw_file(file);
     }
 }
 
 /// Takes one image after the other, so that the file is never in memory as a whole.
-struct Images<'a>(&'a mut HashMap<String, Vec<String>>);
+struct Images<'a, 'o> {
+    found: &'a mut HashMap<String, Vec<String>>,
+    search: &'a mut Search<'o>,
+}
 
-impl<'de> Visitor<'de> for Images<'_> {
+impl<'de> Visitor<'de> for Images<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,39 +123,9 @@ impl<'de> Visitor<'de> for Images<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
-            let captions = captions_of(&value).into_iter().map(str::to_owned).collect();
-            self.0.insert(names::stem(&name).to_owned(), captions);
+            let captions = texts_in(&value, self.search).into_iter().map(str::to_owned);
+            self.found.entry(names::stem(&name).to_owned()).or_default().extend(captions);
         }
         Ok(())
-    }
-}
-
-fn captions_of(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Object(members) => {
-            let is_caption = |name: &&String| name.to_lowercase().contains("caption");
-            let mut names: Vec<&String> = members.keys().filter(is_caption).collect();
-            // Whether an object keeps its order is another crate's choice.
-            names.sort_unstable();
-            names.into_iter().filter_map(|name| members.get(name)).flat_map(texts).collect()
-        }
-        value => texts(value),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn captions_have_three_forms() {
-        assert_eq!(captions_of(&json!("one")), ["one"]);
-        assert_eq!(captions_of(&json!(["one", 2, "three"])), ["one", "three"]);
-        let object = json!({"overall_caption": "one", "attribute_wise_captions": {"Bangs": "two"},
-            "captions": ["three"], "id": "four"});
-        assert_eq!(captions_of(&object), ["three", "one"]);
-        assert!(captions_of(&json!(3)).is_empty());
     }
 }

@@ -1,15 +1,16 @@
 //! Which files of a folder or zip are its images, and what other files say of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::captions::{Captions, utf8};
+use super::captions::{Captions, texts_in};
+use super::encoding;
+use super::listing::{self, Listed};
+use super::members;
 use super::record::{Layout, Place, Record};
+use super::search::Search;
 use super::tree::Tree;
-use super::{celeba, listing, names};
-use crate::{CelebaAttributes, Limits, Problem};
-
-/// Folders that hold ten captions of each image in MM-CelebA-HQ.
-const CAPTION_FOLDERS: [&str; 2] = ["text", "celeba-caption"];
+use super::{celeba, fields, json, names};
+use crate::{CelebaAttributes, ProblemKind};
 
 /// Folders of CelebA's images; where there is one, images elsewhere are something else.
 const IMAGE_FOLDERS: [&str; 2] = ["CelebA-HQ-img", "img_align_celeba"];
@@ -18,44 +19,36 @@ const IMAGE_FOLDERS: [&str; 2] = ["CelebA-HQ-img", "img_align_celeba"];
 const MASK_FOLDER: &str = "CelebAMask-HQ-mask-anno";
 
 /// The layout and the records of a tree: by its listings if it has one, else by the files there.
-pub(super) fn records(
-    tree: &Tree,
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
-) -> (Layout, Vec<Record>) {
+///
+/// Texts beside an image count where its listing says nothing.
+pub(super) fn records(tree: &Tree, search: &mut Search<'_>) -> (Layout, Vec<Record>) {
     let listings = listing::find(tree);
-    if !listings.is_empty() {
-        let read = |file: &String| listing::read(tree, file, limits, problems);
-        return (Layout::Metadata, listings.iter().flat_map(read).collect());
-    }
+    let mut listed = Listed::default();
+    listings.iter().for_each(|file| listed.read(tree, file, search));
     let images = images(tree);
-    let known = Known::read(tree, problems);
-    let mut has_text_beside = false;
-    let mut records = Vec::with_capacity(images.len());
-    for name in images {
-        let mut captions = Captions::new(limits);
-        let stem = names::stem(name);
-        let beside = format!("{}.txt", names::without_ending(name));
-        if tree.contains(&beside) {
-            has_text_beside = true;
-            let texts = text_file(tree, &beside, limits, problems);
-            captions.extend(&beside, texts.iter().map(String::as_str), problems);
+    let known = Known::read(tree, search);
+    let has_listing = !listings.is_empty();
+    let mut records = if has_listing {
+        for name in images.iter().filter(|name| !listed.contains(name)) {
+            search.problem(*name, ProblemKind::Unlisted);
         }
-        for file in known.texts.get(stem).into_iter().flatten().filter(|file| **file != beside) {
-            let texts = text_file(tree, file, limits, problems);
-            captions.extend(file, texts.iter().map(String::as_str), problems);
+        listed.into_records()
+    } else {
+        let alone = |name: &&str| Record::new((*name).to_owned(), Vec::new(), Place::Tree);
+        images.iter().map(alone).collect()
+    };
+    let has_text_beside = known.add_to(&mut records, tree, search);
+    for (name, ending) in tree.names().filter_map(|name| Some((name, names::other_image(name)?))) {
+        if records.iter().all(|record| record.name != name) {
+            search.problem(name, ProblemKind::OtherFormat(ending));
         }
-        if let Some(texts) = known.captions.get(stem) {
-            captions.extend(name, texts.iter().map(String::as_str), problems);
-        }
-        records.push(Record {
-            name: name.to_owned(),
-            captions: captions.into_vec(),
-            attributes: known.attributes.get(stem).copied(),
-            place: Place::Tree,
-        });
     }
-    (known.layout(tree, has_text_beside), records)
+    let is_read = |name: &str| names::is_image(name) || listings.iter().any(|file| file == name);
+    for name in tree.names().filter(|name| !is_read(name) && !celeba::is_caption_table(name)) {
+        search.saw_file(name);
+    }
+    let layout = if has_listing { Layout::Metadata } else { known.layout(tree, has_text_beside) };
+    (layout, records)
 }
 
 fn images(tree: &Tree) -> Vec<&str> {
@@ -70,28 +63,70 @@ fn images(tree: &Tree) -> Vec<&str> {
     all().filter(|name| !lies_in(name, MASK_FOLDER)).collect()
 }
 
-/// What tables and folders of texts say, by the stems of images.
-struct Known {
+/// What tables and texts say of images.
+#[derive(Default)]
+struct Known<'a> {
+    /// By the stems of images.
     attributes: HashMap<String, CelebaAttributes>,
     captions: HashMap<String, Vec<String>>,
-    texts: BTreeMap<String, Vec<String>>,
+    /// Texts in folders of texts, as those of MM-CelebA-HQ.
+    folders: BTreeMap<&'a str, Vec<&'a str>>,
+    /// Other texts.
+    texts: Vec<&'a str>,
 }
 
-impl Known {
-    fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Self {
-        let mut known =
-            Self { attributes: HashMap::new(), captions: HashMap::new(), texts: BTreeMap::new() };
+impl<'a> Known<'a> {
+    fn read(tree: &'a Tree, search: &mut Search<'_>) -> Self {
+        let mut known = Self::default();
         for name in tree.names() {
             let parent = names::base(names::folder(name).trim_end_matches('/'));
             if celeba::is_attribute_table(name) {
-                celeba::read_attributes(tree, name, &mut known.attributes, problems);
-            } else if names::base(name) == "captions.json" {
-                celeba::read_captions(tree, name, &mut known.captions, problems);
-            } else if names::has_ending(name, "txt") && CAPTION_FOLDERS.contains(&parent) {
-                known.texts.entry(names::stem(name).to_owned()).or_default().push(name.to_owned());
+                celeba::read_attributes(tree, name, &mut known.attributes, search);
+            } else if celeba::is_caption_table(name) {
+                celeba::read_captions(tree, name, &mut known.captions, search);
+            } else if names::has_ending(name, "txt") && fields::is_caption(parent) {
+                known.folders.entry(names::stem(name)).or_default().push(name);
+            } else if members::is_text(name, search.caption_column()) {
+                known.texts.push(name);
             }
         }
         known
+    }
+
+    /// Adds attributes and, where there are none yet, captions; whether a text lies beside an image.
+    fn add_to(&self, records: &mut [Record], tree: &Tree, search: &mut Search<'_>) -> bool {
+        let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
+        let images: Vec<&str> = names.iter().map(String::as_str).collect();
+        let groups = members::texts_of(&images, &self.texts, search.caption_column());
+        let mut has_text_beside = false;
+        for (image, texts) in groups.images {
+            let record = &mut records[image];
+            let stem = names::stem(&record.name);
+            record.face = record.face.or_else(|| self.attributes.get(stem).copied());
+            if !record.captions.is_empty() {
+                continue;
+            }
+            let mut captions = Captions::default();
+            let beside = texts.iter().map(|&index| self.texts[index]);
+            let elsewhere = self.folders.get(stem).into_iter().flatten().copied();
+            for file in beside.chain(elsewhere) {
+                read_text(tree, file, &mut captions, search);
+            }
+            has_text_beside |= !texts.is_empty();
+            if let Some(texts) = self.captions.get(stem) {
+                captions.extend(&record.name, texts.iter().map(String::as_str), search);
+            }
+            record.captions = captions.into_vec();
+        }
+        let stems: HashSet<&str> = images.iter().map(|name| names::stem(name)).collect();
+        let without = self.folders.iter().filter(|(stem, _)| !stems.contains(*stem));
+        let orphans = groups.orphans.iter().map(|&index| self.texts[index]);
+        // Beside images there is JSON of many kinds.
+        let orphans = orphans.filter(|name| !names::has_ending(name, "json"));
+        for name in without.flat_map(|(_, files)| files.iter().copied()).chain(orphans) {
+            search.problem(name, ProblemKind::NoImage);
+        }
+        has_text_beside
     }
 
     fn layout(&self, tree: &Tree, has_text_beside: bool) -> Layout {
@@ -100,11 +135,11 @@ impl Known {
             Layout::CelebaMaskHq
         } else if has("list_attr_celeba") {
             Layout::Celeba
-        } else if has("captions.json") {
+        } else if tree.names().any(celeba::is_caption_table) {
             Layout::CelebaDialog
         } else if has_text_beside {
             Layout::TextFiles
-        } else if !self.texts.is_empty() {
+        } else if !self.folders.is_empty() {
             Layout::MmCelebaHq
         } else {
             Layout::Images
@@ -112,14 +147,28 @@ impl Known {
     }
 }
 
-/// The lines of a text file; a file that cannot be read is a problem of its own.
-fn text_file(tree: &Tree, name: &str, limits: &Limits, problems: &mut Vec<Problem>) -> Vec<String> {
-    let read = tree.read(name, limits.max_text_bytes());
-    match read.and_then(|bytes| Ok(utf8(&bytes)?.lines().map(str::to_owned).collect())) {
-        Ok(lines) => lines,
-        Err(kind) => {
-            problems.push(Problem::new(name, kind));
-            Vec::new()
-        }
+/// Adds the captions of a text file; a file that cannot be read is a problem of its own.
+fn read_text(tree: &Tree, name: &str, captions: &mut Captions, search: &mut Search<'_>) {
+    let read = tree.read(name, search.options.limits.max_text_bytes());
+    match read.and_then(|bytes| texts_of(name, &bytes, search)) {
+        Ok(texts) => captions.extend(name, texts.iter().map(String::as_str), search),
+        Err(kind) => search.problem(name, kind),
     }
+}
+
+/// A text, or the texts of captions in JSON.
+///
+/// # Errors
+/// When it is no text, or no JSON.
+pub(super) fn texts_of(
+    name: &str,
+    bytes: &[u8],
+    search: &mut Search<'_>,
+) -> Result<Vec<String>, ProblemKind> {
+    let text = encoding::decode(bytes)?;
+    if !names::has_ending(name, "json") {
+        return Ok(vec![text.into_owned()]);
+    }
+    let value = json::parse(&text).map_err(ProblemKind::Corrupt)?;
+    Ok(texts_in(&value, search).into_iter().map(str::to_owned).collect())
 }

@@ -1,27 +1,28 @@
 //! Lines and comma-separated rows of listings, one at a time and none too long.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead as _, Read};
 
 use csv_core::ReadRecordResult;
 
-use super::captions::utf8;
-use crate::{Problem, ProblemKind};
+use super::encoding::{self, utf8};
+use super::search::Search;
+use crate::ProblemKind;
 
 /// Bytes of the longest line or row that is read.
 pub(super) const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// Calls `use_line` with the number, from 1, and text of every line that is not blank; what it
-/// answers, and lines that are too long or not UTF-8, become problems of `file`.
+/// answers, and lines that are too long or no text, become problems of `file`.
 ///
 /// # Errors
 /// When reading fails; the lines before have been used.
 pub(super) fn for_each_line(
     reader: &mut dyn Read,
     file: &str,
-    problems: &mut Vec<Problem>,
-    mut use_line: impl FnMut(usize, &str, &mut Vec<Problem>) -> Result<(), String>,
+    search: &mut Search<'_>,
+    mut use_line: impl FnMut(usize, &str, &mut Search<'_>) -> Result<(), String>,
 ) -> Result<(), ProblemKind> {
-    let mut reader = BufReader::new(reader);
+    let mut reader = encoding::reader(reader)?;
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -35,12 +36,12 @@ pub(super) fn for_each_line(
         } else {
             match utf8(&line) {
                 Ok(text) if text.trim().is_empty() => Ok(()),
-                Ok(text) => use_line(number, text.trim_end_matches(['\n', '\r']), problems),
+                Ok(text) => use_line(number, text.trim_end_matches(['\n', '\r']), search),
                 Err(kind) => Err(kind.to_string()),
             }
         };
         if let Err(problem) = used {
-            problems.push(Problem::new(file, ProblemKind::Line { line: number, problem }));
+            search.problem(file, ProblemKind::Line { line: number, problem });
         }
     }
     Ok(())
@@ -56,10 +57,10 @@ pub(super) fn for_each_line(
 pub(super) fn for_each_row(
     reader: &mut dyn Read,
     file: &str,
-    problems: &mut Vec<Problem>,
-    mut use_row: impl FnMut(usize, &[&str], &mut Vec<Problem>) -> Result<(), String>,
+    search: &mut Search<'_>,
+    mut use_row: impl FnMut(usize, &[&str], &mut Search<'_>) -> Result<(), String>,
 ) -> Result<(), ProblemKind> {
-    let mut reader = BufReader::new(reader);
+    let mut reader = encoding::reader(reader)?;
     let mut parser = csv_core::Reader::new();
     let (mut row, mut piece) = (Row::default(), Vec::new());
     let (mut line, mut begins_at) = (1, 1);
@@ -80,12 +81,11 @@ pub(super) fn for_each_row(
             if is_whole {
                 let used = match row.fields() {
                     Ok(fields) if fields == [""] => Ok(()),
-                    Ok(fields) => use_row(begins_at, &fields, problems),
+                    Ok(fields) => use_row(begins_at, &fields, search),
                     Err(problem) => Err(problem),
                 };
                 if let Err(problem) = used {
-                    let kind = ProblemKind::Line { line: begins_at, problem };
-                    problems.push(Problem::new(file, kind));
+                    search.problem(file, ProblemKind::Line { line: begins_at, problem });
                 }
                 row.clear();
             }
@@ -164,17 +164,19 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Problem, SourceOptions};
 
     /// Lines with their numbers and fields, and what is wrong with some and with the whole.
     type Rows = (Vec<(usize, Vec<String>)>, Vec<Problem>, Result<(), ProblemKind>);
 
     fn rows(text: &[u8]) -> Rows {
-        let (mut rows, mut problems) = (Vec::new(), Vec::new());
-        let result = for_each_row(&mut &*text, "a.csv", &mut problems, |line, fields, _| {
+        let options = SourceOptions::default();
+        let (mut rows, mut search) = (Vec::new(), Search::new(&options));
+        let result = for_each_row(&mut &*text, "a.csv", &mut search, |line, fields, _| {
             rows.push((line, fields.iter().map(|&field| field.to_owned()).collect()));
             Ok(())
         });
-        (rows, problems, result)
+        (rows, search.problems, result)
     }
 
     #[test]
@@ -211,13 +213,14 @@ mod tests {
     fn long_lines_are_passed_over() {
         let text =
             [b"one\n".to_vec(), vec![b'x'; 2 * MAX_LINE_BYTES], b"\n\nthree\xff\nfour".to_vec()];
-        let (mut lines, mut problems) = (Vec::new(), Vec::new());
-        let read = for_each_line(&mut &*text.concat(), "a", &mut problems, |line, text, _| {
+        let options = SourceOptions::default();
+        let (mut lines, mut search) = (Vec::new(), Search::new(&options));
+        let read = for_each_line(&mut &*text.concat(), "a", &mut search, |line, text, _| {
             lines.push((line, text.to_owned()));
             if line == 5 { Err("bad".to_owned()) } else { Ok(()) }
         });
         assert_eq!(lines, [(1, "one".to_owned()), (5, "four".to_owned())]);
-        let numbers: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let numbers: Vec<String> = search.problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             numbers,
             [

@@ -2,12 +2,18 @@
 
 mod captions;
 mod celeba;
+mod encoding;
+mod fields;
 mod images;
+mod json;
 mod lines;
 mod listing;
+mod members;
 mod names;
+mod options;
 mod parquet;
 mod record;
+mod search;
 mod shared_file;
 mod tar;
 mod tree;
@@ -16,9 +22,11 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+pub use self::options::{CaptionSource, SourceOptions};
 use self::parquet::ParquetFiles;
 use self::record::Place;
 pub use self::record::{Layout, Record};
+use self::search::Search;
 use self::tree::{Tree, without_repeats};
 use crate::{DataError, Limits, Problem, ProblemKind};
 
@@ -30,6 +38,7 @@ pub struct Source {
     limits: Limits,
     records: Vec<Record>,
     problems: Vec<Problem>,
+    several_lines: u64,
     store: Store,
 }
 
@@ -47,33 +56,32 @@ impl Source {
     /// CelebA's tables, a zip of one, or Parquet files or tars, one or a folder of them.
     ///
     /// Images are not opened. Records come in the order of the listing, else by name; rows of
-    /// Parquet and members of tars in their order, file after file by name. If some images have
-    /// captions, those with neither caption nor attributes are left out.
+    /// Parquet and members of tars in their order, file after file by name. Images without the captions
+    /// that are asked for are left out.
     ///
     /// # Errors
-    /// When the path cannot be read or nothing in it can be used; the error says what was found.
-    pub fn open(path: &Path, limits: Limits) -> Result<Self, DataError> {
-        let mut problems = Vec::new();
+    /// When the path cannot be read or nothing in it can be used; the error says what was found. When no image has
+    /// such captions, or too many have none.
+    pub fn open(path: &Path, options: &SourceOptions) -> Result<Self, DataError> {
+        let mut search = Search::new(options);
         let is_folder = path.metadata().map_err(DataError::io(path))?.is_dir();
-        let (layout, records, store) = if is_folder {
-            open_folder(path, &limits, &mut problems)?
-        } else {
-            open_file(path, &limits, &mut problems)?
-        };
-        let records = without_repeats(records, |record| &record.name, &mut problems);
-        let records = without_uncaptioned(records, &mut problems);
+        let (layout, records, store) =
+            if is_folder { open_folder(path, &mut search)? } else { open_file(path, &mut search)? };
+        let records = without_repeats(records, |record| &record.name, &mut search);
         if records.is_empty() {
-            let problem = match problems.first() {
+            let problem = match search.problems.first() {
                 Some(first) => format!("no usable image; the first problem is {first}"),
                 None => "no image".to_owned(),
             };
             return Err(DataError::BrokenSet { path: path.to_owned(), problem });
         }
+        let records = search.captioned(records, path)?;
+        let Search { problems, several_lines, .. } = search;
         tracing::debug!(
             path = %path.display(), %layout, records = records.len(), problems = problems.len(),
             "listed a data set"
         );
-        Ok(Self { layout, limits, records, problems, store })
+        Ok(Self { layout, limits: options.limits, records, problems, several_lines, store })
     }
 
     /// The images, in an order that is the same on every machine.
@@ -81,9 +89,14 @@ impl Source {
         &self.records
     }
 
-    /// What listing the set left out.
+    /// What listing the set left out, and what it could not match.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Texts with several lines, each of which is a caption of its own.
+    pub fn several_lines(&self) -> u64 {
+        self.several_lines
     }
 
     /// What the set was taken for.
@@ -116,12 +129,8 @@ impl Source {
     }
 }
 
-fn open_folder(
-    path: &Path,
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
-) -> Result<Listed, DataError> {
-    let tree = Tree::folder(path, problems)?;
+fn open_folder(path: &Path, search: &mut Search<'_>) -> Result<Listed, DataError> {
+    let tree = Tree::folder(path, search)?;
     let with_ending = |ending: &str| -> Vec<(PathBuf, String)> {
         let found = tree.names().filter(|name| names::has_ending(name, ending));
         found.map(|name| (path.join(name), name.to_owned())).collect()
@@ -129,48 +138,52 @@ fn open_folder(
     if listing::find(&tree).is_empty() {
         let tars = with_ending("tar");
         if !tars.is_empty() {
-            return Ok(open_tars(tars, limits, problems));
+            note_images_beside(&tree, "tars", search);
+            return Ok(open_tars(tars, search));
         }
         // img2dataset writes tables without images beside the images.
         let has_images = tree.names().any(names::is_image);
         let parquet = with_ending("parquet");
         if !parquet.is_empty() {
-            let known = problems.len();
-            let opened = open_parquet(&parquet, limits, problems);
+            let known = search.problems.len();
+            let opened = open_parquet(&parquet, search);
             if !opened.1.is_empty() || !has_images {
+                note_images_beside(&tree, "Parquet files", search);
                 return Ok(opened);
             }
             let is_table = |p: &Problem| matches!(p.kind, ProblemKind::Unsupported(_));
-            let found = problems.split_off(known);
-            problems.extend(found.into_iter().filter(|problem| !is_table(problem)));
+            let found = search.problems.split_off(known);
+            search.problems.extend(found.into_iter().filter(|problem| !is_table(problem)));
         }
-        if !has_images && problems.is_empty() {
+        if !has_images && search.problems.is_empty() {
             let found = summary(&tree);
             return Err(DataError::UnknownLayout { path: path.to_owned(), found });
         }
     }
-    let (layout, records) = images::records(&tree, limits, problems);
+    let (layout, records) = images::records(&tree, search);
     Ok((layout, records, Store::Tree(tree)))
 }
 
-fn open_file(
-    path: &Path,
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
-) -> Result<Listed, DataError> {
+fn note_images_beside(tree: &Tree, archives: &'static str, search: &mut Search<'_>) {
+    for name in tree.names().filter(|name| names::is_image(name)) {
+        search.problem(name, ProblemKind::BesideArchives(archives));
+    }
+}
+
+fn open_file(path: &Path, search: &mut Search<'_>) -> Result<Listed, DataError> {
     let mut head = Vec::new();
     let file = stride_files::open_file(path).map_err(DataError::io(path))?;
     file.take(512).read_to_end(&mut head).map_err(DataError::io(path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let files = vec![(path.to_owned(), name.clone())];
     if head.starts_with(b"PAR1") {
-        Ok(open_parquet(&files, limits, problems))
+        Ok(open_parquet(&files, search))
     } else if head.starts_with(b"PK") {
-        let tree = Tree::zip(path, problems)?;
-        let (layout, records) = images::records(&tree, limits, problems);
+        let tree = Tree::zip(path, search)?;
+        let (layout, records) = images::records(&tree, search);
         Ok((layout, records, Store::Tree(tree)))
     } else if head.get(257..262) == Some(b"ustar") || names::has_ending(&name, "tar") {
-        Ok(open_tars(files, limits, problems))
+        Ok(open_tars(files, search))
     } else {
         let found = match head.as_slice() {
             [0x1f, 0x8b, ..] => "a file packed with gzip; unpack it first".to_owned(),
@@ -181,49 +194,28 @@ fn open_file(
     }
 }
 
-fn open_parquet(
-    paths: &[(PathBuf, String)],
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
-) -> Listed {
+fn open_parquet(paths: &[(PathBuf, String)], search: &mut Search<'_>) -> Listed {
     let mut files = ParquetFiles::new();
     let mut records = Vec::new();
     for (path, name) in paths {
-        match files.add(path, name, limits, problems) {
+        match files.add(path, name, search) {
             Ok(found) => records.extend(found),
-            Err(kind) => problems.push(Problem::new(name, kind)),
+            Err(kind) => search.problem(name, kind),
         }
     }
     (Layout::Parquet, records, Store::Parquet(files))
 }
 
-fn open_tars(
-    paths: Vec<(PathBuf, String)>,
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
-) -> Listed {
+fn open_tars(paths: Vec<(PathBuf, String)>, search: &mut Search<'_>) -> Listed {
     let mut records = Vec::new();
     for (archive, (path, name)) in paths.iter().enumerate() {
-        match tar::records(path, name, archive, limits, problems) {
+        match tar::records(path, name, archive, search) {
             Ok(found) => records.extend(found),
-            Err(kind) => problems.push(Problem::new(name, kind)),
+            Err(kind) => search.problem(name, kind),
         }
     }
     let paths = paths.into_iter().map(|(path, _)| path).collect();
     (Layout::WebDataset, records, Store::Tars(paths))
-}
-
-/// Leaves images out of which nothing is known, if of others something is.
-fn without_uncaptioned(records: Vec<Record>, problems: &mut Vec<Problem>) -> Vec<Record> {
-    if records.iter().all(|record| record.captions.is_empty()) {
-        return records;
-    }
-    let (kept, left_out): (Vec<Record>, Vec<Record>) = records
-        .into_iter()
-        .partition(|record| !record.captions.is_empty() || record.attributes.is_some());
-    let nameless = left_out.into_iter().map(|r| Problem::new(r.name, ProblemKind::NoCaption));
-    problems.extend(nameless);
-    kept
 }
 
 /// How many files of which endings there are.

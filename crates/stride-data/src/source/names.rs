@@ -5,6 +5,10 @@ use crate::ProblemKind;
 /// Endings of files that are taken for images; what they are, their bytes say.
 const IMAGE_ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
+/// Endings of images that are not read.
+const OTHER_IMAGE_ENDINGS: [&str; 11] =
+    ["bmp", "gif", "jxl", "pgm", "ppm", "tif", "tiff", "avif", "heic", "heif", "jp2"];
+
 /// The name with `/` between its parts and without `.` parts.
 ///
 /// # Errors
@@ -49,6 +53,11 @@ pub(super) fn has_ending(name: &str, ending: &str) -> bool {
 
 pub(super) fn is_image(name: &str) -> bool {
     IMAGE_ENDINGS.iter().any(|ending| has_ending(name, ending))
+}
+
+/// The ending of an image that other programs read.
+pub(super) fn other_image(name: &str) -> Option<&'static str> {
+    OTHER_IMAGE_ENDINGS.into_iter().find(|ending| has_ending(name, ending))
 }
 
 /// Whether the file belongs to an operating system or editor.

@@ -1,5 +1,6 @@
 //! What is known of an image before it is read, and the layouts of sets.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::CelebaAttributes;
@@ -13,8 +14,17 @@ pub struct Record {
     /// What the set's files say it shows, the caption for validation first; may be empty.
     pub captions: Vec<String>,
     /// CelebA's attributes, where the set has them.
-    pub attributes: Option<CelebaAttributes>,
+    pub face: Option<CelebaAttributes>,
+    /// The attributes that a listing names, such as `hair` = `bob`.
+    pub attributes: BTreeMap<String, String>,
     pub(super) place: Place,
+}
+
+impl Record {
+    /// An image of which nothing else is known.
+    pub(super) fn new(name: String, captions: Vec<String>, place: Place) -> Self {
+        Self { name, captions, face: None, attributes: BTreeMap::new(), place }
+    }
 }
 
 /// Where the bytes are.

@@ -1,22 +1,23 @@
 //! Images in tars, as WebDataset and img2dataset write them.
 //!
-//! Members with one name up to the first dot of its last part belong together: `a/0.jpg`, `a/0.txt`,
-//! `a/0.json`. The tar is read once for the places of its members; later one member is read alone.
+//! Members belong together by their names ([`members`]): `a/0.jpg`, `a/0.txt`, `a/0.json`. The tar is read once for
+//! the places of its members; later one member is read alone.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
-use serde_json::Value;
 use tar::{Archive, Entry, EntryType};
 
-use super::captions::{Captions, texts, utf8};
+use super::captions::Captions;
+use super::images::texts_of;
+use super::members::{self, Other, Wanted};
 use super::names;
 use super::record::{Place, Record};
-use crate::{Limits, Problem, ProblemKind};
+use super::search::Search;
+use crate::ProblemKind;
 
 /// Bytes that the headers of one member may take: long names are written before it.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
@@ -29,27 +30,26 @@ pub(super) fn records(
     path: &Path,
     name: &str,
     archive: usize,
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
+    search: &mut Search<'_>,
 ) -> Result<Vec<Record>, ProblemKind> {
     let file = stride_files::open_file(path)?;
     let length = file.metadata()?.len();
     let allowance = Rc::new(Cell::new(MAX_HEADER_BYTES));
     let mut tar = Archive::new(Bounded { file, allowance: Rc::clone(&allowance) });
-    let mut members = Members { tar: name, archive, length, limits, records: Vec::new() };
-    let mut groups = HashMap::new();
+    let mut members = Members { tar: name, length, images: Vec::new(), texts: Vec::new() };
     for entry in tar.entries_with_seek()? {
         let took = entry.map_err(ProblemKind::from).and_then(|entry| {
-            allowance.set(limits.max_text_bytes().saturating_add(MAX_HEADER_BYTES));
-            members.take(entry, &mut groups, problems)
+            let of_text = search.options.limits.max_text_bytes();
+            allowance.set(of_text.saturating_add(MAX_HEADER_BYTES));
+            members.take(entry, search)
         });
         allowance.set(MAX_HEADER_BYTES);
         if let Err(kind) = took {
-            problems.push(Problem::new(name, kind));
+            search.problem(name, kind);
             break;
         }
     }
-    Ok(members.with_captions(groups, problems))
+    Ok(members.into_records(archive, search))
 }
 
 /// The bytes of a member.
@@ -67,21 +67,13 @@ pub(super) fn read(path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, Pro
     Ok(bytes)
 }
 
-/// What the text files of a group say.
-#[derive(Default)]
-struct Group {
-    /// Of the `.txt`.
-    lines: Vec<String>,
-    /// Of the `.json`.
-    members: Vec<String>,
-}
-
 struct Members<'a> {
     tar: &'a str,
-    archive: usize,
     length: u64,
-    limits: &'a Limits,
-    records: Vec<Record>,
+    /// Names, places and lengths.
+    images: Vec<(String, u64, u64)>,
+    /// Names and texts.
+    texts: Vec<(String, Vec<String>)>,
 }
 
 impl Members<'_> {
@@ -92,8 +84,7 @@ impl Members<'_> {
     fn take<R: Read>(
         &mut self,
         mut entry: Entry<'_, R>,
-        groups: &mut HashMap<String, Group>,
-        problems: &mut Vec<Problem>,
+        search: &mut Search<'_>,
     ) -> Result<(), ProblemKind> {
         let raw = entry.path_bytes().into_owned();
         let kind = entry.header().entry_type();
@@ -104,7 +95,7 @@ impl Members<'_> {
         let name = match check(&raw, kind) {
             Ok(name) => name,
             Err(kind) => {
-                problems.push(Problem::new(shown, kind));
+                search.problem(shown, kind);
                 return Ok(());
             }
         };
@@ -113,63 +104,61 @@ impl Members<'_> {
         }
         let (offset, size) = (entry.raw_file_position(), entry.size());
         if offset.checked_add(size).is_none_or(|end| end > self.length) {
-            problems.push(Problem::new(shown, ProblemKind::Corrupt("cut off".to_owned())));
+            search.problem(shown, ProblemKind::Corrupt("cut off".to_owned()));
             return Err(ProblemKind::Corrupt("the tar ends too early".to_owned()));
         }
-        let (key, ending) = split(&name);
-        let is_json = ending.eq_ignore_ascii_case("json");
-        if is_json || ending.eq_ignore_ascii_case("txt") {
-            let read = self.text(&mut entry, size).and_then(|bytes| {
-                let text = utf8(&bytes)?;
-                Ok(if is_json { json_captions(text)? } else { lines(text) })
-            });
-            let group = groups.entry(key.to_owned()).or_default();
-            match read {
-                Ok(captions) if is_json => group.members = captions,
-                Ok(captions) => group.lines = captions,
-                Err(kind) => problems.push(Problem::new(shown, kind)),
+        let limits = &search.options.limits;
+        let (is_text, is_image) =
+            (members::is_text(&name, search.caption_column()), names::is_image(&name));
+        let limit = if is_text { limits.max_text_bytes() } else { limits.max_file_bytes };
+        if (is_text || is_image) && size > limit {
+            search.problem(shown, ProblemKind::TooLarge { unit: "bytes", found: size, limit });
+        } else if is_text {
+            let mut bytes = Vec::new();
+            let read = (&mut entry).take(limit).read_to_end(&mut bytes);
+            match read.map_err(ProblemKind::from).and_then(|_| texts_of(&name, &bytes, search)) {
+                Ok(texts) => self.texts.push((name, texts)),
+                Err(kind) => search.problem(shown, kind),
             }
-        } else if names::is_image(&format!("a.{ending}")) {
-            let limit = self.limits.max_file_bytes;
-            if size > limit {
-                let kind = ProblemKind::TooLarge { unit: "bytes", found: size, limit };
-                problems.push(Problem::new(shown, kind));
-                return Ok(());
-            }
-            self.records.push(Record {
-                name: format!("{}/{name}", self.tar),
-                captions: Vec::new(),
-                attributes: None,
-                place: Place::Tar { archive: self.archive, offset, size },
-            });
+        } else if is_image {
+            self.images.push((name, offset, size));
+        } else if let Some(ending) = names::other_image(&name) {
+            search.problem(shown, ProblemKind::OtherFormat(ending));
+        } else {
+            let base = names::base(&name);
+            search.saw_member(base.rsplit_once('.').map_or(base, |(_, ending)| ending));
         }
         Ok(())
     }
 
-    fn text<R: Read>(&self, entry: &mut Entry<'_, R>, size: u64) -> Result<Vec<u8>, ProblemKind> {
-        let limit = self.limits.max_text_bytes();
-        if size > limit {
-            return Err(ProblemKind::TooLarge { unit: "bytes", found: size, limit });
+    fn into_records(self, archive: usize, search: &mut Search<'_>) -> Vec<Record> {
+        let images: Vec<&str> = self.images.iter().map(|(name, ..)| name.as_str()).collect();
+        let texts: Vec<&str> = self.texts.iter().map(|(name, _)| name.as_str()).collect();
+        let wanted = Wanted { captions: search.caption_column(), image: search.image_column() };
+        let groups = members::group_all(&images, &texts, wanted);
+        let full = |name: &str| format!("{}/{name}", self.tar);
+        for (index, other) in groups.others {
+            let kind = match other {
+                Other::Beside { used, member } => {
+                    ProblemKind::Beside { used: full(images[used]), member }
+                }
+                Other::Unclear { members } => ProblemKind::Unclear { members },
+                Other::Unwanted => ProblemKind::Unwanted,
+            };
+            search.problem(full(images[index]), kind);
         }
-        let mut bytes = Vec::new();
-        entry.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn with_captions(
-        self,
-        groups: HashMap<String, Group>,
-        problems: &mut Vec<Problem>,
-    ) -> Vec<Record> {
-        let mut records = self.records;
-        for record in &mut records {
-            let (key, _) = split(&record.name[self.tar.len() + 1..]);
-            let mut captions = Captions::new(self.limits);
-            if let Some(group) = groups.get(key) {
-                let found = group.lines.iter().chain(&group.members).map(String::as_str);
-                captions.extend(&record.name, found, problems);
+        for index in groups.orphans {
+            search.problem(full(texts[index]), ProblemKind::NoImage);
+        }
+        let mut records = Vec::with_capacity(groups.images.len());
+        for (image, of_image) in groups.images {
+            let mut captions = Captions::default();
+            for (name, texts) in of_image.into_iter().map(|index| &self.texts[index]) {
+                captions.extend(&full(name), texts.iter().map(String::as_str), search);
             }
-            record.captions = captions.into_vec();
+            let (name, offset, size) = &self.images[image];
+            let place = Place::Tar { archive, offset: *offset, size: *size };
+            records.push(Record::new(full(name), captions.into_vec(), place));
         }
         records
     }
@@ -185,26 +174,6 @@ fn check(raw: &[u8], kind: EntryType) -> Result<String, ProblemKind> {
         }
     }
     names::clean(std::str::from_utf8(raw).map_err(|_| ProblemKind::NotUtf8)?)
-}
-
-/// Key and ending: what comes before and after the first dot of the last part.
-fn split(name: &str) -> (&str, &str) {
-    let start = names::folder(name).len();
-    match name[start..].find('.') {
-        Some(at) => (&name[..start + at], &name[start + at + 1..]),
-        None => (name, ""),
-    }
-}
-
-fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::to_owned).collect()
-}
-
-fn json_captions(text: &str) -> Result<Vec<String>, ProblemKind> {
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| ProblemKind::Corrupt(error.to_string()))?;
-    let found = value.get("caption").map(texts).unwrap_or_default();
-    Ok(found.into_iter().map(str::to_owned).collect())
 }
 
 /// A file that stops handing out bytes when the allowance for one member is used up, since the
@@ -231,27 +200,5 @@ impl Read for Bounded {
 impl Seek for Bounded {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_end_at_the_first_dot() {
-        assert_eq!(split("a.b/0.seg.png"), ("a.b/0", "seg.png"));
-        assert_eq!(split("0"), ("0", ""));
-    }
-
-    #[test]
-    fn captions_lie_in_json() {
-        assert_eq!(
-            json_captions("{\"caption\":\"one\",\"url\":\"x\"}"),
-            Ok(vec!["one".to_owned()])
-        );
-        assert_eq!(json_captions("{\"caption\":[\"one\",\"two\"]}").map(|c| c.len()), Ok(2));
-        assert_eq!(json_captions("{}"), Ok(Vec::new()));
-        assert!(matches!(json_captions("{"), Err(ProblemKind::Corrupt(_))));
     }
 }

@@ -9,6 +9,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::names;
+use super::search::Search;
 use super::shared_file::SharedFile;
 use crate::prepared::HEADER;
 use crate::{DataError, Problem, ProblemKind};
@@ -31,13 +32,18 @@ enum Kind {
 }
 
 impl Tree {
-    /// Lists a folder and the folders in it. Links are followed to files inside the folder only.
-    pub(super) fn folder(root: &Path, problems: &mut Vec<Problem>) -> Result<Self, DataError> {
+    /// Lists a folder and the folders in it.
+    ///
+    /// Links are followed that stay inside the folder, or lead from a snapshot of a hub's cache to its blobs. No
+    /// folder is entered twice.
+    pub(super) fn folder(root: &Path, search: &mut Search<'_>) -> Result<Self, DataError> {
         let real_root = fs::canonicalize(root).map_err(DataError::io(root))?;
         fs::read_dir(root).map_err(DataError::io(root))?;
-        let mut walk = Walk { real_root, files: BTreeMap::new(), problems };
+        let mut walk = Walk::new(real_root, search);
         walk.enter(root, "", 0);
+        walk.enter_linked();
         let Walk { files, .. } = walk;
+        let problems = &mut search.problems;
         // The system lists a folder in an order of its own.
         problems.sort_by(|a, b| a.name.cmp(&b.name));
         let refused = problems.iter().map(|problem| problem.name.clone()).collect();
@@ -45,7 +51,7 @@ impl Tree {
     }
 
     /// Lists a zip.
-    pub(super) fn zip(path: &Path, problems: &mut Vec<Problem>) -> Result<Self, DataError> {
+    pub(super) fn zip(path: &Path, search: &mut Search<'_>) -> Result<Self, DataError> {
         let file = SharedFile::open(path).map_err(DataError::io(path))?;
         let broken = |error: ZipError| DataError::BrokenSet {
             path: path.to_owned(),
@@ -58,18 +64,18 @@ impl Tree {
                 Ok(None) => {}
                 Ok(Some(name)) if names::is_hidden(&name) => {}
                 Ok(Some(name)) if files.contains_key(&name) => {
-                    problems.push(Problem::new(name, ProblemKind::Duplicate));
+                    search.problem(name, ProblemKind::Duplicate);
                 }
                 Ok(Some(name)) => _ = files.insert(name, index),
-                Err(problem) => problems.push(problem),
+                Err(problem) => search.problems.push(problem),
             }
         }
         if archive.has_duplicate_names() {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let problem = "some names come more than once; the last entry of each is used";
-            problems.push(Problem::new(name, ProblemKind::Corrupt(problem.to_owned())));
+            search.problem(name, ProblemKind::Corrupt(problem.to_owned()));
         }
-        let refused = problems.iter().map(|problem| problem.name.clone()).collect();
+        let refused = search.problems.iter().map(|problem| problem.name.clone()).collect();
         Ok(Self { files, refused, kind: Kind::Zip(Box::new(archive)) })
     }
 
@@ -172,13 +178,38 @@ fn zip_problem(error: ZipError) -> ProblemKind {
     }
 }
 
-struct Walk<'a> {
-    real_root: PathBuf,
+struct Walk<'a, 'o> {
+    /// Where links may lead to: the root, and the blobs of its cache.
+    allowed: Vec<PathBuf>,
+    /// Folders that are listed, as they really lie.
+    entered: HashSet<PathBuf>,
+    /// Linked folders, which come after the others: names, places and depths.
+    linked: BTreeMap<String, (PathBuf, usize)>,
     files: BTreeMap<String, usize>,
-    problems: &'a mut Vec<Problem>,
+    search: &'a mut Search<'o>,
 }
 
-impl Walk<'_> {
+enum Found {
+    File,
+    Folder,
+    /// A link to a folder.
+    Linked,
+}
+
+impl<'a, 'o> Walk<'a, 'o> {
+    fn new(real_root: PathBuf, search: &'a mut Search<'o>) -> Self {
+        let blobs = real_root.ancestors().find(|folder| folder.ends_with("snapshots"));
+        let blobs = blobs.map(|snapshots| snapshots.with_file_name("blobs"));
+        let allowed = [real_root].into_iter().chain(blobs.filter(|blobs| blobs.is_dir()));
+        Self {
+            allowed: allowed.collect(),
+            entered: HashSet::new(),
+            linked: BTreeMap::new(),
+            files: BTreeMap::new(),
+            search,
+        }
+    }
+
     /// Lists the folder whose names begin with `prefix`.
     fn enter(&mut self, folder: &Path, prefix: &str, depth: usize) {
         // The contact sheet of a prepared folder is no image of the set that it was made from.
@@ -187,30 +218,42 @@ impl Walk<'_> {
         }
         if depth > MAX_DEPTH {
             let kind = ProblemKind::Unsupported(format!("more than {MAX_DEPTH} nested folders"));
-            return self.problems.push(Problem::new(prefix, kind));
+            return self.search.problem(prefix, kind);
         }
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => return self.problems.push(Problem::new(prefix, error.into())),
+        let listed = fs::canonicalize(folder).and_then(|real| Ok((real, fs::read_dir(folder)?)));
+        let (real, entries) = match listed {
+            Ok(listed) => listed,
+            Err(error) => return self.search.problem(prefix, error.into()),
         };
+        if !self.entered.insert(real) {
+            return self.search.problem(prefix.trim_end_matches('/'), ProblemKind::Circle);
+        }
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) => return self.problems.push(Problem::new(prefix, error.into())),
+                Err(error) => return self.search.problem(prefix, error.into()),
             };
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if names::is_hidden(&name) {
                 continue;
             }
             if entry.file_name().to_str().is_none() {
-                self.problems.push(Problem::new(name, ProblemKind::NotUtf8));
+                self.search.problem(name, ProblemKind::NotUtf8);
                 continue;
             }
             match self.kind_of(&entry) {
                 Ok(Found::Folder) => self.enter(&entry.path(), &format!("{name}/"), depth + 1),
+                Ok(Found::Linked) => _ = self.linked.insert(name, (entry.path(), depth + 1)),
                 Ok(Found::File) => _ = self.files.insert(name, 0),
-                Err(kind) => self.problems.push(Problem::new(name, kind)),
+                Err(kind) => self.search.problem(name, kind),
             }
+        }
+    }
+
+    /// Lists linked folders, and those that are linked from there.
+    fn enter_linked(&mut self) {
+        while let Some((name, (folder, depth))) = self.linked.pop_first() {
+            self.enter(&folder, &format!("{name}/"), depth);
         }
     }
 
@@ -222,29 +265,25 @@ impl Walk<'_> {
         if kind.is_file() {
             return Ok(Found::File);
         }
-        if !kind.is_symlink() {
-            return Err(ProblemKind::Unsupported("neither file nor folder".to_owned()));
+        let target = if kind.is_symlink() { fs::canonicalize(entry.path())? } else { entry.path() };
+        if kind.is_symlink() && !self.allowed.iter().any(|folder| target.starts_with(folder)) {
+            return Err(ProblemKind::LinkOut);
         }
-        // A linked folder could contain itself.
-        let target = fs::canonicalize(entry.path())?;
-        if target.is_file() && target.starts_with(&self.real_root) {
+        if target.is_file() {
             Ok(Found::File)
+        } else if target.is_dir() {
+            Ok(Found::Linked)
         } else {
-            Err(ProblemKind::Link)
+            Err(ProblemKind::Unsupported("neither file nor folder".to_owned()))
         }
     }
-}
-
-enum Found {
-    Folder,
-    File,
 }
 
 /// Reports names that come a second time.
 pub(super) fn without_repeats<T>(
     records: Vec<T>,
     name: impl Fn(&T) -> &str,
-    problems: &mut Vec<Problem>,
+    search: &mut Search<'_>,
 ) -> Vec<T> {
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(records.len());
@@ -252,7 +291,7 @@ pub(super) fn without_repeats<T>(
         if seen.insert(name(&record).to_owned()) {
             kept.push(record);
         } else {
-            problems.push(Problem::new(name(&record), ProblemKind::Duplicate));
+            search.problem(name(&record), ProblemKind::Duplicate);
         }
     }
     kept

@@ -108,7 +108,7 @@ fn zips_are_read_like_folders() {
     assert_eq!((source.layout(), names(&source)[4]), (Layout::Metadata, "img/4.png"));
     assert_eq!(captions(&source), with_another(text));
     let smiling: Vec<bool> =
-        source.records().iter().map(|r| r.attributes.is_some_and(|a| a.has("Smiling"))).collect();
+        source.records().iter().map(|r| r.face.is_some_and(|a| a.has("Smiling"))).collect();
     assert_eq!(smiling, [true, false, true, false, true, false]);
     check_images(&source);
 }

@@ -2,7 +2,7 @@
 
 use stride_data::{CELEBA_ATTRIBUTES, Layout, Limits, Source, decode};
 
-use crate::sets::{captions, error, folder, names, open, png, problems};
+use crate::sets::{captions, error, folder, lenient, names, open, png, problems};
 
 #[test]
 fn listings_in_json_keep_their_order() {
@@ -23,14 +23,16 @@ fn listings_in_json_keep_their_order() {
     ]);
     let source = open(dir.path());
     assert_eq!((source.layout(), names(&source)), (Layout::Metadata, vec!["b.png", "img/a.jpg"]));
-    assert_eq!(captions(&source), [vec!["one", "two"], vec!["three"]]);
-    let male = source.records()[1].attributes.expect("has attributes");
+    assert_eq!(captions(&source), [vec!["one", "two", "again"], vec!["three"]]);
+    let male = source.records()[1].face.expect("has attributes");
     assert_eq!(male.present().collect::<Vec<_>>(), ["Male"]);
     let found = problems(&source);
     assert_eq!(found[0], "c.png: listed in metadata.jsonl, but not there");
-    assert!(found[1].starts_with("metadata.jsonl: line 6: missing field `file_name`"), "{found:?}");
-    assert_eq!(found[2], "b.png: has the name of an earlier image");
-    assert_eq!(found[3], "d.png: has no caption, though other images of the set have");
+    assert_eq!(found[1], "b.png: listed again; the captions of all its lines are kept");
+    let expected = "metadata.jsonl: line 6: expected the field `file_name` with the name of an image, found text";
+    assert!(found[2].starts_with(expected), "{found:?}");
+    assert_eq!(found[3], "unlisted.png: not used: no listing names it");
+    assert_eq!(found[4], "d.png: has no caption, though other images of the set have");
     // A PNG with another ending is a PNG.
     assert_eq!(source.read(1), Ok(png(2)));
     assert!(decode(&png(2), &Limits::default()).is_ok());
@@ -62,16 +64,11 @@ fn texts_beside_images_have_a_caption_a_line() {
     let source = open(dir.path());
     assert_eq!((source.layout(), names(&source)), (Layout::TextFiles, vec!["a.png", "b/2.PNG"]));
     assert_eq!(captions(&source), [vec!["three"], vec!["one", "two"]]);
-    assert_eq!(problems(&source), ["c.png: has no caption, though other images of the set have"]);
-}
-
-#[test]
-fn images_alone_are_a_set() {
-    let dir = folder(&[("a.png", &png(1)), ("b/a.png", &png(2))]);
-    let source = open(dir.path());
-    assert_eq!((source.layout(), names(&source)), (Layout::Images, vec!["a.png", "b/a.png"]));
-    assert!(problems(&source).is_empty());
-    assert_eq!(source.read(1), Ok(png(2)));
+    let expected = [
+        "readme.txt: captions without an image",
+        "c.png: has no caption, though other images of the set have",
+    ];
+    assert_eq!(problems(&source), expected);
 }
 
 /// A table in CelebA's form: the count, the names, and rows where only the given ones are 1.
@@ -91,7 +88,7 @@ fn table(rows: &[(&str, &[&str])], comma: bool) -> Vec<u8> {
 
 fn present(source: &Source) -> Vec<Vec<&'static str>> {
     let of = |attributes: stride_data::CelebaAttributes| attributes.present().collect();
-    source.records().iter().map(|r| r.attributes.map(of).unwrap_or_default()).collect()
+    source.records().iter().map(|r| r.face.map(of).unwrap_or_default()).collect()
 }
 
 #[test]
@@ -188,7 +185,7 @@ fn what_is_no_set_is_named() {
     assert!(error(&dir.path().join("a.gif")).contains("a file that begins \"GIF89a\""));
     assert!(error(&dir.path().join("c.md")).contains("found an empty file"));
     assert!(error(folder(&[]).path()).contains("found an empty folder"));
-    assert!(Source::open(&dir.path().join("nothing"), Limits::default()).is_err());
+    assert!(Source::open(&dir.path().join("nothing"), &lenient(Limits::default())).is_err());
     let packed = folder(&[("a.tar.gz", b"\x1f\x8b\x08\x00")]);
     assert!(error(&packed.path().join("a.tar.gz")).contains("unpack it first"));
 }

@@ -7,6 +7,7 @@
 mod caption_reader;
 mod captions;
 mod containers;
+mod finding;
 mod folders;
 mod fuzz;
 mod hostile;

@@ -48,7 +48,7 @@ impl LatentEncoder for First {
 }
 
 fn prepare(data: &Path, out: &Path) {
-    let source = Source::open(data, stride_data::Limits::default()).expect("readable");
+    let source = Source::open(data, &stride_data::SourceOptions::default()).expect("readable");
     let captions = |record: &stride_data::Record| record.captions.clone();
     let stop = AtomicBool::new(false);
     let preparation = Preparation::new(&source, &First, &captions, &stop);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use safetensors::SafeTensors;
-use stride_data::{Limits, Source};
+use stride_data::{CaptionSource, Limits, Source, SourceOptions};
 use tempfile::TempDir;
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -66,12 +66,27 @@ pub(crate) fn folder(files: &[(&str, &[u8])]) -> TempDir {
     dir
 }
 
+/// Captions and attributes where there are some, however few.
+pub(crate) fn lenient(limits: Limits) -> SourceOptions {
+    let captions = CaptionSource::Both;
+    SourceOptions { limits, captions, max_uncaptioned: 1.0, ..SourceOptions::default() }
+}
+
+/// Images alone.
+pub(crate) fn images_alone(limits: Limits) -> SourceOptions {
+    SourceOptions { limits, ..SourceOptions::without_captions() }
+}
+
 pub(crate) fn open(path: &Path) -> Source {
-    Source::open(path, Limits::default()).expect("a data set")
+    Source::open(path, &lenient(Limits::default())).expect("a data set")
 }
 
 pub(crate) fn error(path: &Path) -> String {
-    match Source::open(path, Limits::default()) {
+    error_with(path, &lenient(Limits::default()))
+}
+
+pub(crate) fn error_with(path: &Path, options: &SourceOptions) -> String {
+    match Source::open(path, options) {
         Ok(source) => panic!("taken for {}", source.layout()),
         Err(error) => error.to_string(),
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use stride::noise::{below, keyed_rng, purpose, uniform};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride_data::{
-    LatentEncoder as _, LatentShape, Limits, Preparation, PrepareProgress, PreparedSet, Record,
-    Source, View,
+    LatentEncoder as _, LatentShape, Preparation, PrepareProgress, PreparedSet, Record, Source,
+    SourceOptions, View,
 };
 
 use super::captions::{Captions, LateListing};
@@ -45,7 +45,7 @@ impl DitData {
         let prepared = match (&config.prepared, latent_cache) {
             (Some(prepared), _) => prepared,
             (None, Some(cache)) => {
-                let source = Source::open(config.dir()?, Limits::default())?;
+                let source = Source::open(config.dir()?, &SourceOptions::default())?;
                 let total = total(config, &source);
                 // Before hours are spent on latents.
                 config.check_count(total)?;
@@ -76,7 +76,7 @@ impl DitData {
         let (None, Some(cache)) = (&config.prepared, latent_cache) else {
             return Self::load(config, latent_cache, encoder, vocabulary, progress, stop);
         };
-        let source = Source::open(config.dir()?, Limits::default())?;
+        let source = Source::open(config.dir()?, &SourceOptions::default())?;
         let total = total(config, &source);
         config.check_count(total)?;
         let late = config.late_captions.as_ref().map(LateListing::open).transpose()?;
@@ -221,7 +221,8 @@ fn prepare(
             progress.message(&at.to_string());
         }
     })?;
-    let problems: Vec<_> = source.problems().iter().chain(&summary.problems).collect();
+    let problems = source.problems().iter().chain(&summary.problems);
+    let problems: Vec<_> = problems.filter(|problem| !problem.kind.is_note()).collect();
     if let Some(first) = problems.first() {
         return Err(TrainError::BrokenImages {
             path: config.dir()?.to_owned(),

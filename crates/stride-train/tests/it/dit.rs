@@ -11,7 +11,9 @@ use stride::noise::keyed_rng;
 use stride::tokenizer::ClipTokenizer;
 use stride::vae::AutoencoderConfig;
 use stride::weights::{self, StoredDtype};
-use stride_data::{LatentEncoder as _, Limits, Preparation, PreparedSet, Record, Source, View};
+use stride_data::{
+    LatentEncoder as _, Limits, Preparation, PreparedSet, Record, Source, SourceOptions, View,
+};
 use stride_kernels::gemm::Compute;
 use stride_train::{
     ImageEncoder, LogProgress, Progress, ProgressUpdate, Resume, RunStart, RunSummary, TrainError,
@@ -102,7 +104,7 @@ fn encoder(place: &Path, compute: Compute) -> ImageEncoder {
 }
 
 fn prepare(place: &Path, out: &str) {
-    let source = Source::open(&place.join("data"), Limits::default()).expect("valid");
+    let source = Source::open(&place.join("data"), &SourceOptions::default()).expect("valid");
     let encoder = encoder(place, Compute::F32);
     let captions = |record: &Record| record.captions.clone();
     let stop = AtomicBool::new(false);

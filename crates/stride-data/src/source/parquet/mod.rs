@@ -16,16 +16,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use self::footer::{Chunk, Column, Footer, broken};
 use self::page::{Header, Kind};
 use self::values::{Dictionary, Page};
-use super::captions::{Captions, utf8};
+use super::captions::Captions;
+use super::encoding::utf8;
+use super::fields;
 use super::record::{Place, Record};
+use super::search::Search;
 use super::shared_file::SharedFile;
-use crate::{Limits, Problem, ProblemKind};
+use crate::ProblemKind;
 
-/// Names of columns that hold images, alone or as a structure with `bytes`.
-const IMAGE_COLUMNS: [&str; 7] = ["image", "img", "picture", "photo", "jpg", "png", "webp"];
-
-/// Names of columns that hold captions, the first for validation.
-const CAPTION_COLUMNS: [&str; 3] = ["text", "caption", "captions"];
+/// What writers call the inside of a list.
+const LIST_PARTS: [&str; 6] = ["list", "element", "item", "array", "array_element", "bag"];
 
 /// Bytes of unpacked pages that stay in memory, the last one beside.
 const CACHE_BYTES: usize = 512 << 20;
@@ -70,12 +70,12 @@ impl ParquetFiles {
         &mut self,
         path: &Path,
         name: &str,
-        limits: &Limits,
-        problems: &mut Vec<Problem>,
+        search: &mut Search<'_>,
     ) -> Result<Vec<Record>, ProblemKind> {
         let file = SharedFile::open(path)?;
         let footer = footer::read(&file)?;
-        let image = image_column(&footer.columns)?;
+        let image = image_column(&footer.columns, search.image_column())?;
+        let captions = caption_columns(&footer.columns, image, search);
         let mut parquet = ParquetFile { file, footer, image, pages: Vec::new() };
         let archive = self.files.len();
         let mut records = Vec::new();
@@ -86,17 +86,16 @@ impl ParquetFiles {
             match parquet.image_pages(group) {
                 Ok(pages) => {
                     parquet.pages.push(pages);
-                    let captions = parquet.captions(group, &place, limits, problems);
-                    records.extend(captions.into_iter().zip(0..).map(|(captions, row)| Record {
-                        name: format!("{name}/{}", first_row + row),
-                        captions: captions.into_vec(),
-                        attributes: None,
-                        place: Place::Parquet { archive, group, row },
+                    let captions = parquet.captions(group, &captions, &place, search);
+                    records.extend(captions.into_iter().zip(0..).map(|(captions, row)| {
+                        let name = format!("{name}/{}", first_row + row);
+                        let place = Place::Parquet { archive, group, row };
+                        Record::new(name, captions.into_vec(), place)
                     }));
                 }
                 Err(kind) => {
                     parquet.pages.push(Vec::new());
-                    problems.push(Problem::new(place, kind));
+                    search.problem(place, kind);
                 }
             }
             first_row += rows;
@@ -191,26 +190,21 @@ impl ParquetFile {
         }
     }
 
-    /// The captions of each row of a group.
+    /// The captions of each row of a group, from these columns.
     fn captions(
         &self,
         group: usize,
+        columns: &[usize],
         place: &str,
-        limits: &Limits,
-        problems: &mut Vec<Problem>,
+        search: &mut Search<'_>,
     ) -> Vec<Captions> {
         let rows = self.footer.groups[group].rows;
-        let mut captions: Vec<Captions> = (0..rows).map(|_| Captions::new(limits)).collect();
-        for wanted in CAPTION_COLUMNS {
-            for (index, column) in self.footer.columns.iter().enumerate() {
-                let is_it = column.path.first().is_some_and(|name| name == wanted);
-                if is_it && column.is_bytes && index != self.image && column.max_repetition <= 1 {
-                    let chunk = self.footer.groups[group].chunks[index];
-                    let read = self.read_texts(column, chunk, place, &mut captions, problems);
-                    if let Err(kind) = read {
-                        problems.push(Problem::new(format!("{place}, column {wanted}"), kind));
-                    }
-                }
+        let mut captions: Vec<Captions> = (0..rows).map(|_| Captions::default()).collect();
+        for &index in columns {
+            let column = &self.footer.columns[index];
+            let chunk = self.footer.groups[group].chunks[index];
+            if let Err(kind) = self.read_texts(column, chunk, place, &mut captions, search) {
+                search.problem(format!("{place}, column {}", column.path.join(".")), kind);
             }
         }
         captions
@@ -222,7 +216,7 @@ impl ParquetFile {
         chunk: Chunk,
         place: &str,
         captions: &mut [Captions],
-        problems: &mut Vec<Problem>,
+        search: &mut Search<'_>,
     ) -> Result<(), ProblemKind> {
         let pages = page::headers(&self.file, chunk)?;
         let dictionary = self.dictionary(&pages, chunk)?;
@@ -235,8 +229,10 @@ impl ParquetFile {
                 let of_row = rows.checked_sub(1).and_then(|row| captions.get_mut(row));
                 let of_row = of_row.ok_or_else(|| broken("more rows than announced"))?;
                 let Some(bytes) = page.value(entry, &dictionary) else { continue };
-                if let Err(kind) = utf8(bytes).and_then(|text| of_row.push(text)) {
-                    problems.push(Problem::new(format!("{place}, row {}", rows - 1), kind));
+                let name = format!("{place}, row {}", rows - 1);
+                match utf8(bytes) {
+                    Ok(text) => of_row.extend(&name, [text], search),
+                    Err(kind) => search.problem(name, kind),
                 }
             }
         }
@@ -244,13 +240,50 @@ impl ParquetFile {
     }
 }
 
+/// The columns of captions, in their order.
+fn caption_columns(columns: &[Column], image: usize, search: &mut Search<'_>) -> Vec<usize> {
+    let can_be = |(index, column): &(usize, &Column)| {
+        column.is_bytes && *index != image && column.max_repetition <= 1
+    };
+    let (places, paths): (Vec<usize>, Vec<fields::Path<'_>>) = columns
+        .iter()
+        .enumerate()
+        .filter(can_be)
+        .map(|(index, column)| (index, names_of(column)))
+        .unzip();
+    let chosen = fields::captions(&paths, search.caption_column());
+    for index in (0..paths.len()).filter(|index| !chosen.contains(index)) {
+        search.saw_field(&paths[index]);
+    }
+    chosen.into_iter().map(|index| places[index]).collect()
+}
+
+/// The names of a column, without what is inside of lists.
+fn names_of(column: &Column) -> fields::Path<'_> {
+    let is_name = |(depth, name): &(usize, &str)| *depth == 0 || !LIST_PARTS.contains(name);
+    column
+        .path
+        .iter()
+        .map(String::as_str)
+        .enumerate()
+        .filter(is_name)
+        .map(|(_, name)| name)
+        .collect()
+}
+
 /// The column that most looks like images.
-fn image_column(columns: &[Column]) -> Result<usize, ProblemKind> {
+fn image_column(columns: &[Column], wanted: Option<&str>) -> Result<usize, ProblemKind> {
     let rank = |column: &Column| {
         let [first, rest @ ..] = column.path.as_slice() else { return None };
-        let is_named = IMAGE_COLUMNS.contains(&first.as_str());
+        if !column.is_bytes || column.max_repetition > 0 {
+            return None;
+        }
+        if let Some(wanted) = wanted {
+            let is_inside = matches!(rest, [bytes] if bytes == "bytes") && first == wanted;
+            return (is_inside || column.path.join(".") == wanted).then_some(0);
+        }
+        let is_named = fields::image_rank(first).is_some();
         match rest {
-            _ if !column.is_bytes || column.max_repetition > 0 => None,
             [bytes] if bytes == "bytes" => Some(if is_named { 0 } else { 2 }),
             [] if !column.is_text => Some(if is_named { 1 } else { 3 }),
             _ => None,
@@ -260,7 +293,8 @@ fn image_column(columns: &[Column]) -> Result<usize, ProblemKind> {
     ranked.min().map(|(_, index)| index).ok_or_else(|| {
         let names: Vec<String> = columns.iter().map(|column| column.path.join(".")).collect();
         ProblemKind::Unsupported(format!(
-            "Parquet without a column of images: expected `image` with bytes, found {}",
+            "Parquet without a column of images: expected `{}` with bytes, found {}",
+            wanted.unwrap_or("image"),
             names.join(", ")
         ))
     })
