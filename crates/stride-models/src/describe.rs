@@ -11,7 +11,8 @@ use crate::role::CONFIG;
 use crate::{FolderTensors, ModelsError, WeightFiles};
 
 /// Suffixes of the tensors whose shapes are most informative, of any class.
-const TELLING: [&str; 14] = [
+const TELLING: [&str; 15] = [
+    "queries",
     "token_embedding.weight",
     "position_embedding.weight",
     "patch_embedding.weight",

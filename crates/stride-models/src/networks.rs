@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use stride::classifier::{AttributeClassifier, AttributeClassifierConfig};
 use stride::clip::{ClipTextConfig, ClipTextModel, ClipVisionConfig, ClipVisionModel};
+use stride::text::{TextEncoder, TextEncoderConfig};
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights;
 use stride_files::ContentHash;
@@ -24,7 +25,7 @@ pub fn vae(path: &Path, device: &Device) -> Result<(AutoencoderConfig, Autoencod
     Ok((config, model.load_from(&component.tensors()?)?))
 }
 
-/// Loads a CLIP text encoder from its folder, from that of a whole CLIP model, or from a pipeline with `text_encoder/`.
+/// Loads a text encoder from its folder, from that of a whole CLIP model, or from a pipeline with `text_encoder/`.
 ///
 /// # Errors
 /// The folder is not such a component, or its files do not fit each other; or there is a tokenizer beside it that is
@@ -32,12 +33,29 @@ pub fn vae(path: &Path, device: &Device) -> Result<(AutoencoderConfig, Autoencod
 pub fn text_encoder(
     path: &Path,
     device: &Device,
-) -> Result<(ClipTextConfig, ClipTextModel), ModelsError> {
+) -> Result<(TextEncoderConfig, TextEncoder), ModelsError> {
     let component = Component::open(path, Role::TextEncoder)?;
     check_tokenizer_of(component.root())?;
     let (config, model) =
-        untrained(&component, ClipTextConfig::from_json, |config| config.init(device))?;
+        untrained(&component, TextEncoderConfig::from_json, |config| config.init(device))?;
     Ok((config, model.load_from(&component.tensors()?)?))
+}
+
+/// As [`text_encoder`], of CLIP's kind alone: one whose pooled output shares a space with images.
+///
+/// # Errors
+/// As [`text_encoder`]; or the text encoder is of another kind.
+pub fn clip_text_encoder(
+    path: &Path,
+    device: &Device,
+) -> Result<(ClipTextConfig, ClipTextModel), ModelsError> {
+    match text_encoder(path, device)? {
+        (TextEncoderConfig::Clip(config), TextEncoder::Clip(model)) => Ok((config, model)),
+        (config, _) => Err(ModelsError::config(path)(format!(
+            "expected a text encoder of CLIP, found {}",
+            config.class_name()
+        ))),
+    }
 }
 
 /// Loads a CLIP image encoder from its folder, from that of a whole CLIP model, or from a pipeline with

@@ -34,7 +34,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::Vae => "an autoencoder",
-            Self::TextEncoder => "a CLIP text encoder",
+            Self::TextEncoder => "a text encoder",
             Self::ImageEncoder => "a CLIP image encoder",
             Self::Tokenizer => "a CLIP tokenizer",
             Self::Transformer => "a diffusion transformer",
@@ -45,7 +45,9 @@ impl Role {
     pub(crate) fn classes(self) -> &'static [&'static str] {
         match self {
             Self::Vae => &["AutoencoderKL", "AutoencoderTiny"],
-            Self::TextEncoder => &["CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel"],
+            Self::TextEncoder => {
+                &["CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel", "QueryTextModel"]
+            }
             Self::ImageEncoder => {
                 &["CLIPVisionModel", "CLIPVisionModelWithProjection", "CLIPModel"]
             }

@@ -1,15 +1,18 @@
-//! Training of autoencoders, of diffusion transformers with their text encoders, and of attribute classifiers.
+//! Training of autoencoders, of diffusion transformers with their text encoders, of text encoders on captions alone, and
+//! of attribute classifiers.
 //!
 //! [`run`] reads a configuration and trains. Every kind of training implements [`TrainingTask`] and is driven by
 //! [`train_loop`], which owns what they have in common: schedule, optimizer, averages,
 //! metrics, checkpoints and stopping.
 
+mod attributes;
 mod classifier;
 mod dit;
 mod error;
 mod memory;
 mod optim;
 mod run;
+mod text_encoder;
 mod vae;
 
 pub use classifier::ClassifierTrainConfig;
@@ -25,4 +28,5 @@ pub use run::{
     RunSummary, StepInfo, StepLoss, TrainState, TrainerState, TrainingTask, changed_settings,
     dry_run, run, train, train_loop,
 };
+pub use text_encoder::TextEncoderTrainConfig;
 pub use vae::{ImageEncoder, VaeLossConfig, VaeTrainConfig};

@@ -5,13 +5,22 @@ use burn::tensor::{Bool, Tensor};
 /// What the text encoder hands to the transformer for a batch of captions.
 #[derive(Clone, Debug)]
 pub struct TextContext {
-    /// Final hidden states of the text encoder, `[B, L, E]`.
+    /// Final hidden states of the text encoder, `[B, L, E]`: of the caption's tokens, behind those of the encoder's
+    /// queries where it has some.
     pub tokens: Tensor<3>,
     /// `true` at positions after a caption's end token, which attention must ignore, `[B, L]`.
     pub padding_mask: Tensor<2, Bool>,
     /// One vector per caption: the hidden state at the end token (projected where the encoder
-    /// has a projection), `[B, E]`.
+    /// has a projection), or the mean of the queries' states, `[B, E]`.
     pub pooled: Tensor<2>,
+}
+
+/// A score this low leaves no weight after the softmax, and stays finite in half precision.
+const HIDDEN_SCORE: f64 = -3e4;
+
+/// What is added to the scores of keys, so that attention ignores those that `padding_mask` names.
+pub(crate) fn key_bias(padding_mask: &Tensor<2, Bool>) -> Tensor<2> {
+    padding_mask.clone().float() * HIDDEN_SCORE
 }
 
 impl TextContext {

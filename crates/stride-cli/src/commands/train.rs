@@ -11,7 +11,7 @@ use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunSta
 
 use crate::{interrupt, progress};
 
-/// Train an autoencoder, a diffusion transformer or an attribute classifier
+/// Train an autoencoder, a text encoder, a diffusion transformer or an attribute classifier
 #[derive(Debug, Args)]
 pub(crate) struct Train {
     /// Configuration, a TOML file (see configs/)

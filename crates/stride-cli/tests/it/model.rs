@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
 use stride::pipeline::{Guidance, ModelIndex, Pipeline, PipelineParts};
+use stride::text::TextEncoder;
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride::vae::AutoencoderConfig;
 use stride::weights::StoredDtype;
@@ -68,8 +69,8 @@ fn pipeline() -> Pipeline {
     let parts = PipelineParts {
         index: ModelIndex::new("tiny", SIDE, 3, Guidance::AnyLevel),
         dit: transformer.init(&device).expect("fits"),
-        text_encoder: text_config.init(&device).expect("fits"),
-        text_config,
+        text_encoder: TextEncoder::Clip(text_config.init(&device).expect("fits")),
+        text_config: text_config.into(),
         vocabulary,
         vae: vae_config.init(&device).expect("fits"),
         vae_config,

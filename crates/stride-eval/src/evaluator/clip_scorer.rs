@@ -53,7 +53,7 @@ impl ClipScorer {
     pub fn load(dir: &Path, device: &Device) -> Result<Self, EvalError> {
         let problem =
             |problem: String| EvalError::Format { path: dir.display().to_string(), problem };
-        let (text_config, text) = stride_models::text_encoder(dir, device)?;
+        let (text_config, text) = stride_models::clip_text_encoder(dir, device)?;
         let (image_config, image) = stride_models::image_encoder(dir, device)?;
         let found = [
             text_config.has_projection().then_some(text_config.pooled_size()),

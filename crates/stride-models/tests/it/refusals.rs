@@ -88,7 +88,7 @@ fn pickles_are_refused_with_the_way_out() {
 fn folders_of_other_things_are_refused() {
     let nothing = tempfile::tempdir().expect("folder");
     says(&refusal(nothing.path()), &["config.json", "model_index.json", "found neither"]);
-    says(&refusal(&nothing.path().join("x")), &["a CLIP text encoder", "nothing there"]);
+    says(&refusal(&nothing.path().join("x")), &["a text encoder", "nothing there"]);
     let file = folder("clip/config.json");
     says(&refusal(&file), &["expected the folder", "found a file"]);
     says(&refusal(&folder("vae_old")), &["AutoencoderKL", "CLIPTextModelWithProjection"]);

@@ -1,21 +1,20 @@
 //! Trains a classifier of attributes on a folder of images that names them.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use stride::classifier::{Attribute, AttributeClassifier, AttributeClassifierConfig};
 use stride::noise::{ChaCha8Rng, below, keyed_rng, purpose};
 use stride::weights::{self, StoredDtype};
-use stride_data::{CaptionedImage, ImageSet};
+use stride_data::ImageSet;
 
 use super::ClassifierTrainConfig;
 use super::augment::augment;
 use crate::TrainError;
+use crate::attributes::{attributes_of, cross_entropy, labels_of};
 use crate::memory;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
@@ -173,10 +172,8 @@ impl TrainingTask for ClassifierTrainer {
             let images = batch.images[rows.clone()].iter();
             let labels: Vec<i64> =
                 images.map(|&image| self.labels[image][attribute] as i64).collect();
-            let labels = TensorData::new(labels, [rows.len(), 1]);
-            let labels = Tensor::<2, Int>::from_data(labels, &device);
             let of_this = logits.clone().narrow(1, first_value, values.len());
-            loss = loss - log_softmax(of_this, 1).gather(1, labels).mean();
+            loss = loss + cross_entropy(of_this, labels);
             first_value += values.len();
         }
         let loss = loss / attributes.len() as f64;
@@ -216,39 +213,4 @@ impl TrainingTask for ClassifierTrainer {
         let weights = weights::save(&state.model().valid(), "", StoredDtype::Bf16, &[])?;
         Ok(vec![(CONFIG.to_owned(), json), ("model.safetensors".to_owned(), weights)])
     }
-}
-
-/// The attributes that images name, with every value that occurs; those with one value are left out.
-fn attributes_of(images: &[CaptionedImage]) -> Result<Vec<Attribute>, String> {
-    let names: Vec<&String> =
-        images.iter().take(1).flat_map(|image| image.attributes.keys()).collect();
-    let values_of = |name: &str| -> BTreeSet<&String> {
-        images.iter().filter_map(|image| image.attributes.get(name)).collect()
-    };
-    let attributes: Vec<Attribute> = names
-        .into_iter()
-        .map(|name| Attribute {
-            name: name.clone(),
-            values: values_of(name).into_iter().cloned().collect(),
-        })
-        .filter(|attribute| attribute.values.len() > 1)
-        .collect();
-    if attributes.is_empty() {
-        return Err("expected an object \"attributes\" in the lines of metadata.jsonl, with values that differ".to_owned());
-    }
-    Ok(attributes)
-}
-
-fn labels_of(image: &CaptionedImage, attributes: &[Attribute]) -> Result<Vec<usize>, String> {
-    let label = |Attribute { name, values }: &Attribute| {
-        let value = image.attributes.get(name);
-        let place = value.and_then(|value| values.iter().position(|other| other == value));
-        place.ok_or_else(|| {
-            format!(
-                "line {}: {} has no attribute {name}, which others have",
-                image.line, image.file_name
-            )
-        })
-    };
-    attributes.iter().map(label).collect()
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use stride::clip::{ClipTextConfig, ClipTextModel};
 use stride::dit::{Dit, DitConfig};
+use stride::text::{TextEncoder, TextEncoderConfig};
 use stride::tokenizer::{MAX_LENGTH, Vocabulary};
 use stride_models::{Component, Role};
 
@@ -21,8 +21,9 @@ const SHOWN: usize = 6;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DitInitConfig {
-    /// A CLIP text encoder, a whole CLIP model, or a pipeline that has one, such as the model of another run. It is
-    /// trained on with the vocabulary that it has; takes the place of `[dit.text_encoder]`.
+    /// A CLIP text encoder, a whole CLIP model, or a folder that has a text encoder: a pipeline, such as the model of
+    /// another run, or the model of a run that trained a text encoder alone. It is trained on with the vocabulary that it
+    /// has; takes the place of `[dit.text_encoder]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_encoder: Option<PathBuf>,
     /// A transformer of Stride, diffusers or facebookresearch/DiT, or a pipeline that has one; the tensors that it has in common
@@ -40,8 +41,8 @@ impl DitInitConfig {
 
 /// A trained text encoder and the rows of its embedding table.
 pub(crate) struct TrainedTextEncoder {
-    pub(crate) config: ClipTextConfig,
-    pub(crate) model: ClipTextModel,
+    pub(crate) config: TextEncoderConfig,
+    pub(crate) model: TextEncoder,
     pub(crate) vocabulary: Vocabulary,
 }
 
@@ -60,12 +61,12 @@ pub(crate) fn text_encoder(
         let problem = |problem| TrainError::Weights { path: dir.to_owned(), problem };
         if holds { Ok(()) } else { Err(problem(what)) }
     };
-    let (expected, rows) = (vocabulary.len(), config.vocab_size);
+    let (expected, rows) = (vocabulary.len(), config.vocab_size());
     check(
         rows == expected,
         format!("vocab_size: expected {expected}, the size of its vocabulary, found {rows}"),
     )?;
-    let positions = config.max_position_embeddings;
+    let positions = config.max_position_embeddings();
     check(
         positions >= MAX_LENGTH,
         format!(
@@ -76,7 +77,7 @@ pub(crate) fn text_encoder(
     let conditioning = transformer.text_conditioning;
     for (is_used, width, name) in [
         (conditioning.uses_pooled(), config.pooled_size(), "pooled output"),
-        (conditioning.uses_tokens(), config.hidden_size, "hidden states"),
+        (conditioning.uses_tokens(), config.hidden_size(), "hidden states"),
     ] {
         check(
             !is_used || width == transformer.context_dim,

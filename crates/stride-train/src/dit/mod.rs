@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
-use stride::clip::ClipTextModel;
 use stride::dit::Dit;
 use stride::objective::NetworkInput;
+use stride::text::TextEncoder;
 
 mod captions;
 mod config;
@@ -23,7 +23,7 @@ pub struct TextToLatent {
     /// The transformer.
     pub dit: Dit,
     /// The text encoder.
-    pub text_encoder: ClipTextModel,
+    pub text_encoder: TextEncoder,
 }
 
 impl TextToLatent {

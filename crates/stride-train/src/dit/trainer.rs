@@ -13,6 +13,7 @@ use stride::clip::ClipTextConfig;
 use stride::noise::{fill_normal, keyed_rng, purpose};
 use stride::objective::{Batch, Conditioning, NetworkInput, Row, Teacher};
 use stride::pipeline::{ModelIndex, Pipeline, PipelineParts};
+use stride::text::TextEncoderConfig;
 use stride::tokenizer::pad_token_ids;
 use stride::weights::StoredDtype;
 use stride_data::LatentEncoder as _;
@@ -30,7 +31,7 @@ use crate::vae::ImageEncoder;
 /// The transformer's [`TrainingTask`].
 pub(crate) struct DitTrainer {
     config: DitTrainConfig,
-    text_config: ClipTextConfig,
+    text_config: TextEncoderConfig,
     seed: u64,
     data: DitData,
     device: Device,
@@ -92,6 +93,7 @@ impl DitTrainer {
                     eos_token_id: data.captions.vocabulary.end_row() as usize,
                     ..text_config.clone()
                 };
+                let text_config = TextEncoderConfig::Clip(text_config);
                 let model = text_config.init(&autodiff).map_err(TrainError::setting)?;
                 (text_config, model)
             }
@@ -356,6 +358,7 @@ impl TrainingTask for DitTrainer {
             index: ModelIndex {
                 default_cfg_scale: *default_cfg_scale,
                 sampler: objective.sampler(),
+                text_encoder: ModelIndex::component(self.text_config.class_name()),
                 ..ModelIndex::new(name, resolution, *default_steps, objective.guidance())
             },
             dit,

@@ -92,6 +92,29 @@ fn replace<const D: usize>(
     Param::from_mapped_value(id, tensor, mapper)
 }
 
+/// A place in a module. As in files of weights, variants of enums leave no trace in its name, so that a network keeps
+/// its name when another kind appears beside it.
+#[derive(Default)]
+struct Place(Vec<Option<String>>);
+
+impl Place {
+    fn enter(&mut self, name: &str, container_type: &str) {
+        let is_variant = container_type.starts_with("Enum:");
+        self.0.push((!is_variant).then(|| name.to_owned()));
+    }
+
+    fn name(&self) -> String {
+        self.0.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
+    }
+}
+
+/// The name of a parameter without the variants that checkpoints of earlier versions have in it: fields begin with a
+/// small letter, variants with a capital.
+pub(super) fn without_variants(name: &str) -> String {
+    let is_field = |part: &&str| !part.starts_with(|c: char| c.is_ascii_uppercase());
+    name.split('.').filter(is_field).collect::<Vec<_>>().join(".")
+}
+
 /// The value of every parameter without its gradient graph, flattened, by path in the module.
 pub(super) fn flat_values<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
     collect(module, None)
@@ -103,25 +126,25 @@ fn flat_gradients<M: Module>(module: &M, from: Gradients) -> BTreeMap<String, Te
 }
 
 fn collect<M: Module>(module: &M, gradients: Option<Gradients>) -> BTreeMap<String, Tensor<1>> {
-    let mut collector = Collector { path: Vec::new(), gradients, tensors: BTreeMap::new() };
+    let mut collector = Collector { place: Place::default(), gradients, tensors: BTreeMap::new() };
     module.visit(&mut collector);
     collector.tensors
 }
 
 struct Collector {
-    path: Vec<String>,
+    place: Place,
     /// Where gradients are taken from; values are taken if there are none.
     gradients: Option<Gradients>,
     tensors: BTreeMap<String, Tensor<1>>,
 }
 
 impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.place.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+        self.place.0.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -130,7 +153,7 @@ impl ModuleVisitor for Collector {
             None => Some(param.val().inner()),
         };
         if let Some(tensor) = tensor {
-            self.tensors.insert(self.path.join("."), tensor.reshape([-1]));
+            self.tensors.insert(self.place.name(), tensor.reshape([-1]));
         }
     }
 }
@@ -144,26 +167,26 @@ pub(super) fn map_flat<M: Module>(
     partners: BTreeMap<String, Tensor<1>>,
     new: impl FnMut(&str, &[usize], Tensor<1>, Tensor<1>) -> Tensor<1>,
 ) -> M {
-    module.map(&mut Mapper { path: Vec::new(), partners, new })
+    module.map(&mut Mapper { place: Place::default(), partners, new })
 }
 
 struct Mapper<F> {
-    path: Vec<String>,
+    place: Place,
     partners: BTreeMap<String, Tensor<1>>,
     new: F,
 }
 
 impl<F: FnMut(&str, &[usize], Tensor<1>, Tensor<1>) -> Tensor<1>> ModuleMapper for Mapper<F> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.place.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+        self.place.0.pop();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
+        let name = self.place.name();
         let Some(partner) = self.partners.remove(&name) else {
             return param;
         };

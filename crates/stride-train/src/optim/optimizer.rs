@@ -10,7 +10,7 @@ use stride_kernels::fused;
 use stride_kernels::gemm::Compute;
 use stride_kernels::muon::MuonStep;
 
-use super::named_tensors::{NamedGradients, NamedTensors, map_flat};
+use super::named_tensors::{NamedGradients, NamedTensors, map_flat, without_variants};
 use crate::error::check;
 
 /// Settings of the optimizer.
@@ -176,7 +176,7 @@ impl Optimizer {
                     first: first.take_flat(&name, device)?,
                     second: second.take_flat(&name, device),
                 };
-                Some((name, moments))
+                Some((without_variants(&name), moments))
             })
             .collect();
     }
@@ -269,6 +269,18 @@ fn muon_scale([d_in, d_out]: [usize; 2]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_of_earlier_versions_are_found() {
+        let data = |value: f32| burn::tensor::TensorData::from([value]);
+        let old = [("first.Tiny.decoder.layers.0.Conv.weight", 1.0), ("first.dit.t.bias", 2.0)];
+        let state = old.map(|(name, value)| (name.to_owned(), data(value)));
+        let mut optimizer = Optimizer::new(OptimizerConfig::default());
+        optimizer.restore(3, NamedTensors(state.into()), &Device::flex());
+        let expected = [("first.decoder.layers.0.weight", 1.0), ("first.dit.t.bias", 2.0)];
+        let expected = expected.map(|(name, value)| (name.to_owned(), data(value)));
+        assert_eq!(optimizer.state(), NamedTensors(expected.into()));
+    }
 
     #[test]
     fn block_matrices_only() {

@@ -13,7 +13,7 @@ use super::run_folder::CONFIG;
 use crate::TrainError;
 
 /// Settings, and sections of them, that make another run when they change.
-const IDENTITY: [&str; 9] = [
+const IDENTITY: [&str; 10] = [
     "kind",
     "data",
     "dit.autoencoder",
@@ -22,6 +22,7 @@ const IDENTITY: [&str; 9] = [
     "dit.init",
     "vae.model",
     "vae.init_from",
+    "text_encoder.model",
     "optimizer.kind",
 ];
 /// Settings that are paths, which may be written in many ways.

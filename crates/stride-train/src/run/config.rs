@@ -17,6 +17,7 @@ use crate::dit::DitTrainConfig;
 use crate::error::{check, check_size};
 use crate::memory::MAX_RESOLUTION;
 use crate::optim::{Budget, EmaConfig, LrSchedule, OptimizerConfig};
+use crate::text_encoder::TextEncoderTrainConfig;
 use crate::vae::VaeTrainConfig;
 
 /// Everything that decides a run.
@@ -61,6 +62,9 @@ pub struct RunConfig {
     /// Settings of classifier training; there if and only if `kind = "classifier"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<ClassifierTrainConfig>,
+    /// Settings of text encoder training; there if and only if `kind = "text_encoder"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<TextEncoderTrainConfig>,
 }
 
 /// What a run trains.
@@ -73,6 +77,8 @@ pub enum RunKind {
     Dit,
     /// A classifier of attributes.
     Classifier,
+    /// A text encoder, on captions alone.
+    TextEncoder,
 }
 
 /// Folders in which relative paths are looked for beside the working directory: the configuration's and those above it.
@@ -83,6 +89,7 @@ pub(crate) enum TaskConfig<'a> {
     Vae(&'a VaeTrainConfig),
     Dit(&'a DitTrainConfig),
     Classifier(&'a ClassifierTrainConfig),
+    TextEncoder(&'a TextEncoderTrainConfig),
 }
 
 /// Settings of the loop.
@@ -324,7 +331,9 @@ impl RunConfig {
 
     /// The file of a checkpoint whose weights the run evaluates and exports.
     pub fn exported_weights(&self) -> String {
-        let average = self.dit.as_ref().and_then(|dit| dit.export.as_deref());
+        let of_dit = self.dit.as_ref().and_then(|dit| dit.export.as_deref());
+        let of_text = || self.text_encoder.as_ref().and_then(|text| text.export.as_deref());
+        let average = of_dit.or_else(of_text);
         average.map_or_else(|| MODEL_WEIGHTS.to_owned(), ema_weights)
     }
 
@@ -339,8 +348,16 @@ impl RunConfig {
             RunKind::Classifier => {
                 ("classifier", self.classifier.as_ref().map(TaskConfig::Classifier))
             }
+            RunKind::TextEncoder => {
+                ("text_encoder", self.text_encoder.as_ref().map(TaskConfig::TextEncoder))
+            }
         };
-        let sections = [self.vae.is_some(), self.dit.is_some(), self.classifier.is_some()];
+        let sections = [
+            self.vae.is_some(),
+            self.dit.is_some(),
+            self.classifier.is_some(),
+            self.text_encoder.is_some(),
+        ];
         match task {
             Some(task) if sections.into_iter().filter(|&is_there| is_there).count() == 1 => {
                 Ok(task)
@@ -388,6 +405,7 @@ impl RunConfig {
             let is_new = self.ema[..index].iter().all(|other| other.name != ema.name);
             check(is_new, "ema.name", &format!("one entry of the name {}", ema.name))?;
         }
+        let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
         match self.task()? {
             TaskConfig::Vae(vae) => {
                 self.data.validate_images()?;
@@ -397,8 +415,11 @@ impl RunConfig {
                 self.data.validate_images()?;
                 classifier.validate()
             }
+            TaskConfig::TextEncoder(text_encoder) => {
+                self.data.validate_images()?;
+                text_encoder.validate(&names)
+            }
             TaskConfig::Dit(dit) => {
-                let names: Vec<&str> = self.ema.iter().map(|ema| ema.name.as_str()).collect();
                 dit.validate(self.training.compute_dtype, &names)?;
                 let (cached, prepared) = (&dit.latent_cache, &self.data.prepared);
                 check(

@@ -17,6 +17,7 @@ use super::train_loop::{RunContext, RunSummary, time_steps, train_loop};
 use crate::TrainError;
 use crate::classifier::ClassifierTrainer;
 use crate::dit::DitTrainer;
+use crate::text_encoder::TextEncoderTrainer;
 use crate::vae::VaeTrainer;
 
 /// Trains as a configuration file says.
@@ -158,6 +159,9 @@ fn start(
             Box::new(DitTrainer::new(run, config, device, is_dry, progress, stop)?)
         }
         TaskConfig::Classifier(config) => Box::new(ClassifierTrainer::new(run, config, device)?),
+        TaskConfig::TextEncoder(config) => {
+            Box::new(TextEncoderTrainer::new(run, config, device, progress)?)
+        }
     })
 }
 

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use safetensors::SafeTensors;
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
+use stride::image::RgbImage;
 use stride::pipeline::{FILE_NAMES, GenerateRequest, Pipeline, PipelineFiles};
 use stride::vae::AutoencoderTinyConfig;
 use stride::weights::{self, StoredDtype};
@@ -18,6 +19,7 @@ use stride_train::{Progress, ProgressUpdate, RunStart, RunSummary, TrainError, r
 use tempfile::TempDir;
 
 use crate::small::{DIT, write_images};
+use crate::text_encoder::trained;
 
 const SIDE: usize = 16;
 const TOKENS: &str = "text_model.embeddings.token_embedding.weight";
@@ -166,6 +168,12 @@ fn a_clip_folder_is_trained_on_and_the_model_draws() {
     assert!(close(&before[30_000], &after[30_000]), "{:?} {:?}", before[30_000], after[30_000]);
     assert!(!close(&before[49_406], &after[49_406]), "the text encoder was not trained");
 
+    let drawn = draw(&model);
+    assert_eq!((drawn.width, drawn.height), (SIDE, SIDE));
+}
+
+/// What a model folder draws.
+fn draw(model: &Path) -> RgbImage {
     let mut files = PipelineFiles::new();
     for name in FILE_NAMES {
         files.insert(name, fs::read(model.join(name)).expect(name));
@@ -180,7 +188,34 @@ fn a_clip_folder_is_trained_on_and_the_model_draws() {
         count: 1,
     };
     let images = pipeline.generate(&request, &mut |_| ControlFlow::Continue(())).expect("drawn");
-    assert_eq!((images[0].image.width, images[0].image.height), (SIDE, SIDE));
+    images.into_iter().next().expect("one").image
+}
+
+#[test]
+fn a_text_encoder_trained_alone_is_trained_on_at_its_own_rate() {
+    let place = place();
+    let text = tempfile::tempdir().expect("folder");
+    let start = trained(text.path());
+    let init = format!("dit.init.text_encoder={}", start.display());
+    let setting = |factor| format!("optimizer.lr_factors={{ text_encoder = {factor} }}");
+    let tensors = |model: &Path| {
+        let (_, encoder) = stride_models::text_encoder(model, &Device::flex()).expect("loads");
+        weights::save(&encoder, "", StoredDtype::Bf16, &[]).expect("serialisable")
+    };
+    let model = place.path().join("run/model");
+    for (factor, stays) in [("0.0", true), ("1.0", false)] {
+        let factor = setting(factor);
+        let settings = [&init, "dit.model.context_dim=16", &factor];
+        train(&place, &settings, &mut Messages::default()).expect("trains");
+        assert_eq!(tensors(&start) == tensors(&model), stays, "{factor}");
+    }
+    let file = |name: &str| fs::read_to_string(model.join(name)).expect(name);
+    assert!(file("text_encoder/config.json").contains("QueryTextModel"));
+    assert!(file("model_index.json").contains("QueryTextModel"));
+    let vocabulary = fs::read_to_string(start.join("tokenizer/vocabulary.json")).expect("there");
+    assert_eq!(file("tokenizer/vocabulary.json"), vocabulary);
+    let drawn = draw(&model);
+    assert_eq!((drawn.width, drawn.height), (SIDE, SIDE));
 }
 
 #[test]
@@ -255,7 +290,7 @@ fn folders_that_do_not_fit_are_named() {
     let text = refusal(&place, &[clip, "dit.model.context_dim=16"]);
     assert!(text.contains("width 8") && text.contains("set it to 8"), "{text}");
     let text = refusal(&place, &["dit.init.text_encoder=HEREnowhere"]);
-    assert!(text.contains("nowhere") && text.contains("a CLIP text encoder"), "{text}");
+    assert!(text.contains("nowhere") && text.contains("a text encoder"), "{text}");
 
     let small = ClipTextConfig { vocab_size: 50, eos_token_id: 49, ..text_config() };
     save_clip(&place.path().join("small"), &small);

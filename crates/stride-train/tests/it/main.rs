@@ -11,5 +11,6 @@ mod mutations;
 mod optimizer;
 mod resume;
 mod small;
+mod text_encoder;
 mod toy;
 mod vae;

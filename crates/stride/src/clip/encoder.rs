@@ -1,4 +1,4 @@
-//! The transformer layers of CLIP's two encoders.
+//! The transformer layers of CLIP's two encoders and of the query encoder.
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
@@ -8,23 +8,23 @@ use stride_kernels::fused;
 
 use super::config::HiddenAct;
 
-/// What the layers of the two encoders differ in.
+/// What the layers of the encoders differ in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LayerShape {
+pub(crate) struct LayerShape {
     /// Width of the hidden states.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// Width inside the feed-forward part.
-    pub(super) inner: usize,
+    pub(crate) inner: usize,
     /// Number of layers.
-    pub(super) layers: usize,
+    pub(crate) layers: usize,
     /// Attention heads.
-    pub(super) heads: usize,
+    pub(crate) heads: usize,
     /// Activation inside the feed-forward part.
-    pub(super) activation: HiddenAct,
+    pub(crate) activation: HiddenAct,
     /// Added to the variance in every layer norm.
-    pub(super) norm_epsilon: f64,
+    pub(crate) norm_epsilon: f64,
     /// Whether a token sees only itself and those before it.
-    pub(super) is_causal: bool,
+    pub(crate) is_causal: bool,
 }
 
 /// The stack of layers.
@@ -75,20 +75,24 @@ pub struct ClipMlp {
 }
 
 impl ClipEncoder {
-    pub(super) fn init(shape: &LayerShape, device: &Device) -> Self {
+    pub(crate) fn init(shape: &LayerShape, device: &Device) -> Self {
         let layers = (0..shape.layers).map(|_| ClipEncoderLayer::init(shape, device)).collect();
         Self { layers }
     }
 
     /// Hidden states after all layers; `x` and the result are `[B, L, D]`.
     ///
+    /// `key_bias`, `[B, L]`, is added to the scores of the keys where attention is not causal; a causal encoder needs
+    /// none, since what it must not see stands behind.
+    ///
     /// Inside, the tokens of all captions are the rows of one matrix: on Burn 0.22 the gradient of a product of a
     /// three-dimensional tensor with a weight makes one weight gradient per caption and then adds them up, which is
     /// more than twice as slow.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, key_bias: Option<&Tensor<2>>) -> Tensor<3> {
         let [batch, length, width] = x.dims();
         let rows = x.reshape([batch * length, width]);
-        let rows = self.layers.iter().fold(rows, |rows, layer| layer.forward(rows, length));
+        let layer = |rows, layer: &ClipEncoderLayer| layer.forward(rows, length, key_bias);
+        let rows = self.layers.iter().fold(rows, layer);
         rows.reshape([batch, length, width])
     }
 }
@@ -106,9 +110,9 @@ impl ClipEncoderLayer {
     }
 
     /// `x + attention(norm1(x))`, then the same with the feed-forward part; `[B L, D]` with captions of `length` rows.
-    pub fn forward(&self, x: Tensor<2>, length: usize) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, length: usize, key_bias: Option<&Tensor<2>>) -> Tensor<2> {
         let norm = |layer, x: &Tensor<2>| fused::layer_norm(layer, self.norm_epsilon, x.clone());
-        let x = x.clone() + self.self_attn.forward(norm(&self.layer_norm1, &x), length);
+        let x = x.clone() + self.self_attn.forward(norm(&self.layer_norm1, &x), length, key_bias);
         x.clone() + self.mlp.forward(norm(&self.layer_norm2, &x))
     }
 }
@@ -129,7 +133,7 @@ impl ClipAttention {
     }
 
     /// `softmax(q kᵀ / sqrt(d) + mask) v` per head, projected; `[B L, D]` with captions of `length` rows.
-    pub fn forward(&self, x: Tensor<2>, length: usize) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, length: usize, key_bias: Option<&Tensor<2>>) -> Tensor<2> {
         let [rows, width] = x.dims();
         let captions = |x: Tensor<2>| x.reshape([rows / length, length, width]);
         let q = captions(fused::linear(&self.q_proj, x.clone()));
@@ -138,7 +142,7 @@ impl ClipAttention {
         let mixed = if self.is_causal {
             fused::causal_attention(q, k, v, self.num_heads)
         } else {
-            fused::cross_attention(q, k, v, None, self.num_heads, None)
+            fused::cross_attention(q, k, v, key_bias.cloned(), self.num_heads, None)
         };
         fused::linear(&self.out_proj, mixed.reshape([rows, width]))
     }

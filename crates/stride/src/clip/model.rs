@@ -2,11 +2,12 @@
 
 use burn::module::{Initializer, Module};
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::{Device, Int, IntDType, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use stride_kernels::fused;
 
 use super::config::{ClipConfigError, ClipTextConfig};
 use super::encoder::{ClipEncoder, LayerShape};
+use super::end::end_positions;
 use crate::context::TextContext;
 use crate::weights::{self, Renamed, SafetensorsBytes, TensorSource, WeightsError};
 
@@ -156,10 +157,10 @@ impl ClipTextTransformer {
         let [batch, length] = token_ids.dims();
         let device = token_ids.device();
         let positions = Tensor::<1, Int>::arange(0..length as i64, &device).reshape([1, length]);
-        let end = self.end_positions(token_ids.clone(), positions.clone());
+        let end = end_positions(self.eos_token_id, token_ids.clone(), positions.clone());
 
         let x = self.embeddings.forward(token_ids);
-        let x = self.encoder.forward(x);
+        let x = self.encoder.forward(x, None);
         let tokens = fused::layer_norm(&self.final_layer_norm, self.norm_epsilon, x);
 
         let width = tokens.dims()[2];
@@ -168,26 +169,6 @@ impl ClipTextTransformer {
         let pooled = tokens.clone().reshape([batch * length, width]).select(0, rows);
         let padding_mask = positions.expand([batch, length]).greater(end.expand([batch, length]));
         TextContext { tokens, padding_mask, pooled }
-    }
-
-    /// Position of the first end token of each caption, `[B, 1]`; `positions` is 0, 1, .. as `[1, L]`.
-    ///
-    /// Earlier positions get the higher score, so that the largest is unique: which of several equal maxima `argmax`
-    /// returns differs between devices.
-    fn end_positions(
-        &self,
-        token_ids: Tensor<2, Int>,
-        positions: Tensor<2, Int>,
-    ) -> Tensor<2, Int> {
-        // The captions may come in another integer type than the device's own, and Flex's `argmax` is always 64 bits.
-        let dtype: IntDType = positions.dtype().into();
-        let length = positions.dims()[1] as i64;
-        // A configuration from before transformers 4.31 says 2 and means the highest id.
-        let score = match self.eos_token_id {
-            2 => token_ids.cast(dtype),
-            id => token_ids.equal_elem(id as i64).int().cast(dtype),
-        };
-        (score * length - positions).argmax(1).cast(dtype)
     }
 }
 

@@ -162,7 +162,7 @@ impl ClipVisionTransformer {
     fn forward(&self, pixels: Tensor<4>) -> (Tensor<3>, Tensor<2>) {
         let norm = |layer, x| fused::layer_norm(layer, self.norm_epsilon, x);
         let x = norm(&self.pre_layrnorm, self.embeddings.forward(pixels));
-        let tokens = self.encoder.forward(x);
+        let tokens = self.encoder.forward(x, None);
         let [batch, _, width] = tokens.dims();
         let class = tokens.clone().narrow(1, 0, 1); // [B, 1, D]
         let pooled = norm(&self.post_layernorm, class).reshape([batch, width]);

@@ -11,11 +11,8 @@ use super::blocks::{DitBlock, FinalLayer};
 use super::embedders::{PatchEmbed, ScalarEmbedder, sincos_2d, unpatchify};
 use super::init;
 use super::{DitConfig, DitConfigError};
-use crate::context::TextContext;
+use crate::context::{TextContext, key_bias};
 use crate::network_input::NetworkInput;
-
-/// A score this low leaves no weight after the softmax, and stays finite in half precision.
-const HIDDEN_SCORE: f64 = -3e4;
 
 /// A diffusion transformer s(x_t, t, d | text) with adaLN-Zero conditioning.
 ///
@@ -109,10 +106,8 @@ impl Dit {
         }
         let condition = silu(condition); // [B, D]
 
-        let text = self.config.text_conditioning.uses_tokens().then(|| {
-            let hidden = context.padding_mask.clone().float() * HIDDEN_SCORE;
-            (context.tokens.clone(), hidden)
-        });
+        let uses_tokens = self.config.text_conditioning.uses_tokens();
+        let text = uses_tokens.then(|| (context.tokens.clone(), key_bias(&context.padding_mask)));
         let rotary = self.config.rope.then(|| Rotary::new(side, self.config.head_dim(), &device));
 
         let mut x =

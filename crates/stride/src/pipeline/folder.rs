@@ -12,11 +12,14 @@ use crate::sampler::{Guidance, Sampler};
 pub const MODEL_INDEX: &str = "model_index.json";
 pub(super) const TRANSFORMER_CONFIG: &str = "transformer/config.json";
 pub(super) const TRANSFORMER_WEIGHTS: &str = "transformer/diffusion_pytorch_model.safetensors";
-pub(super) const TEXT_ENCODER_CONFIG: &str = "text_encoder/config.json";
-pub(super) const TEXT_ENCODER_WEIGHTS: &str = "text_encoder/model.safetensors";
+/// The configuration of the text encoder.
+pub const TEXT_ENCODER_CONFIG: &str = "text_encoder/config.json";
+/// The weights of the text encoder.
+pub const TEXT_ENCODER_WEIGHTS: &str = "text_encoder/model.safetensors";
 pub(super) const VAE_CONFIG: &str = "vae/config.json";
 pub(super) const VAE_WEIGHTS: &str = "vae/diffusion_pytorch_model.safetensors";
-pub(super) const VOCABULARY: &str = "tokenizer/vocabulary.json";
+/// The rows of the text encoder's embedding table.
+pub const VOCABULARY: &str = "tokenizer/vocabulary.json";
 
 /// All files of a model folder, relative to it.
 pub const FILE_NAMES: [&str; 8] = [
@@ -108,7 +111,6 @@ pub(super) const CLASS_NAME: &str = "StridePipeline";
 impl ModelIndex {
     /// An index with this version's names of the components.
     pub fn new(name: &str, resolution: usize, default_steps: usize, guidance: Guidance) -> Self {
-        let component = |class: &str| ["stride".to_owned(), class.to_owned()];
         Self {
             class_name: CLASS_NAME.to_owned(),
             stride_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -119,10 +121,15 @@ impl ModelIndex {
             default_cfg_scale: no_guidance(),
             guidance,
             sampler: Sampler::default(),
-            transformer: component("Dit"),
-            text_encoder: component("ClipTextModel"),
-            tokenizer: component("ClipTokenizer"),
-            vae: component("Autoencoder"),
+            transformer: Self::component("Dit"),
+            text_encoder: Self::component("ClipTextModel"),
+            tokenizer: Self::component("ClipTokenizer"),
+            vae: Self::component("Autoencoder"),
         }
+    }
+
+    /// Library and class of a component that this program has.
+    pub fn component(class: &str) -> [String; 2] {
+        ["stride".to_owned(), class.to_owned()]
     }
 }

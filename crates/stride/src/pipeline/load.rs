@@ -11,9 +11,9 @@ use super::folder::{
     TRANSFORMER_WEIGHTS, VAE_CONFIG, VAE_WEIGHTS, VOCABULARY,
 };
 use super::{ModelIndex, PipelineError, PipelineFiles};
-use crate::clip::{ClipTextConfig, ClipTextModel};
 use crate::dit::{Dit, DitConfig};
 use crate::sampler::{MAX_CFG_SCALE, StepPlan};
+use crate::text::{TextEncoder, TextEncoderConfig};
 use crate::tokenizer::{ClipTokenizer, Vocabulary};
 use crate::vae::{Autoencoder, AutoencoderConfig};
 use crate::weights::{self, SafetensorsBytes, StoredDtype, TensorSource};
@@ -46,9 +46,9 @@ pub struct PipelineParts {
     /// The transformer, which carries its configuration.
     pub dit: Dit,
     /// Configuration of the text encoder.
-    pub text_config: ClipTextConfig,
+    pub text_config: TextEncoderConfig,
     /// The text encoder.
-    pub text_encoder: ClipTextModel,
+    pub text_encoder: TextEncoder,
     /// Rows of the text encoder's embedding table.
     pub vocabulary: Vocabulary,
     /// Configuration of the autoencoder.
@@ -100,7 +100,7 @@ impl Pipeline {
         let dit_config: DitConfig = json(files, TRANSFORMER_CONFIG)?;
         let vocabulary: Vocabulary = json(files, VOCABULARY)?;
         let vae_config: AutoencoderConfig = json(files, VAE_CONFIG)?;
-        let text_config = ClipTextConfig::from_json(files.get(TEXT_ENCODER_CONFIG)?)
+        let text_config = TextEncoderConfig::from_json(files.get(TEXT_ENCODER_CONFIG)?)
             .map_err(|error| config_error(TEXT_ENCODER_CONFIG, &error))?;
 
         let dit =
@@ -126,7 +126,7 @@ impl Pipeline {
     fn from_checked_parts(parts: PipelineParts, device: &Device) -> Result<Self, PipelineError> {
         let tokenizer = ClipTokenizer::new()?;
         // An encoder with fewer positions gets shorter captions.
-        let max_length = tokenizer.max_length().min(parts.text_config.max_position_embeddings);
+        let max_length = tokenizer.max_length().min(parts.text_config.max_position_embeddings());
         let tokenizer = tokenizer.with_max_length(max_length).map_err(|error| {
             config_error(TEXT_ENCODER_CONFIG, &format!("max_position_embeddings: {error}"))
         })?;
@@ -184,7 +184,7 @@ impl Pipeline {
 fn check(
     index: &ModelIndex,
     dit: &DitConfig,
-    text: &ClipTextConfig,
+    text: &TextEncoderConfig,
     vocabulary: &Vocabulary,
     vae: &AutoencoderConfig,
 ) -> Result<(), PipelineError> {
@@ -220,19 +220,20 @@ fn check(
     let conditioning = dit.text_conditioning;
     for (is_used, width) in [
         (conditioning.uses_pooled(), text.pooled_size()),
-        (conditioning.uses_tokens(), text.hidden_size),
+        (conditioning.uses_tokens(), text.hidden_size()),
     ] {
         if is_used {
             let (found, expected) = (number(dit.context_dim), number(width));
             same(TRANSFORMER_CONFIG, "context_dim", TEXT_ENCODER_CONFIG, found, expected)?;
         }
     }
-    let (found, expected) = (number(text.vocab_size), number(vocabulary.len()));
+    let (found, expected) = (number(text.vocab_size()), number(vocabulary.len()));
     same(TEXT_ENCODER_CONFIG, "vocab_size", VOCABULARY, found, expected)?;
     // Old files of CLIP's own vocabulary say 2 and mean the highest id, which is the end token.
-    let is_old_clip = text.eos_token_id == 2 && *vocabulary == Vocabulary::full();
+    let is_clip = matches!(text, TextEncoderConfig::Clip(_));
+    let is_old_clip = is_clip && text.eos_token_id() == 2 && *vocabulary == Vocabulary::full();
     if !is_old_clip {
-        let (found, expected) = (number(text.eos_token_id), vocabulary.end_row().to_string());
+        let (found, expected) = (number(text.eos_token_id()), vocabulary.end_row().to_string());
         same(TEXT_ENCODER_CONFIG, "eos_token_id", VOCABULARY, found, expected)?;
     }
     let factor = vae.downsampling_factor();

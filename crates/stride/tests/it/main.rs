@@ -9,6 +9,7 @@ mod mutations;
 mod objectives;
 mod pipeline;
 mod prompts;
+mod text;
 mod tokenizer;
 mod vae;
 

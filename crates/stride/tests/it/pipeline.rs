@@ -12,6 +12,7 @@ use stride::pipeline::{
     PipelineFiles, PipelineParts,
 };
 use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler};
+use stride::text::{QueryTextConfig, TextEncoder, TextEncoderConfig};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride::vae::{AutoencoderConfig, AutoencoderTinyConfig};
 use stride::weights::StoredDtype;
@@ -58,9 +59,9 @@ fn parts(guidance: Guidance, max_position_embeddings: usize) -> PipelineParts {
     PipelineParts {
         index: ModelIndex::new("test", 32, 4, guidance),
         dit: dit.init(&device).expect("valid").map(&mut Jitter),
-        text_encoder: text_config.init(&device).expect("valid").map(&mut Jitter),
+        text_encoder: TextEncoder::Clip(text_config.init(&device).expect("valid")).map(&mut Jitter),
         vae: vae_config.init(&device).expect("valid").map(&mut Jitter),
-        text_config,
+        text_config: text_config.into(),
         vocabulary,
         vae_config,
     }
@@ -358,6 +359,45 @@ fn a_model_survives_its_folder() {
     let loaded = Pipeline::from_files(&files, &Device::flex()).expect("fits");
     let request = request("a man with glasses");
     assert_eq!(draw(&original, &request), draw(&loaded, &request));
+}
+
+#[test]
+fn a_text_encoder_with_queries_survives_its_folder_and_shares_passes() {
+    let device = Device::flex();
+    let parts = parts(Guidance::AnyLevel, 77);
+    let config = QueryTextConfig {
+        vocab_size: parts.vocabulary.len(),
+        eos_token_id: parts.vocabulary.end_row() as usize,
+        num_queries: 3,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        ..QueryTextConfig::default()
+    };
+    let encoder = config.init(&device).expect("valid").map(&mut Jitter);
+    let parts = PipelineParts {
+        text_encoder: TextEncoder::Query(encoder),
+        text_config: config.into(),
+        ..parts
+    };
+    let original = Pipeline::from_parts(parts, &device).expect("parts fit");
+    let files = original.to_files(StoredDtype::F32).expect("serialisable");
+    let loaded = Pipeline::from_files(&files, &device).expect("fits");
+    assert!(matches!(loaded.parts().text_config, TextEncoderConfig::Query(_)));
+    let requests = ["a man", "a woman with red hair"].map(request);
+    let drawn = requests.each_ref().map(|request| draw(&original, request));
+    assert_ne!(drawn[0][0].image, drawn[1][0].image, "the words matter");
+    for (request, drawn) in requests.iter().zip(&drawn) {
+        assert_eq!(&draw(&loaded, request), drawn);
+    }
+    // Prompts of different lengths in one forward pass.
+    let together = draw_together(&requests.each_ref().map(|request| (&loaded, request.clone())));
+    for (alone, together) in drawn.iter().zip(&together) {
+        let pairs = alone[0].image.pixels.iter().zip(&together.image.pixels);
+        let most = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(most <= Some(1), "levels that padding changes: {most:?}");
+    }
 }
 
 #[test]

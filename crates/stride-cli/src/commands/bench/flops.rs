@@ -7,8 +7,8 @@
 //! compute. A backward pass counts twice the forward pass: one product for the gradient of the
 //! input and one for that of the weights.
 
-use stride::clip::ClipTextConfig;
 use stride::dit::{DitConfig, MlpKind};
+use stride::text::TextEncoderConfig;
 use stride::vae::{AutoencoderConfig, AutoencoderKlConfig, AutoencoderTinyConfig};
 
 /// A product of `[rows, from]` with `[from, to]`.
@@ -27,15 +27,23 @@ fn attention(queries: usize, keys: usize, width: usize) -> f64 {
     2.0 * product(queries, keys, width)
 }
 
-/// One caption of `length` tokens through the text encoder.
-pub(super) fn text_encoder(config: &ClipTextConfig, length: usize) -> f64 {
-    let width = config.hidden_size;
+/// One caption through the text encoder, with `length` tokens of caption and queries.
+pub(super) fn text_encoder(config: &TextEncoderConfig, length: usize) -> f64 {
+    let width = config.hidden_size();
+    let (inner, layers, projection) = match config {
+        TextEncoderConfig::Clip(config) => (
+            config.intermediate_size,
+            config.num_hidden_layers,
+            if config.has_projection() { product(1, width, config.pooled_size()) } else { 0.0 },
+        ),
+        TextEncoderConfig::Query(config) => {
+            (config.intermediate_size, config.num_hidden_layers, 0.0)
+        }
+    };
     let layer = 4.0 * product(length, width, width)
         + attention(length, length, width)
-        + 2.0 * product(length, width, config.intermediate_size);
-    let projection =
-        if config.has_projection() { product(1, width, config.pooled_size()) } else { 0.0 };
-    config.num_hidden_layers as f64 * layer + projection
+        + 2.0 * product(length, width, inner);
+    layers as f64 * layer + projection
 }
 
 /// One image through the transformer, with a caption of `length` tokens.
@@ -126,7 +134,9 @@ fn tiny_decoder(config: &AutoencoderTinyConfig, latent_side: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use stride::clip::ClipTextConfig;
     use stride::dit::TextConditioning;
+    use stride::text::QueryTextConfig;
 
     use super::*;
 
@@ -141,13 +151,29 @@ mod tests {
     /// `python benches/peers/pytorch.py --preset dit-b2 --count-flops`, which lets PyTorch 2.15 count.
     #[test]
     fn the_counts_are_those_of_pytorch() {
-        assert_close("text", text_encoder(&ClipTextConfig::default(), LENGTH), 1.214_251_008);
+        assert_close(
+            "text",
+            text_encoder(&ClipTextConfig::default().into(), LENGTH),
+            1.214_251_008,
+        );
         assert_close("DiT-S/2", transformer(&DitConfig::s(2), LENGTH), 12.109_086_72);
         assert_close("DiT-B/2", transformer(&DitConfig::b(2), LENGTH), 46.006_272);
         let kl = AutoencoderConfig::Kl(AutoencoderKlConfig::default());
         assert_close("AutoencoderKL", decoder(&kl, 256), 622.187_282_432);
         let tiny = AutoencoderConfig::Tiny(AutoencoderTinyConfig::default());
         assert_close("AutoencoderTiny", decoder(&tiny, 256), 35.337_535_488);
+    }
+
+    #[test]
+    fn encoders_of_one_shape_cost_the_same_a_token() {
+        let query = QueryTextConfig::default();
+        let clip = ClipTextConfig {
+            hidden_size: query.hidden_size,
+            intermediate_size: query.intermediate_size,
+            num_hidden_layers: query.num_hidden_layers,
+            ..ClipTextConfig::default()
+        };
+        assert_eq!(text_encoder(&query.into(), LENGTH), text_encoder(&clip.into(), LENGTH));
     }
 
     #[test]

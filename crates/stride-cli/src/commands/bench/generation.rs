@@ -98,7 +98,7 @@ pub(super) fn end_to_end(subject: &Subject, recorder: &mut Recorder) -> Result<(
 
 /// What a text encoder could have said about `batch` captions without padding.
 fn random_context(subject: &Subject, batch: usize) -> TextContext {
-    let (length, device) = (subject.caption_length(), &subject.device);
+    let (length, device) = (subject.context_length(), &subject.device);
     let width = subject.parts().dit.config().context_dim;
     let no_padding = TensorData::new(vec![false; batch * length], [batch, length]);
     TextContext {

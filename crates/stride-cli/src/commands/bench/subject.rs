@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
 use stride::pipeline::{Guidance, ModelIndex, Pipeline, PipelineParts};
+use stride::text::TextEncoderConfig;
 use stride::tokenizer::{ClipTokenizer, Tokens, Vocabulary};
 use stride::vae::{Autoencoder, AutoencoderConfig, AutoencoderKlConfig, AutoencoderTinyConfig};
 use stride_kernels::gemm::Compute;
@@ -45,7 +46,8 @@ impl Subject {
     /// A preset with random weights.
     pub(super) fn of_preset(preset: Preset, options: ComputeOptions) -> Result<Self> {
         let device = options.device();
-        let (text_config, vae_config) = (preset.text_encoder(), preset.autoencoder());
+        let text_config = TextEncoderConfig::Clip(preset.text_encoder());
+        let vae_config = preset.autoencoder();
         let parts = PipelineParts {
             index: ModelIndex::new(preset.name(), RESOLUTION, 4, Guidance::AnyLevel),
             dit: preset.transformer().init(&device)?,
@@ -68,7 +70,7 @@ impl Subject {
         device: Device,
     ) -> Result<Self> {
         let tokenizer = ClipTokenizer::new()?;
-        let positions = pipeline.parts().text_config.max_position_embeddings;
+        let positions = pipeline.parts().text_config.max_position_embeddings();
         let length = tokenizer.max_length().min(positions);
         let tokens = tokenizer.with_max_length(length)?.encode(PROMPT)?;
         Ok(Self { name, pipeline, tiny, device, tokens })
@@ -87,9 +89,9 @@ impl Subject {
         self.parts().vocabulary.batch(&vec![self.tokens.clone(); count], device)
     }
 
-    /// Tokens of the caption with its start and end.
-    pub(super) fn caption_length(&self) -> usize {
-        self.tokens.ids.len()
+    /// Tokens of the context: those of the caption with its start and end, and those that the text encoder adds.
+    pub(super) fn context_length(&self) -> usize {
+        self.parts().text_config.num_queries() + self.tokens.ids.len()
     }
 
     /// `[B, C, H, W]` of the transformer's input.
@@ -100,12 +102,12 @@ impl Subject {
 
     /// Arithmetic of one caption through the text encoder.
     pub(super) fn text_flops(&self) -> f64 {
-        flops::text_encoder(&self.parts().text_config, self.caption_length())
+        flops::text_encoder(&self.parts().text_config, self.context_length())
     }
 
     /// Arithmetic of one image through the transformer.
     pub(super) fn dit_flops(&self) -> f64 {
-        flops::transformer(self.parts().dit.config(), self.caption_length())
+        flops::transformer(self.parts().dit.config(), self.context_length())
     }
 }
 
