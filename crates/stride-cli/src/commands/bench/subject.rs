@@ -89,9 +89,14 @@ impl Subject {
         self.parts().vocabulary.batch(&vec![self.tokens.clone(); count], device)
     }
 
-    /// Tokens of the context: those of the caption with its start and end, and those that the text encoder adds.
+    /// Tokens of the caption with its start and end.
+    pub(super) fn caption_length(&self) -> usize {
+        self.tokens.ids.len()
+    }
+
+    /// Tokens of the context: those of the caption, and those that the text encoder adds.
     pub(super) fn context_length(&self) -> usize {
-        self.parts().text_config.num_queries() + self.tokens.ids.len()
+        self.parts().text_config.num_queries() + self.caption_length()
     }
 
     /// `[B, C, H, W]` of the transformer's input.
