@@ -83,7 +83,12 @@ impl QueryTextConfig {
     /// # Errors
     /// When the JSON is broken or describes no usable encoder.
     pub fn from_json(bytes: &[u8]) -> Result<Self, TextEncoderConfigError> {
-        let config: Self = serde_json::from_slice(bytes)?;
+        // A list would be read as the fields in their order.
+        let value: serde_json::Value = serde_json::from_slice(bytes)?;
+        if !value.is_object() {
+            return Err(ClipConfigError::NotAnObject.into());
+        }
+        let config: Self = serde_json::from_value(value)?;
         config.validate()?;
         Ok(config)
     }
