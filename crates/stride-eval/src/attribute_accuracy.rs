@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stride::classifier::Attribute;
 
-/// How often an attribute was named, and how often the image showed it.
+/// How often an attribute was named or asked for, and how often the image showed it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Captions that name the attribute.
@@ -19,7 +19,7 @@ pub struct Tally {
 pub struct Miss {
     /// The attribute.
     pub attribute: String,
-    /// The value that the caption names.
+    /// The value that the caption names; where it asks for one of several, all of them.
     pub wanted: String,
     /// The value that the classifier predicts.
     pub seen: String,
@@ -60,20 +60,29 @@ impl AttributeAccuracy {
         labels: &[usize],
     ) -> Vec<Miss> {
         let words: Vec<String> = words(caption).collect();
+        let named = values.iter().filter(|(name, value)| names(&words, name, value));
+        let asked = named.map(|(name, value)| (name.clone(), vec![value.clone()])).collect();
+        self.add_asked(&asked, attributes, labels)
+    }
+
+    /// Counts an image: the values of which each will do, by attribute, and the index of the value that a classifier
+    /// predicts for each of its attributes. Returns what was missed.
+    pub fn add_asked(
+        &mut self,
+        asked: &BTreeMap<String, Vec<String>>,
+        attributes: &[Attribute],
+        labels: &[usize],
+    ) -> Vec<Miss> {
         let mut misses = Vec::new();
         for (attribute, &label) in attributes.iter().zip(labels) {
-            let Some(wanted) = values.get(&attribute.name) else { continue };
-            if !names(&words, &attribute.name, wanted) {
-                continue;
-            }
+            let Some(wanted) = asked.get(&attribute.name) else { continue };
             let seen = attribute.values.get(label);
-            let is_shown = seen == Some(wanted);
+            let is_shown = seen.is_some_and(|seen| wanted.contains(seen));
             let tally = self.tallies.entry(attribute.name.clone()).or_default();
             tally.join(Tally { named: 1, shown: usize::from(is_shown) });
             if let (false, Some(seen)) = (is_shown, seen) {
-                let (attribute, wanted, seen) =
-                    (attribute.name.clone(), wanted.clone(), seen.clone());
-                misses.push(Miss { attribute, wanted, seen });
+                let (attribute, seen) = (attribute.name.clone(), seen.clone());
+                misses.push(Miss { attribute, wanted: wanted.join(" or "), seen });
             }
         }
         misses

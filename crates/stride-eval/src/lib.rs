@@ -22,6 +22,7 @@ pub mod memorisation;
 pub mod network;
 pub mod npz;
 pub mod prdc;
+pub mod prompts;
 pub mod protocol;
 pub mod provenance;
 pub mod report;

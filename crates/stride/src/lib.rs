@@ -12,6 +12,7 @@ pub mod noise;
 pub mod objective;
 pub mod pipeline;
 pub mod sampler;
+pub mod spelling;
 pub mod text;
 pub mod tokenizer;
 pub mod vae;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::bounded::run_bounded;
 use crate::mutations::{Draws, check_peak, rounds};
 use crate::program::run;
-use crate::{compare, evaluate, model};
+use crate::{compare, evaluate, model, prompts};
 
 /// Breaks a file again and again and runs a command on it; what it exits with counts where it is neither 0 nor 1.
 fn attack(seed: u64, place: &Path, file: &str, few: usize, arguments: &[&str]) {
@@ -105,6 +105,14 @@ fn broken_evaluations_go_on_or_are_refused() {
     for (seed, file) in (30..).zip(["out/job.json", "out/report.json"]) {
         attack(seed, place.path(), file, 10, &evaluate);
     }
+}
+
+#[test]
+fn broken_prompts_are_judged_or_refused() {
+    let place = prompts::place();
+    let evaluate = prompts::arguments(&["--json"]);
+    run(place.path(), &evaluate).expect(0);
+    attack(40, place.path(), "prompts.jsonl", 60, &evaluate);
 }
 
 /// Prompts that a shell can hand over.

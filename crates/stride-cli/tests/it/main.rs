@@ -21,5 +21,6 @@ mod mutations;
 mod plot;
 mod prepare;
 mod program;
+mod prompts;
 mod train;
 mod usage;

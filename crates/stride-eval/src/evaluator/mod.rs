@@ -2,17 +2,20 @@
 //!
 //! An [`Evaluator`] lists the [`SampleSet`]s that a report needs, fills a [`FeatureStore`] with their features block
 //! by block, so that the work can be interrupted, resumed and split into parts, and computes an
-//! [`EvaluationReport`] from them.
+//! [`EvaluationReport`] from them; of prompts that ask for attributes, a [`PromptReport`].
 
 mod clip_scorer;
 mod failures;
 mod networks;
+mod prompt_report;
+mod prompt_results;
 mod report;
 mod results;
 mod sample_features;
 mod sample_set;
 mod scores;
 mod settings;
+mod share;
 mod store;
 
 use std::fs;
@@ -29,26 +32,37 @@ pub use clip_scorer::{ClipScore, ClipScorer};
 pub use failures::Failure;
 pub(crate) use failures::count_attributes;
 pub use networks::FeatureNetworks;
+pub use prompt_results::{PromptFailure, PromptMiss, PromptReport, PromptScores};
 pub use results::{CheckpointResult, Diversity, EvaluationReport, SplitResult};
 pub use sample_features::SampleFeatures;
 pub use sample_set::{SampleSet, SampleSource};
 pub use scores::{Reference, Scores};
 pub use settings::{DataSplit, EvaluatedModel, EvaluationSettings};
+pub use share::Share;
 pub use store::{FeatureStore, JobIdentity};
 
 use crate::EvalError;
 use crate::error::at_least;
 use crate::generator::{IntermediateStep, SampleRequest};
+use crate::prompts::PromptSet;
+use crate::provenance::Generation;
 
 /// Steps at which checkpoints are evaluated, where the settings have them.
 const CHECKPOINT_STEPS: [usize; 2] = [1, 4];
 
-/// Evaluates a model, and checkpoints of its training, on one or more splits.
+/// The label of the sample sets of prompts.
+const PROMPTS_LABEL: &str = "prompts";
+/// Failures are those at the most steps up to this many.
+const FAILURE_STEPS: usize = 4;
+
+/// Evaluates a model, and checkpoints of its training, on one or more splits; or a model on prompts.
 pub struct Evaluator {
     settings: EvaluationSettings,
     /// The model first, then its checkpoints.
     models: Vec<EvaluatedModel>,
+    /// None where there are prompts.
     splits: Vec<DataSplit>,
+    prompts: Option<PromptSet>,
     networks: FeatureNetworks,
     workers: Workers,
     image_dir: Option<PathBuf>,
@@ -91,7 +105,31 @@ impl Evaluator {
                 split.folder.images.len(),
             )?;
         }
-        Ok(Self { settings, models, splits, networks, workers, image_dir: None })
+        Ok(Self { settings, models, splits, prompts: None, networks, workers, image_dir: None })
+    }
+
+    /// An evaluator of a model on prompts, without images to compare with. The samples are those of the prompts.
+    ///
+    /// # Errors
+    /// There is no step count, or no classifier to judge the images.
+    pub fn of_prompts(
+        settings: EvaluationSettings,
+        model: EvaluatedModel,
+        prompts: PromptSet,
+        networks: FeatureNetworks,
+        workers: Workers,
+    ) -> Result<Self, EvalError> {
+        at_least("step counts of an evaluation", 1, settings.steps.len())?;
+        at_least("classifiers", 1, networks.classifier().iter().count())?;
+        Ok(Self {
+            settings: EvaluationSettings { samples: prompts.num_images(), ..settings },
+            models: vec![model],
+            splits: Vec::new(),
+            prompts: Some(prompts),
+            networks,
+            workers,
+            image_dir: None,
+        })
     }
 
     /// The same evaluator, which also saves every image in a folder.
@@ -108,6 +146,11 @@ impl Evaluator {
     /// The splits.
     pub fn splits(&self) -> &[DataSplit] {
         &self.splits
+    }
+
+    /// The prompts, for an evaluator of these.
+    pub fn prompts(&self) -> Option<&PromptSet> {
+        self.prompts.as_ref()
     }
 
     /// The identity of this evaluation for a store; `job` is what a program needs to resume it.
@@ -139,6 +182,10 @@ impl Evaluator {
         decides.extend(
             self.splits.iter().map(|split| (split.label.clone(), split.fingerprint.clone())),
         );
+        decides.extend(self.prompts.iter().flat_map(|prompts| {
+            let seeds = ("seeds of a prompt".to_owned(), prompts.seeds.to_string());
+            [seeds, (PROMPTS_LABEL.to_owned(), prompts.fingerprint.clone())]
+        }));
         JobIdentity { decides, job }
     }
 
@@ -147,6 +194,10 @@ impl Evaluator {
         let steps = &self.settings.steps;
         let generated = |model, steps| SampleSource::Generated { model, steps };
         let mut sets = Vec::new();
+        if self.prompts.is_some() {
+            let of_prompts = |&steps: &usize| self.sample_set(0, generated(0, steps));
+            return steps.iter().map(of_prompts).collect();
+        }
         for split in 0..self.splits.len() {
             sets.extend(
                 [SampleSource::Real, SampleSource::Autoencoder].map(|source| (split, source)),
@@ -241,7 +292,11 @@ impl Evaluator {
             SampleSource::Generated { model, .. } => self.models[model].training_step,
             _ => None,
         };
-        let name = format!("{}/{}", self.splits[split].label, source.name(training_step));
+        let label = match &self.prompts {
+            Some(_) => PROMPTS_LABEL,
+            None => &self.splits[split].label,
+        };
+        let name = format!("{label}/{}", source.name(training_step));
         SampleSet { split, source, count: source.count(self.settings.samples), name }
     }
 
@@ -251,6 +306,23 @@ impl Evaluator {
             CHECKPOINT_STEPS.into_iter().filter(|steps| all.contains(steps)).collect();
         // Some step count at least.
         if steps.is_empty() { vec![all[0]] } else { steps }
+    }
+
+    /// The step count at which failures are looked for.
+    fn failure_steps(&self) -> usize {
+        let steps = self.settings.steps.iter().copied();
+        steps.max_by_key(|&steps| (steps <= FAILURE_STEPS, steps)).unwrap_or(0)
+    }
+
+    /// How the samples of a model are made from the captions of `data`.
+    fn generation(&self, model: usize, steps: usize, data: &str) -> Generation {
+        Generation {
+            model: self.models[model].hash.clone(),
+            steps,
+            seed: self.settings.seed,
+            cfg_scale: self.cfg_scale(model),
+            data: data.to_owned(),
+        }
     }
 
     fn cfg_scale(&self, model: usize) -> f64 {
@@ -265,17 +337,19 @@ impl Evaluator {
         indices: &[usize],
         stop: &AtomicBool,
     ) -> Result<Vec<RgbImage>, EvalError> {
-        let split = &self.splits[set.split];
         let generator = &self.models[0].generator;
         let real = || {
-            let resolution = generator.resolution();
-            let read = |&index: &usize| read_image(&split.folder.images[index], resolution);
+            let (resolution, folder) = (generator.resolution(), &self.splits[set.split].folder);
+            let read = |&index: &usize| read_image(&folder.images[index], resolution);
             indices.iter().map(read).collect::<Result<Vec<_>, EvalError>>()
         };
         let generated = |model, steps, caption_of: &dyn Fn(usize) -> usize| {
             let image = |&index: &usize| {
-                let caption = split.caption(caption_of(index));
-                self.generate(model, caption, index, steps, stop, &mut |_| {})
+                let prompt = match &self.prompts {
+                    Some(prompts) => &prompts.of_image(index).text,
+                    None => self.splits[set.split].caption(caption_of(index)),
+                };
+                self.generate(model, prompt, index, steps, stop, &mut |_| {})
             };
             indices.iter().map(image).collect::<Result<Vec<_>, EvalError>>()
         };

@@ -8,12 +8,10 @@ use super::{
 };
 use crate::attribute_accuracy::AttributeAccuracy;
 use crate::diversity::diversity;
+use crate::error::at_least;
 use crate::memorisation::nearest_other;
-use crate::provenance::{Generation, Provenance, Set};
+use crate::provenance::{Provenance, Set};
 use crate::{EvalError, Features};
-
-/// Failures are those at the most steps up to this many.
-const FAILURE_STEPS: usize = 4;
 
 /// A split with what its sample sets are compared with.
 struct SplitScorer<'a> {
@@ -25,11 +23,12 @@ struct SplitScorer<'a> {
 }
 
 impl Evaluator {
-    /// The report of a store in which nothing is missing; `losses` are left to the caller.
+    /// The report of a store in which nothing is missing, for an evaluator of data; `losses` are left to the caller.
     ///
     /// # Errors
-    /// A block is missing or damaged, or CLIP cannot encode a caption.
+    /// A block is missing or damaged, CLIP cannot encode a caption, or this is an evaluator of prompts.
     pub fn report(&self, store: &FeatureStore) -> Result<EvaluationReport, EvalError> {
+        at_least("data of an evaluation", 1, self.splits.len())?;
         let get = |split, source| {
             let set = self.sample_set(split, source);
             store.get(&set.name, set.count)
@@ -97,12 +96,6 @@ impl Evaluator {
             losses: Default::default(),
         })
     }
-
-    /// The step count at which failures are looked for.
-    fn failure_steps(&self) -> usize {
-        let steps = self.settings.steps.iter().copied();
-        steps.max_by_key(|&steps| (steps <= FAILURE_STEPS, steps)).unwrap_or(0)
-    }
 }
 
 impl<'a> SplitScorer<'a> {
@@ -130,13 +123,8 @@ impl<'a> SplitScorer<'a> {
         generated: Option<(usize, usize)>,
     ) -> Result<Scores, EvalError> {
         let settings = &self.evaluator.settings;
-        let generation = generated.map(|(model, steps)| Generation {
-            model: self.evaluator.models[model].hash.clone(),
-            steps,
-            seed: settings.seed,
-            cfg_scale: self.evaluator.cfg_scale(model),
-            data: self.split.fingerprint.clone(),
-        });
+        let generation = generated
+            .map(|(model, steps)| self.evaluator.generation(model, steps, &self.split.fingerprint));
         let set = Set { count: Some(samples.len()), sha256: samples.sha256() };
         let network = self.evaluator.networks.feature_network();
         let sets = [set, self.reference.set()];

@@ -15,7 +15,7 @@ use crate::protocol::Protocol;
 pub struct EvaluationSettings {
     /// Step counts, each from the same noises and captions.
     pub steps: Vec<usize>,
-    /// Images for each step count, one for each caption of the data from the first on.
+    /// Images for each step count, one for each caption of the data from the first on; for prompts, all of theirs.
     pub samples: usize,
     /// Seed of the first image; image k has the seed k higher.
     pub seed: u64,

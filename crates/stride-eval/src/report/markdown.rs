@@ -1,6 +1,6 @@
 //! Tables in Markdown.
 
-/// A table: names of columns, and rows of as many cells.
+/// A table: names of columns, and rows of as many cells. Bars and line breaks of a cell end neither it nor its row.
 pub(super) fn table<Cell: AsRef<str>>(
     columns: &[Cell],
     rows: impl IntoIterator<Item = Vec<String>>,
@@ -11,7 +11,8 @@ pub(super) fn table<Cell: AsRef<str>>(
 }
 
 fn line<Cell: AsRef<str>>(cells: &[Cell]) -> String {
-    let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
+    let escaped = |cell: &Cell| cell.as_ref().replace('|', "\\|").replace(['\n', '\r'], " ");
+    let cells: Vec<String> = cells.iter().map(escaped).collect();
     format!("| {} |\n", cells.join(" | "))
 }
 
@@ -21,10 +22,10 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_for_every_row() {
-        let rows = [vec!["1".to_owned(), "0.5".to_owned()]];
+        let rows = [["1", "0.5"], ["a|b", "c\nd"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(
             table(&["steps", "distance ↓"], rows),
-            "| steps | distance ↓ |\n|---|---|\n| 1 | 0.5 |\n"
+            "| steps | distance ↓ |\n|---|---|\n| 1 | 0.5 |\n| a\\|b | c d |\n"
         );
     }
 }

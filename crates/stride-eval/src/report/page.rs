@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart;
+use super::images::Tile;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -34,6 +35,32 @@ pub(super) fn facts(facts: &[(String, String)]) -> Markup {
     html! {
         ul class="facts" {
             @for (value, name) in facts { li { b { (value) } span { (name) } } }
+        }
+    }
+}
+
+/// An image that misses something of its caption: for every attribute its name, what was asked for, and what is seen.
+pub(super) fn failure<'a>(
+    tile: &Tile,
+    caption: &str,
+    note: &str,
+    misses: impl Iterator<Item = [&'a str; 3]>,
+) -> Markup {
+    html! {
+        div class="failure" {
+            (tile.img(caption))
+            div {
+                (caption)
+                " " span class="dim" { (note) }
+                ul {
+                    @for [attribute, wanted, seen] in misses {
+                        li {
+                            (attribute.replace('_', " ")) ": "
+                            ins { (wanted) } ", seen " del { (seen) }
+                        }
+                    }
+                }
+            }
         }
     }
 }

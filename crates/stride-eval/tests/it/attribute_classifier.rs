@@ -14,9 +14,9 @@ use stride_eval::attribute_accuracy::AttributeAccuracy;
 const SIDE: usize = 128;
 
 #[derive(Deserialize)]
-struct Drawing {
+pub(crate) struct Drawing {
     text: String,
-    attributes: BTreeMap<String, String>,
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 pub(crate) fn classifier() -> AttributeClassifier {
@@ -25,7 +25,7 @@ pub(crate) fn classifier() -> AttributeClassifier {
 }
 
 /// Drawings beside and below each other, and what they are.
-fn drawings() -> (Vec<RgbImage>, Vec<Drawing>) {
+pub(crate) fn drawings() -> (Vec<RgbImage>, Vec<Drawing>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let sheet = image::open(folder.join("avatars.png")).expect("committed").into_rgb8();
     let listing = fs::read_to_string(folder.join("avatars.jsonl")).expect("committed");

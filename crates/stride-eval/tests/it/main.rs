@@ -14,4 +14,5 @@ mod inception;
 mod metrics;
 #[path = "../../../stride-data/tests/it/mutations.rs"]
 mod mutations;
+mod prompts;
 mod report;

@@ -11,12 +11,16 @@ use stride::image::RgbImage;
 use stride_eval::EvalError;
 use stride_eval::attribute_accuracy::{AttributeAccuracy, Miss};
 use stride_eval::comparison::{Quality, STEP_COUNTS, StepResult};
-use stride_eval::evaluator::{CheckpointResult, EvaluationReport, Failure, Scores, SplitResult};
+use stride_eval::evaluator::{
+    CheckpointResult, EvaluationReport, Failure, PromptFailure, PromptMiss, PromptReport,
+    PromptScores, Scores, Share, SplitResult,
+};
 use stride_eval::generator::{Generator, IntermediateStep, SampleRequest};
 use stride_eval::protocol::Protocol;
-use stride_eval::provenance::{Generation, Provenance};
+use stride_eval::provenance::{Generation, Judgement, Provenance};
 use stride_eval::report::comparison::{ComparedRun, ComparisonImages, ComparisonReport};
 use stride_eval::report::evaluation::{self, EvaluationImages};
+use stride_eval::report::prompts::{self, PromptImages};
 use stride_eval::report::{Samples, Tile};
 use stride_kernels::gemm::Compute;
 
@@ -48,13 +52,7 @@ fn scores(steps: Option<usize>, distance: f64) -> Scores {
         samples_sha256: hostile(),
         references: Some(4),
         references_sha256: hostile(),
-        generation: steps.map(|steps| Generation {
-            model: hostile(),
-            steps,
-            seed: 0,
-            cfg_scale: 1.5,
-            data: hostile(),
-        }),
+        generation: steps.map(generation),
     };
     Scores {
         distance_name: hostile(),
@@ -73,6 +71,10 @@ fn scores(steps: Option<usize>, distance: f64) -> Scores {
         clip: None,
         provenance,
     }
+}
+
+fn generation(steps: usize) -> Generation {
+    Generation { model: hostile(), steps, seed: 0, cfg_scale: 1.5, data: hostile() }
 }
 
 fn evaluation_report() -> EvaluationReport {
@@ -156,6 +158,71 @@ fn an_evaluation_page_escapes_every_text() {
     }
     assert!(!page.contains("<td class=\"best\">30</td>"));
     for name in ["report.md", "report.json", "steps.jpg"] {
+        assert!(dir.path().join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_page_of_prompts_escapes_every_text() {
+    let share = Share { right: 3, of: 4, fraction: 0.75, interval_95: Some([0.5, 1.0]) };
+    let row = |steps| PromptScores {
+        steps,
+        attributes_shown: share.clone(),
+        images_right: Share { interval_95: None, ..share.clone() },
+        attributes: accuracy(),
+        provenance: Judgement {
+            classifier_sha256: hostile(),
+            samples: 4,
+            samples_sha256: hostile(),
+            generation: generation(steps),
+        },
+    };
+    let failure = PromptFailure {
+        line: 3,
+        text: format!("{HOSTILE}\n| a | b |"),
+        shown: 1,
+        asked: 4,
+        worst_image: 7,
+        misses: vec![PromptMiss {
+            attribute: hostile(),
+            wanted: hostile(),
+            seen: BTreeMap::from([(hostile(), 2)]),
+        }],
+    };
+    let report = PromptReport {
+        version: "0.1.0".to_owned(),
+        model: hostile(),
+        model_hash: hostile(),
+        prompts: hostile(),
+        fingerprint: hostile(),
+        count: 2,
+        seeds: 2,
+        seed: 10,
+        cfg_scale: 1.5,
+        classifier: hostile(),
+        rows: vec![row(1), row(4)],
+        failure_steps: 4,
+        failures: vec![failure],
+    };
+    let tile = || Tile::new(&image()).expect("a tile");
+    let images = PromptImages {
+        prompts: vec![hostile()],
+        rows: vec![vec![tile(), tile()]],
+        failures: vec![tile()],
+    };
+    let dir = tempfile::tempdir().expect("temporary folder");
+    prompts::write(&report, &images, dir.path()).expect("written");
+    let page = read(dir.path(), "report.html");
+    assert_escaped(&page);
+    assert_eq!(page.matches("data:image/jpeg;base64,").count(), 3);
+    assert!(page.contains("(line 3, 1 of 4, seed 17)"), "the image can be drawn again");
+    assert_eq!(page.matches("75.0 % (3 of 4)").count(), 4);
+    let markdown = read(dir.path(), "report.md");
+    assert!(
+        markdown.contains("& co \\| a \\| b \\| | 1 of 4 |"),
+        "one row of four cells:\n{markdown}"
+    );
+    for name in ["report.json", "steps.jpg"] {
         assert!(dir.path().join(name).exists(), "{name}");
     }
 }

@@ -11,10 +11,12 @@ use super::merge::Merge;
 use crate::usage::usage;
 
 /// Arguments that say nothing about two sets of images, and are refused there instead of ignored.
-const FOR_MODELS: [&str; 11] = [
+const FOR_MODELS: [&str; 13] = [
     "model",
     "run",
     "data",
+    "prompts",
+    "seeds",
     "heldout",
     "steps",
     "samples",
@@ -28,8 +30,9 @@ const FOR_MODELS: [&str; 11] = [
 /// Compare generated images with real ones
 ///
 /// With SAMPLES and REFERENCE, compares two sets of images, as pytorch-fid does. With --data, generates images from
-/// the captions of a data folder at every step count, and compares them with the folder's own. With --out, a stopped
-/// evaluation is continued by the same command.
+/// the captions of a data folder at every step count, and compares them with the folder's own. With --prompts, generates
+/// images from prompts, several of each, and counts which of the attributes that a prompt asks for they show. With
+/// --out, a stopped evaluation is continued by the same command.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Evaluate {
@@ -43,7 +46,7 @@ pub(crate) struct Evaluate {
     #[command(flatten)]
     pub(super) job: Job,
     /// Folder for features and report, from which a stopped evaluation is continued
-    #[arg(long, value_name = "DIR", requires = "data")]
+    #[arg(long, value_name = "DIR", requires = "captions")]
     pub(super) out: Option<PathBuf>,
     /// Do only part I of N (from 0); `stride evaluate merge` joins the parts and writes the report
     #[arg(long, value_name = "I/N", requires = "out")]
@@ -76,10 +79,13 @@ impl Evaluate {
             }
             None => {}
         }
-        match (&self.samples_folder, &self.reference, &self.job.data) {
-            (Some(samples), Some(reference), None) => self.compare_sets(samples, reference),
-            (None, None, Some(_)) => self.evaluate_model(),
-            _ => usage("expected SAMPLES and REFERENCE, or --data DIR; see stride evaluate --help"),
+        let has_captions = self.job.data.is_some() || self.job.prompts.is_some();
+        match (&self.samples_folder, &self.reference, has_captions) {
+            (Some(samples), Some(reference), false) => self.compare_sets(samples, reference),
+            (None, None, true) => self.evaluate_model(),
+            _ => usage(
+                "expected SAMPLES and REFERENCE, or --data DIR, or --prompts FILE; see stride evaluate --help",
+            ),
         }
     }
 

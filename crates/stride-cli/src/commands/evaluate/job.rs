@@ -2,21 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use stride_eval::evaluator::EvaluationSettings;
 use stride_eval::inception::Variant;
 use stride_eval::protocol::Protocol;
 
-use crate::commands::generate::parse_steps;
+use crate::commands::generate::{parse_count, parse_steps};
 use crate::compute::ComputeOptions;
+
+/// Arguments that say nothing about prompts, and are refused with these instead of ignored.
+const FOR_DATA: [&str; 8] =
+    ["run", "heldout", "samples", "inception", "variant", "clip", "protocol", "bootstrap"];
 
 /// What decides the numbers, kept beside them in `job.json`.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
+#[command(group(ArgGroup::new("captions").args(["data", "prompts"])))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Job {
     /// Model folder [default: the model inside this program]
-    #[arg(long, value_name = "DIR", requires = "data")]
+    #[arg(long, value_name = "DIR", requires = "captions")]
     pub(super) model: Option<PathBuf>,
     /// Training run to evaluate: its model, its loss curves, and the distance of each checkpoint
     #[arg(long, value_name = "DIR", requires = "data", conflicts_with = "model")]
@@ -24,6 +29,13 @@ pub(super) struct Job {
     /// Folder of captioned images with metadata.jsonl
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// Prompts to judge by the attribute classifier alone: lines such as {"text": "dude in a red hoodie", "attributes": {"gender": "man", "headwear": ["none", "beanie"]}}, each attribute with the value it asks for or a list of which each will do
+    #[arg(long, value_name = "FILE", conflicts_with_all = FOR_DATA)]
+    pub(super) prompts: Option<PathBuf>,
+    /// Images of each prompt of --prompts, for each step count; prompt k from 0 has the seeds from S + k N on
+    #[arg(long, value_name = "N", default_value_t = default_seeds(), value_parser = parse_count, requires = "prompts")]
+    #[serde(default = "default_seeds")]
+    pub(super) seeds: usize,
     /// Second data folder, with combinations of attributes that training never saw
     #[arg(long, value_name = "DIR", requires = "data")]
     pub(super) heldout: Option<PathBuf>,
@@ -60,6 +72,10 @@ pub(super) struct Job {
     #[command(flatten)]
     #[serde(flatten)]
     pub(super) compute: ComputeOptions,
+}
+
+fn default_seeds() -> usize {
+    4
 }
 
 impl Job {

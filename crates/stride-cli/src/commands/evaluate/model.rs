@@ -1,11 +1,16 @@
-//! A model at every step count against real images.
+//! A model at every step count, against real images or on prompts.
 
 use std::io::Write as _;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
+use serde::Serialize;
 use stride_data::Part;
 use stride_eval::EvalError;
 use stride_eval::evaluator::{DataSplit, Evaluator, FeatureStore};
+use stride_eval::prompts::PromptSet;
 use stride_eval::report::evaluation::{self, EvaluationImages};
+use stride_eval::report::prompts::{self, PromptImages};
 use stride_kernels::workers::Workers;
 
 use super::arguments::Evaluate;
@@ -13,6 +18,7 @@ use super::job::Job;
 use super::progress::ProgressBar;
 use super::{losses, models, networks};
 use crate::interrupt;
+use crate::terminal::{printable, printable_json};
 use crate::usage::usage;
 
 impl Evaluate {
@@ -28,17 +34,13 @@ impl Evaluate {
 
     fn report(&self, collects: bool) -> anyhow::Result<()> {
         let job = &self.job;
-        if job.samples < 2 {
-            return usage("--samples: expected at least 2");
-        }
         let stop = interrupt::stop_flag()?;
-        let splits = open_splits(job)?;
-        let networks = networks::load(job)?;
-        let models = models::load(job)?;
         let images = self.out.as_ref().map(|out| out.join("images")).filter(|_| self.save_images);
-        let workers = Workers::on(&job.compute.device())?;
-        let evaluator = Evaluator::new(job.settings(), models, splits, networks, workers)?
-            .with_image_dir(images);
+        let evaluator = match &job.prompts {
+            Some(prompts) => of_prompts(job, prompts)?,
+            None => of_data(job)?,
+        };
+        let evaluator = evaluator.with_image_dir(images);
         let mut store = match &self.out {
             Some(out) => FeatureStore::open(out, &evaluator.identity(job.clone()))?,
             None => FeatureStore::in_memory(),
@@ -61,7 +63,7 @@ impl Evaluate {
                     images.start,
                     images.end - 1
                 );
-                return Ok(());
+                Ok(())
             }
             Some((set, images)) => anyhow::bail!(
                 "images {} to {} of {set} are in none of the folders; evaluate the part of --shard that has them, and \
@@ -69,20 +71,72 @@ impl Evaluate {
                 images.start,
                 images.end - 1
             ),
-            None => {}
+            None if job.prompts.is_some() => self.report_on_prompts(&evaluator, &store, &stop),
+            None => self.report_on_data(&evaluator, &store, &stop),
         }
-        let mut report = evaluator.report(&store)?;
-        report.losses = job.run.as_deref().map(losses::read).transpose()?.unwrap_or_default();
+    }
+
+    fn report_on_data(
+        &self,
+        evaluator: &Evaluator,
+        store: &FeatureStore,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<()> {
+        let mut report = evaluator.report(store)?;
+        report.losses = self.job.run.as_deref().map(losses::read).transpose()?.unwrap_or_default();
         if let Some(out) = &self.out {
-            let images =
-                EvaluationImages::generate(&evaluator, &report, &stop).map_err(with_hint)?;
+            let images = EvaluationImages::generate(evaluator, &report, stop).map_err(with_hint)?;
             evaluation::write(&report, &images, out)?;
         }
-        let text =
-            if self.json { serde_json::to_string(&report)? } else { evaluation::tables(&report) };
+        self.print(&report, evaluation::tables)
+    }
+
+    fn report_on_prompts(
+        &self,
+        evaluator: &Evaluator,
+        store: &FeatureStore,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<()> {
+        let report = evaluator.prompt_report(store)?;
+        if let Some(out) = &self.out {
+            let images = PromptImages::generate(evaluator, &report, stop).map_err(with_hint)?;
+            prompts::write(&report, &images, out)?;
+        }
+        self.print(&report, prompts::tables)
+    }
+
+    fn print<R: Serialize>(&self, report: &R, tables: fn(&R) -> String) -> anyhow::Result<()> {
+        let text = if self.json {
+            printable_json(&serde_json::to_string(report)?)
+        } else {
+            printable(&tables(report))
+        };
         writeln!(crate::terminal::stdout(), "{}", text.trim_end())?;
         Ok(())
     }
+}
+
+/// An evaluator against the data of a job.
+fn of_data(job: &Job) -> anyhow::Result<Evaluator> {
+    if job.samples < 2 {
+        return usage("--samples: expected at least 2");
+    }
+    let splits = open_splits(job)?;
+    let networks = networks::load(job)?;
+    let models = models::load(job)?;
+    let workers = Workers::on(&job.compute.device())?;
+    Ok(Evaluator::new(job.settings(), models, splits, networks, workers)?)
+}
+
+/// An evaluator of a job's model on prompts, which are read before anything large is.
+fn of_prompts(job: &Job, path: &Path) -> anyhow::Result<Evaluator> {
+    let networks = networks::load(job)?;
+    let known = networks.classifier().map_or(&[][..], |judge| &judge.config().attributes);
+    let prompts = PromptSet::open(path, job.seeds, known)?;
+    // Checkpoints need data, and are not there.
+    let model = models::load(job)?.swap_remove(0);
+    let workers = Workers::on(&job.compute.device())?;
+    Ok(Evaluator::of_prompts(job.settings(), model, prompts, networks, workers)?)
 }
 
 /// The data, and the held-out data where there is some.

@@ -70,7 +70,8 @@ pub(crate) fn parse_steps(text: &str) -> Result<usize, String> {
     parse_within(text, BASE_STEPS)
 }
 
-fn parse_count(text: &str) -> Result<usize, String> {
+/// A number of images of one prompt.
+pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     parse_within(text, MAX_COUNT)
 }
 

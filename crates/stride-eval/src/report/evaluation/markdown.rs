@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use super::images::EvaluationImages;
-use super::table::{Column, Table};
+use super::table::{Column, Table, attribute_table};
 use super::wording::{clip_frame, heading, summary};
-use crate::attribute_accuracy::{AttributeAccuracy, Tally};
 use crate::evaluator::{EvaluationReport, SplitResult};
 use crate::report::markdown::table;
 use crate::report::text::significant;
@@ -61,34 +60,14 @@ pub fn tables(report: &EvaluationReport) -> String {
 
 /// How often every attribute is shown at every step count.
 fn attributes(text: &mut String, split: &SplitResult) {
-    let Some(real) = &split.real_attributes else { return };
-    let rows =
-        || split.rows.iter().filter_map(|row| Some((row.steps()?, row.attributes.as_ref()?)));
-    let columns: Vec<String> = ["attribute", "named", "real"]
-        .into_iter()
-        .map(str::to_owned)
-        .chain(rows().map(|(steps, _)| steps.to_string()))
-        .collect();
-    let percent = |tally: Option<Tally>| {
-        let fraction = tally.and_then(|tally| tally.fraction());
-        fraction.map_or_else(String::new, |(fraction, _)| format!("{:.1}", 1e2 * fraction))
-    };
-    let row = |(name, tally): (&str, Tally)| {
-        let at = |(_, found): (usize, &AttributeAccuracy)| {
-            percent(found.by_attribute().find(|(other, _)| *other == name).map(|(_, tally)| tally))
-        };
-        [name.to_owned(), tally.named.to_string(), percent(Some(tally))]
-            .into_iter()
-            .chain(rows().map(at))
-            .collect()
-    };
+    let Some(table) = attribute_table(split) else { return };
     let _ = write!(
         text,
         "\n## Attributes by number of steps ({})\n\nThe percentage of the attributes named by captions that the images \
          show.\n\n",
         split.label
     );
-    *text += &table(&columns, real.by_attribute().map(row));
+    *text += &table.markdown();
 }
 
 /// The tables with the sheet of images.

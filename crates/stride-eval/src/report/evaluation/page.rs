@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::images::EvaluationImages;
-use super::table::Table;
+use super::table::{Table, attribute_table};
 use super::wording::{clip_frame, heading, summary};
-use crate::attribute_accuracy::{AttributeAccuracy, Tally};
+use crate::attribute_accuracy::AttributeAccuracy;
 use crate::evaluator::{EvaluationReport, Scores, SplitResult};
 use crate::report::chart::{Axis, Chart, Line, Points};
 use crate::report::images::grid;
-use crate::report::page::{document, facts, table};
+use crate::report::page::{document, facts, failure, table};
 use crate::report::text::{in_steps, significant};
 
 /// The page.
@@ -20,7 +20,7 @@ pub(super) fn html(report: &EvaluationReport, images: &EvaluationImages) -> Stri
         (facts(&key_numbers(report)))
         h2 { "The same noise with more and more steps" }
         (grid(&samples.steps, prompts.zip(&samples.rows)))
-        @for split in &report.splits { (split_section(report, split)) (attribute_table(split)) }
+        @for split in &report.splits { (split_section(report, split)) @if let Some(table) = attribute_table(split) { (table.html()) } }
         h2 { "From noise to image" }
         p class="dim small" {
             "“" (samples.prompts[0]) "”: images decoded after intermediate steps, for 2, 4 and 128 steps in all."
@@ -128,41 +128,6 @@ fn total(accuracy: &AttributeAccuracy) -> Option<f64> {
     Some(accuracy.total().fraction()?.0)
 }
 
-/// How often every attribute is shown at every step count.
-fn attribute_table(split: &SplitResult) -> Markup {
-    let Some(real) = &split.real_attributes else { return html! {} };
-    let rows: Vec<(usize, &AttributeAccuracy)> = split
-        .rows
-        .iter()
-        .filter_map(|scores| Some((scores.steps()?, scores.attributes.as_ref()?)))
-        .collect();
-    let percent = |tally: Option<Tally>| match tally.and_then(|tally| tally.fraction()) {
-        None => html! { td {} },
-        Some((fraction, _)) => {
-            // From half right on, so that differences show.
-            let strength = (2.0 * fraction - 1.0).max(0.0) * 0.45;
-            html! { td class="fraction" style=(format!("--a:{strength:.2}")) { (format!("{:.0} %", 1e2 * fraction)) } }
-        }
-    };
-    let head = html! {
-        th { "attribute" } th { "named" } th { "real" }
-        @for (steps, _) in &rows { th { (steps) } }
-    };
-    let body = html! {
-        @for (name, tally) in real.by_attribute() {
-            tr {
-                td { (name.replace('_', " ")) }
-                td { (tally.named) }
-                (percent(Some(tally)))
-                @for (_, accuracy) in &rows {
-                    (percent(accuracy.by_attribute().find(|(other, _)| *other == name).map(|(_, tally)| tally)))
-                }
-            }
-        }
-    };
-    table(&head, &body)
-}
-
 /// The images that show least of what was asked for.
 fn failures(report: &EvaluationReport, images: &EvaluationImages) -> Markup {
     if report.splits.iter().all(|split| split.failures.is_empty()) {
@@ -176,24 +141,11 @@ fn failures(report: &EvaluationReport, images: &EvaluationImages) -> Markup {
         }
         div class="failures" {
             @for (split, tiles) in report.splits.iter().zip(&images.failures) {
-                @for (failure, tile) in split.failures.iter().zip(tiles) {
-                    div class="failure" {
-                        (tile.img(&failure.caption))
-                        div {
-                            (failure.caption)
-                            " " span class="dim" {
-                                "(" (in_steps(failure.steps)) @if split.label == "heldout" { ", held out" } ")"
-                            }
-                            ul {
-                                @for miss in &failure.misses {
-                                    li {
-                                        (miss.attribute.replace('_', " ")) ": "
-                                        ins { (miss.wanted) } ", seen " del { (miss.seen) }
-                                    }
-                                }
-                            }
-                        }
-                    }
+                @for (found, tile) in split.failures.iter().zip(tiles) {
+                    @let held_out = if split.label == "heldout" { ", held out" } else { "" };
+                    @let note = format!("({}{held_out})", in_steps(found.steps));
+                    @let misses = found.misses.iter().map(|miss| [&*miss.attribute, &*miss.wanted, &*miss.seen]);
+                    (failure(tile, &found.caption, &note, misses))
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The step table of a split, for every way to write it.
 
 use crate::evaluator::{EvaluationReport, Scores, SplitResult};
+use crate::report::attributes::AttributeTable;
 use crate::report::text::significant;
 
 /// Scores by step count, as text.
@@ -83,6 +84,17 @@ impl Table {
         let best = self.rows.iter().skip(1).filter_map(value).reduce(f64::max);
         row > 0 && best.is_some() && value(&self.rows[row]) == best
     }
+}
+
+/// How often every attribute of a split is shown; none where captions name no attributes.
+pub(super) fn attribute_table(split: &SplitResult) -> Option<AttributeTable<'_>> {
+    let rows = split.rows.iter();
+    let rows = rows.filter_map(|scores| Some((scores.steps()?, scores.attributes.as_ref()?)));
+    Some(AttributeTable {
+        counted: "named",
+        real: Some(split.real_attributes.as_ref()?),
+        rows: rows.collect(),
+    })
 }
 
 impl Column {
