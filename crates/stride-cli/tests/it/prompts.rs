@@ -126,7 +126,7 @@ fn wrong_usage_and_bad_prompts_are_refused_before_anything_is_drawn() {
             .says(&[expected]);
     }
     let data = ["evaluate", "--data", "data", "--seeds", "2"];
-    run(place.path(), &data).expect(2).says(&["--prompts"]);
+    run(place.path(), &data).expect(2).says(&["--seeds"]);
 
     let file = place.path().join("prompts.jsonl");
     for (text, expected) in [

@@ -33,7 +33,7 @@ pub(super) struct Job {
     #[arg(long, value_name = "FILE", conflicts_with_all = FOR_DATA)]
     pub(super) prompts: Option<PathBuf>,
     /// Images of each prompt of --prompts, for each step count; prompt k from 0 has the seeds from S + k N on
-    #[arg(long, value_name = "N", default_value_t = default_seeds(), value_parser = parse_count, requires = "prompts")]
+    #[arg(long, value_name = "N", default_value_t = default_seeds(), value_parser = parse_count, requires = "prompts", conflicts_with = "data")]
     #[serde(default = "default_seeds")]
     pub(super) seeds: usize,
     /// Second data folder, with combinations of attributes that training never saw
