@@ -23,16 +23,21 @@ def wide(v):
 
 
 class Net:
-    """Two layers over (x, t, k, 1 - 1 / w, whether there is a caption)."""
+    """Two layers over (x, t, k, 1 - 1 / w, whether there is a caption); the third makes the second output."""
 
     def __init__(self, params):
         self.params = params
 
-    def __call__(self, x, t, k, caption, w=None):
+    def hidden(self, x, t, k, caption, w=None):
         w = torch.ones_like(t) if w is None else w
         inputs = torch.cat([x, torch.stack([t, k / 7, 1 - 1 / w, caption], 1)], 1)
-        p = self.params
-        return torch.tanh(inputs @ p["w1"] + p["b1"]) @ p["w2"] + p["b2"]
+        return torch.tanh(inputs @ self.params["w1"] + self.params["b1"])
+
+    def __call__(self, *inputs):
+        return self.hidden(*inputs) @ self.params["w2"] + self.params["b2"]
+
+    def velocity(self, *inputs):
+        return self.hidden(*inputs) @ self.params["w3"] + self.params["b3"]
 
 
 def level(d):
@@ -94,6 +99,21 @@ def mean_flow(c, net, teacher):
     s = lambda x, t, d: teacher(x, t, -torch.log2(d), caption)
     _, derivative = jvp(s, (x_t[:n], t, d), (v[:n], torch.ones_like(t), -torch.ones_like(d)))
     return x_t, torch.cat([v[:n] + wide(d) * derivative, v[n:]]), lambda e: 1 / (e + 1e-3)
+
+
+def improved_mean_flow(c, teacher):
+    """States, what the two outputs should answer, and the weights of their errors."""
+    x_t, v = path(c)
+    n = int((c["kind"] == BOOTSTRAP).sum())
+    m = int((c["k"][:n] < 7).sum())
+    t, d, caption, w = c["t"][:n], 2.0 ** -c["k"][:n], c["caption"][:n], c["w"][:n]
+    v_w = teacher.velocity(x_t[:n], t, 0 * t + 7, caption, w)
+    v_null = teacher.velocity(x_t[:n], t, 0 * t + 7, 0 * caption, 0 * w + 1)
+    guided = v[:n] + wide(1 - 1 / w) * (v_w - v_null)
+    s = lambda x, t, d: teacher(x, t, -torch.log2(d), caption[:m], w[:m])
+    _, derivative = jvp(s, (x_t[:m], t[:m], d[:m]), (v_w[:m], torch.ones_like(t[:m]), -torch.ones_like(d[:m])))
+    target = torch.cat([guided[:m] + wide(d[:m]) * derivative, guided[m:], v[n:]])
+    return x_t, target, torch.cat([guided, v[n:]]), lambda e: 1 / (e + 1e-3)
 
 
 def consistency(c, net, teacher):
@@ -176,6 +196,41 @@ def export_objectives(tensors):
         tensors |= {f"{name}.{key}": value for key, value in columns.items()}
 
 
+KINDS = [B, B, B, B, B, B, F, F]
+TIMES = [0.2, 0.45, 0.0, 0.3, 0.05, 0.6, 0.31, 0.9]
+LEVELS = [0.7, 2.3, 0.0, 1.2, 4.4, 7, 7, 7]
+CAPTIONS = [0.0, 1, 1, 1, 1, 1, 1, 0]
+# Rows without scale stand first; the sixth is one of flow matching that is guided.
+WITH_TWO_OUTPUTS = {
+    "improved_mean_flow": rows(KINDS[:5] + KINDS[6:], TIMES[:5] + TIMES[6:], LEVELS[:5] + LEVELS[6:], CAPTIONS[:5] + CAPTIONS[6:]),
+    "improved_mean_flow_guided": rows(KINDS, TIMES, LEVELS, CAPTIONS, [1.0, 1, 2.5, 4, 1.5, 3, 1, 1]),
+}
+
+
+def export_two_outputs(tensors):
+    params = {key: tensors[f"net.{key}"] for key in ["w1", "b1", "w2", "b2"]}
+    params |= dict(w3=torch.randn(8, 2) * 0.6, b3=torch.randn(2) * 0.6)
+    tensors |= {f"net.{key}": params[key] for key in ["w3", "b3"]}
+    for name, plan in WITH_TWO_OUTPUTS.items():
+        c = {key: value.double() for key, value in plan.items()}
+        n = len(c["t"])
+        c["x_0"], c["x_1"] = torch.randn(n, 2).double(), torch.randn(n, 2).double()
+        student = {key: value.double().requires_grad_() for key, value in params.items()}
+        with torch.no_grad():
+            teacher = Net({key: value.double() for key, value in params.items()})
+            x_t, target, velocity, weight = improved_mean_flow(c, teacher)
+        inputs = (x_t, c["t"], c["k"], c["caption"], c["w"])
+        errors = ((Net(student)(*inputs) - target) ** 2).mean(1)
+        velocity_errors = ((Net(student).velocity(*inputs) - velocity) ** 2).mean(1)
+        loss = sum((e * weight(e.detach())).mean() for e in [errors, velocity_errors])
+        loss.backward()
+        columns = {key: c[key] for key in ["kind", "t", "k", "caption", "w", "x_0", "x_1"]}
+        columns |= dict(x_t=x_t, target=target, velocity=velocity, loss=loss.reshape(1))
+        columns |= dict(errors=errors, velocity_errors=velocity_errors)
+        columns |= {f"grad.{key}": value.grad for key, value in student.items()}
+        tensors |= {f"{name}.{key}": value for key, value in columns.items()}
+
+
 SAMPLERS = {
     "ddim_epsilon_linear": (diffusers.DDIMScheduler, "linear", "epsilon"),
     "ddim_v_cosine": (diffusers.DDIMScheduler, "squaredcos_cap_v2", "v_prediction"),
@@ -209,6 +264,7 @@ if __name__ == "__main__":
     tensors = {}
     export_objectives(tensors)
     export_samplers(tensors)
+    export_two_outputs(tensors)
     tensors = {name: value.detach().float().contiguous() for name, value in tensors.items()}
     versions = dict(torch=torch.__version__, diffusers=diffusers.__version__, seed="0")
     save_file(tensors, OUT, metadata=versions)

@@ -40,6 +40,15 @@ impl TextContext {
         }
     }
 
+    /// The first captions.
+    pub fn first(&self, count: usize) -> Self {
+        Self {
+            tokens: self.tokens.clone().narrow(0, 0, count),
+            padding_mask: self.padding_mask.clone().narrow(0, 0, count),
+            pooled: self.pooled.clone().narrow(0, 0, count),
+        }
+    }
+
     /// The same captions with hidden positions behind them, `length` in all.
     fn padded_to(&self, length: usize) -> Self {
         let [batch, own, width] = self.tokens.dims();
@@ -73,10 +82,14 @@ mod tests {
         let (short, long) = (context(1, 2), context(2, 4));
         let batch = TextContext::cat([&short, &long, &short]);
         assert_eq!((batch.tokens.dims(), batch.pooled.dims()), ([4, 4, 3], [4, 3]));
-        let hidden: Vec<bool> = batch.padding_mask.into_data().iter::<bool>().collect();
+        let hidden: Vec<bool> = batch.padding_mask.clone().into_data().iter::<bool>().collect();
         let (end, all) = ([false, false, true, true], [false; 4]);
         assert_eq!(hidden, [end, all, all, end].concat());
         let one = TextContext::cat([&short]);
         assert_eq!((one.tokens.dims(), one.padding_mask.dims()), ([1, 2, 3], [1, 2]));
+        let two = batch.first(2);
+        assert_eq!((two.tokens.dims(), two.pooled.dims()), ([2, 4, 3], [2, 3]));
+        let hidden: Vec<bool> = two.padding_mask.into_data().iter::<bool>().collect();
+        assert_eq!(hidden, [end, all].concat());
     }
 }

@@ -165,11 +165,18 @@ pub(crate) fn preset(name: &str) -> String {
 #[test]
 fn the_preset_of_every_objective_trains_and_is_sampled() {
     let place = place();
-    let names =
-        ["flow_matching", "diffusion", "shortcut", "data_anchored", "mean_flow", "consistency"];
+    let names = [
+        "flow_matching",
+        "diffusion",
+        "shortcut",
+        "data_anchored",
+        "mean_flow",
+        "improved_mean_flow",
+        "consistency",
+    ];
     let presets = names.map(preset).join(",");
     let mut arguments = vec!["compare", "--configs", presets.as_str(), "--out", "out"];
-    arguments.extend(["--passes", "600", "--samples", "2"]);
+    arguments.extend(["--passes", "800", "--samples", "2"]);
     arguments.extend(TINY.iter().flat_map(|setting| ["--set", setting]));
     run(place.path(), &arguments).expect(0);
     for (name, sampler, loss) in [
@@ -178,6 +185,7 @@ fn the_preset_of_every_objective_trains_and_is_sampled() {
         ("shortcut", "euler", "loss_d1/"),
         ("data_anchored", "euler", "loss_d1/"),
         ("mean_flow", "euler", "loss_d1/"),
+        ("improved_mean_flow", "euler", "loss_velocity"),
         ("consistency", "consistency", "loss_d1"),
     ] {
         let run_dir = place.path().join("out/runs").join(format!("{name}-seed1"));
@@ -208,7 +216,26 @@ fn a_guidance_scale_that_is_an_input_is_trained_and_has_its_range() {
     generate("1", "one.png").expect(0);
     generate("3", "three.png").expect(0);
     generate("9", "nine.png").expect(1).says(&["from 1 to 4", "found 9"]);
-    // The network must have the input that the objective trains, and no other.
+    // Improved mean flow was trained for it at every step count.
+    let improved = self::preset("improved_mean_flow");
+    let mut arguments = vec!["train", "--config", improved.as_str(), "--run-dir", "always"];
+    let settings = ["training.budget.max_steps=12"];
+    arguments.extend(TINY.iter().chain(&settings).flat_map(|setting| ["--set", setting]));
+    run(place.path(), &arguments).expect(0);
+    let draw = |scale: &str, file: &str| {
+        let base = ["generate", "a man", "--model", "always/model", "--steps", "128"];
+        run(place.path(), &[&base[..], &["--cfg-scale", scale, "-o", file]].concat())
+    };
+    draw("1", "always-one.png").expect(0);
+    draw("3", "always-three.png").expect(0);
+    draw("9", "always-nine.png").expect(1).says(&["from 1 to 4", "found 9"]);
+    let png = |file: &str| fs::read(place.path().join(file)).expect("drawn");
+    assert!(png("always-one.png") != png("always-three.png"));
+    // The network must have the input and the output that the objective trains, and no other.
+    let mut arguments = vec!["train", "--config", improved.as_str(), "--run-dir", "run3"];
+    let settings = ["dit.model.velocity_head=false"];
+    arguments.extend(TINY.iter().chain(&settings).flat_map(|setting| ["--set", setting]));
+    run(place.path(), &arguments).expect(1).says(&["dit.model.velocity_head"]);
     let settings = ["dit.objective.max_guidance_scale=4"];
     let mut arguments = vec!["train", "--config", preset.as_str(), "--run-dir", "run2"];
     arguments.extend(TINY.iter().chain(&settings).flat_map(|setting| ["--set", setting]));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
 use stride::objective::{ObjectiveConfig, Teacher};
-use stride::sampler::StepPlan;
+use stride::sampler::{Guidance, StepPlan};
 use stride_kernels::gemm::Compute;
 
 use super::init::DitInitConfig;
@@ -95,10 +95,20 @@ impl DitTrainConfig {
             "1, unless dit.objective teaches the empty caption at every step size \
              (for shortcut: bootstrap_cond_dropout)",
         )?;
+        if let Guidance::ScaleInput { max_scale, .. } = guidance {
+            let scales = format!("1 to {max_scale}, the scales that dit.objective trains");
+            check((1.0..=max_scale).contains(&scale), "dit.default_cfg_scale", &scales)?;
+        }
         check(
             self.model.guidance_input == guidance.needs_scale_input(),
             "dit.model.guidance_input",
             "true where dit.objective makes the guidance scale an input, and false elsewhere",
+        )?;
+        check(
+            self.model.velocity_head == self.objective.needs_velocity_head(),
+            "dit.model.velocity_head",
+            "true where dit.objective trains a second output (mean_flow with tangent = \"predicted\"), and false \
+             elsewhere",
         )?;
         let known = self.export.as_deref().is_none_or(|name| ema_names.contains(&name));
         check(known, "dit.export", "the name of an entry of [[ema]]")?;

@@ -31,4 +31,12 @@ impl TextToLatent {
     pub fn forward(&self, input: NetworkInput, captions: Tensor<2, Int>) -> Tensor<4> {
         self.dit.forward_guided(input, &self.text_encoder.forward(captions))
     }
+
+    /// The same and the second output, of a transformer that has one.
+    ///
+    /// # Panics
+    /// It has none.
+    pub fn forward_both(&self, input: NetworkInput, captions: Tensor<2, Int>) -> [Tensor<4>; 2] {
+        self.dit.forward_both(input, &self.text_encoder.forward(captions))
+    }
 }

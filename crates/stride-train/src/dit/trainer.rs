@@ -11,7 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use stride::clip::ClipTextConfig;
 use stride::noise::{fill_normal, keyed_rng, purpose};
-use stride::objective::{Batch, Conditioning, NetworkInput, Row, Teacher};
+use stride::objective::{Batch, Conditioning, Head, NetworkInput, Row, Teacher};
 use stride::pipeline::{ModelIndex, Pipeline, PipelineParts};
 use stride::text::TextEncoderConfig;
 use stride::tokenizer::pad_token_ids;
@@ -167,7 +167,7 @@ impl DitTrainer {
             let (x_0, x_1) = (self.latents(x_0), self.latents(x_1));
             let batch = Batch { rows: &plan, progress: 1.0, x_0, x_1 };
             // None of these rows needs the teacher.
-            let targets = self.config.objective.targets(batch, &|input, _| input.x_t);
+            let targets = self.config.objective.targets(batch, &|input, _, _| input.x_t);
             let captions = self.token_ids(&captions, &self.device);
             let prediction = model.forward(targets.input.clone(), captions);
             sum += targets.row_losses(prediction).into_data().iter::<f64>().sum::<f64>();
@@ -277,7 +277,7 @@ impl TrainingTask for DitTrainer {
         };
         // Each text is encoded once, if it is asked about.
         let (own, null) = (OnceCell::new(), OnceCell::new());
-        let network = |input: NetworkInput, on| {
+        let network = |input: NetworkInput, on, head| {
             let teacher =
                 teacher.as_ref().expect("only objectives with a teacher plan rows that need one");
             let encode = |captions: &[Vec<u32>]| {
@@ -290,13 +290,24 @@ impl TrainingTask for DitTrainer {
                     null.get_or_init(|| encode(&empty()))
                 }
             };
-            teacher.dit.forward_guided(input, context)
+            let context = context.first(input.x_t.dims()[0]);
+            match head {
+                Head::MeanVelocity => teacher.dit.forward_guided(input, &context),
+                Head::Velocity => teacher.dit.forward_velocity(input, &context),
+            }
         };
         let batch = Batch { rows: &rows, progress: batch.progress, x_0, x_1 };
         let targets = self.config.objective.targets(batch, &network);
 
         let captions = self.token_ids(&captions, &self.device.clone().autodiff());
-        let prediction = model.forward(targets.input.for_student(), captions);
+        let input = targets.input.for_student();
+        let (prediction, velocity) = match &targets.velocity {
+            None => (model.forward(input, captions), None),
+            Some(_) => {
+                let [prediction, velocity] = model.forward_both(input, captions);
+                (prediction, Some(velocity))
+            }
+        };
         let losses = targets.row_losses(prediction);
         let values = losses.clone().inner().into_data();
         let mut parts: Vec<LossPart> = Vec::new();
@@ -307,7 +318,15 @@ impl TrainingTask for DitTrainer {
                 None => parts.push(part),
             }
         }
-        StepLoss { parts, loss: targets.loss(losses) }
+        let mut loss = targets.loss(losses);
+        if let Some(velocity) = velocity {
+            let losses = targets.velocity_losses(velocity);
+            let mean = losses.clone().inner().mean().into_scalar::<f32>();
+            let (name, rows) = ("loss_velocity", rows.len());
+            parts.push(LossPart { name, mean: f64::from(mean), rows });
+            loss = loss + targets.loss(losses);
+        }
+        StepLoss { parts, loss }
     }
 
     fn report(

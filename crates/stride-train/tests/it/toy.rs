@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor, TensorData, activation::silu};
 use stride::noise::{ChaCha8Rng, below, fill_normal, keyed_rng, normal, purpose};
 use stride::objective::{
     Batch, ConsistencyConfig, DataAnchoredConfig, DiffusionConfig, DiffusionSampler,
-    FlowMatchingConfig, FlowTime, LevelAllocation, MeanFlowConfig, NetworkInput, NoisePairing,
-    Objective, ShortcutConfig, Teacher,
+    FlowMatchingConfig, FlowTime, Head, LevelAllocation, MeanFlowConfig, NetworkInput,
+    NoisePairing, Objective, ShortcutConfig, Tangent, Teacher,
 };
 use stride::sampler::{NoiseSchedule, Prediction, StepPlan};
 use stride_train::{Ema, EmaConfig, EmaDecay, NamedGradients, Optimizer, OptimizerConfig};
@@ -31,16 +31,19 @@ const COUNT: usize = 1024;
 #[derive(Module, Debug)]
 struct Field {
     layers: Vec<Linear>,
+    /// The second output.
+    velocity: Linear,
 }
 
 impl Field {
     fn new(device: &Device) -> Self {
         let widths = [2 + 4, 64, 64, 64, 2];
         let layer = |pair: &[usize]| LinearConfig::new(pair[0], pair[1]).init(device);
-        Self { layers: widths.windows(2).map(layer).collect() }
+        Self { layers: widths.windows(2).map(layer).collect(), velocity: layer(&[64, 2]) }
     }
 
-    fn forward(&self, input: NetworkInput) -> Tensor<4> {
+    /// Mean velocity and velocity.
+    fn forward(&self, input: NetworkInput) -> [Tensor<4>; 2] {
         let NetworkInput { x_t, t, log2_steps, .. } = input;
         let [b, ..] = x_t.dims();
         let t = t.unsqueeze_dim::<2>(1);
@@ -51,10 +54,11 @@ impl Field {
             vec![x_t.reshape([b, 2]), t.clone() * 2.0 - 1.0, t.square(), k * 0.25 - 1.0, d],
             1,
         );
-        for (index, layer) in self.layers.iter().enumerate() {
-            h = layer.forward(if index == 0 { h } else { silu(h) });
+        let (last, hidden) = self.layers.split_last().expect("four layers");
+        for layer in hidden {
+            h = silu(layer.forward(h));
         }
-        h.reshape([b, 2, 1, 1])
+        [last, &self.velocity].map(|layer| layer.forward(h.clone()).reshape([b, 2, 1, 1]))
     }
 }
 
@@ -97,9 +101,16 @@ fn train(objective: &dyn Objective, batch_size: usize) -> Field {
             Teacher::Student | Teacher::Nobody => model.valid(),
         };
         let batch = Batch { rows: &rows, progress, x_0, x_1 };
-        let targets = objective.targets(batch, &|input, _| teacher.forward(input));
-        let losses = targets.row_losses(model.forward(targets.input.for_student()));
-        let gradients = NamedGradients::of(&targets.loss(losses), &model);
+        let targets = objective.targets(batch, &|input, _, head| {
+            let [mean_velocity, velocity] = teacher.forward(input);
+            if head == Head::Velocity { velocity } else { mean_velocity }
+        });
+        let [mean_velocity, velocity] = model.forward(targets.input.for_student());
+        let mut loss = targets.loss(targets.row_losses(mean_velocity));
+        if targets.velocity.is_some() {
+            loss = loss + targets.loss(targets.velocity_losses(velocity));
+        }
+        let gradients = NamedGradients::of(&loss, &model);
         let lr_factor = ((1.0 - progress) / 0.5).min(1.0);
         (model, _) = optimizer.step(model, gradients, lr_factor);
         average.update(&model, step + 1);
@@ -119,7 +130,8 @@ fn sample(objective: &dyn Objective, field: &Field, num_steps: usize) -> Vec<[f3
     let mut trajectory = objective.sampler().start(plan, noise);
     while let Some(time) = trajectory.time() {
         let input = NetworkInput::at_times(trajectory.state().clone(), &[time; COUNT]);
-        trajectory.advance(field.forward(input));
+        let [mean_velocity, _] = field.forward(input);
+        trajectory.advance(mean_velocity);
     }
     let values: Vec<f32> = trajectory.state().to_data().iter().collect();
     values.chunks_exact(2).map(|point| [point[0], point[1]]).collect()
@@ -264,15 +276,31 @@ fn data_anchored_holds_at_any_step_count() {
     check("data-anchored", &config, ALWAYS_NEAR);
 }
 
-#[test]
-fn mean_flow_holds_at_any_step_count() {
-    let config = MeanFlowConfig {
+fn mean_flow() -> MeanFlowConfig {
+    MeanFlowConfig {
         mean_fraction: 0.5,
         adaptive_offset: 1.0,
         flow_time: TIMES,
         ..Default::default()
-    };
-    check("mean flow", &config, ALWAYS_NEAR);
+    }
+}
+
+#[test]
+fn mean_flow_holds_at_any_step_count() {
+    check("mean flow", &mean_flow(), ALWAYS_NEAR);
+}
+
+#[test]
+fn improved_mean_flow_holds_at_any_step_count() {
+    let tangent = Tangent::Predicted;
+    let config = MeanFlowConfig { tangent, difference_step: 0.01, ..mean_flow() };
+    check("improved mean flow", &config, ALWAYS_NEAR);
+}
+
+#[test]
+fn mean_flow_whose_steps_grow_holds_at_any_step_count() {
+    let config = MeanFlowConfig { mean_start: 0.2, mean_full: 0.6, ..mean_flow() };
+    check("mean flow, growing", &config, ALWAYS_NEAR);
 }
 
 #[test]

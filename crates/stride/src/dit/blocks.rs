@@ -102,10 +102,12 @@ impl Mlp {
 }
 
 /// From tokens to velocities: normalise, modulate, project D to the p p C numbers of a patch; all zero at the start.
+/// The second output, where there is one, projects the same numbers by a layer of its own.
 #[derive(Module, Debug)]
 pub(super) struct FinalLayer {
     modulation: Linear,
     linear: Linear,
+    velocity: Option<Linear>,
     #[module(skip)]
     norm: NormKind,
 }
@@ -113,19 +115,32 @@ pub(super) struct FinalLayer {
 impl FinalLayer {
     pub(super) fn new(config: &DitConfig, device: &Device) -> Self {
         let (d, p) = (config.hidden_size, config.patch_size);
+        let output = || init::zeros(d, p * p * config.in_channels, device);
         Self {
             modulation: init::zeros(d, 2 * d, device),
-            linear: init::zeros(d, p * p * config.in_channels, device),
+            linear: output(),
+            velocity: config.velocity_head.then(output),
             norm: config.norm,
         }
     }
 
-    /// `x` `[B, T, D]`, `condition` `[B, D]` (after SiLU), to `[B, T, p p C]`.
-    pub(super) fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
+    /// `x` `[B, T, D]`, `condition` `[B, D]` (after SiLU), to what the outputs project, `[B, T, D]`.
+    pub(super) fn modulate(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
         let [b, _, d] = x.dims();
         let vectors = fused::linear(&self.modulation, condition).reshape([b, 2, d]);
         let vector = |i: usize| vectors.clone().narrow(1, i, 1); // [B, 1, D]
-        fused::linear(&self.linear, norm_modulate(x, self.norm.into(), vector(0), vector(1)))
+        norm_modulate(x, self.norm.into(), vector(0), vector(1))
+    }
+
+    /// The output, `[B, T, p p C]`.
+    pub(super) fn mean_velocity(&self, modulated: Tensor<3>) -> Tensor<3> {
+        fused::linear(&self.linear, modulated)
+    }
+
+    /// The second output, `[B, T, p p C]`.
+    pub(super) fn velocity(&self, modulated: Tensor<3>) -> Tensor<3> {
+        let layer = self.velocity.as_ref().expect("a network configured with velocity_head");
+        fused::linear(layer, modulated)
     }
 }
 

@@ -38,6 +38,9 @@ pub struct DitConfig {
     /// Takes the guidance scale as an input, beside time and step size.
     #[serde(default)]
     pub guidance_input: bool,
+    /// Has a second output that predicts the velocity at d = 0 whatever the step size asked for; only training uses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub velocity_head: bool,
     /// Normalises queries and keys per head (RMS norm with a learned gain).
     #[serde(default)]
     pub qk_norm: bool,
@@ -182,6 +185,7 @@ impl DitConfig {
             text_conditioning: TextConditioning::default(),
             time_scale: default_time_scale(),
             guidance_input: false,
+            velocity_head: false,
             qk_norm: false,
             mlp: MlpKind::default(),
             norm: NormKind::default(),

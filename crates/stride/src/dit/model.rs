@@ -88,6 +88,33 @@ impl Dit {
     /// # Source
     /// Improved Mean Flows (2025, arXiv 2512.02012), for the scale as an input.
     pub fn forward_guided(&self, input: NetworkInput, context: &TextContext) -> Tensor<4> {
+        self.image(self.final_layer.mean_velocity(self.features(input, context)))
+    }
+
+    /// The velocity at d = 0, the second output, for an input as above; its step size tells how the features come about.
+    ///
+    /// # Panics
+    /// The network was not configured with `velocity_head`.
+    pub fn forward_velocity(&self, input: NetworkInput, context: &TextContext) -> Tensor<4> {
+        self.image(self.final_layer.velocity(self.features(input, context)))
+    }
+
+    /// Both outputs, mean velocity and velocity, for the cost of one and a linear layer.
+    ///
+    /// # Panics
+    /// The network was not configured with `velocity_head`.
+    pub fn forward_both(&self, input: NetworkInput, context: &TextContext) -> [Tensor<4>; 2] {
+        let features = self.features(input, context);
+        let mean_velocity = self.final_layer.mean_velocity(features.clone());
+        [mean_velocity, self.final_layer.velocity(features)].map(|tokens| self.image(tokens))
+    }
+
+    fn image(&self, tokens: Tensor<3>) -> Tensor<4> {
+        unpatchify(tokens, self.config.patch_size)
+    }
+
+    /// What the outputs are made of, `[B, T, D]`.
+    fn features(&self, input: NetworkInput, context: &TextContext) -> Tensor<3> {
         let NetworkInput { x_t, t, log2_steps, guidance_scale } = input;
         let device = x_t.device();
         let side = self.config.input_size / self.config.patch_size;
@@ -115,7 +142,7 @@ impl Dit {
         for block in &self.blocks {
             x = block.forward(x, condition.clone(), text.clone(), rotary.as_ref());
         }
-        unpatchify(self.final_layer.forward(x, condition), self.config.patch_size)
+        self.final_layer.modulate(x, condition)
     }
 
     /// The configuration it was made with.

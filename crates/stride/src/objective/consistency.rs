@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::contract::{Batch, Conditioning, Network, Objective, Teacher, TrainingTargets};
+use super::contract::{Batch, Conditioning, Head, Network, Objective, Teacher, TrainingTargets};
 use super::error::{ObjectiveError, check_fractions};
 use super::path::{Leading, path_targets, wide};
 use super::row::{FlowTime, Row, RowKind};
@@ -94,7 +94,8 @@ fn consistency_targets(leading: Leading<'_>, gap: f64, teacher: &Network<'_>) ->
     let x_u = leading.x_t.clone() + leading.velocity.clone() * gap;
     let left = |row: &Row| 1.0 - row.t - gap;
     let input = leading.input(x_u.clone(), |row| row.t + gap, |row| step_level(left(row)));
-    let data = x_u + teacher(input, Conditioning::Caption) * wide(leading.column(left));
+    let data = x_u
+        + teacher(input, Conditioning::Caption, Head::MeanVelocity) * wide(leading.column(left));
     (data - leading.x_t.clone()) / wide(leading.column(|row| 1.0 - row.t))
 }
 

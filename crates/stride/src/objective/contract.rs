@@ -44,13 +44,18 @@ pub trait Objective: Send + Sync {
     /// `x_0` and `x_1` hold one row after the other.
     fn pair_noise(&self, _x_0: &mut [f32], _x_1: &[f32], _num_rows: usize) {}
 
+    /// Whether the network needs a second output, which learns the velocity at d = 0 on rows of any d.
+    fn needs_velocity_head(&self) -> bool {
+        false
+    }
+
     /// Whose answers the targets are made of.
     fn teacher(&self) -> Teacher;
 
     /// Builds the targets of a batch on a plain (not autodiff) device.
     ///
-    /// `teacher` is asked about the leading rows that need it, in their order, and not at all
-    /// where there are none.
+    /// `teacher` is asked about the leading rows that need it or the first of them, in their order, and not at all
+    /// where there are none; on the empty caption, about any of them.
     fn targets(&self, batch: Batch<'_>, teacher: &Network<'_>) -> TrainingTargets;
 
     /// How a trained model is sampled.
@@ -84,8 +89,17 @@ pub struct Batch<'a> {
     pub x_1: Tensor<4>,
 }
 
-/// A network on a plain device: input and conditioning of the leading rows to answers.
-pub type Network<'a> = dyn Fn(NetworkInput, Conditioning) -> Tensor<4> + 'a;
+/// A network on a plain device: input and conditioning of the leading rows to one of its outputs.
+pub type Network<'a> = dyn Fn(NetworkInput, Conditioning, Head) -> Tensor<4> + 'a;
+
+/// An output of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// s(x_t, t, d).
+    MeanVelocity,
+    /// The velocity at d = 0, of networks that have [such an output](Objective::needs_velocity_head).
+    Velocity,
+}
 
 /// What the teacher is conditioned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +119,9 @@ pub struct TrainingTargets {
     pub target: Tensor<4>,
     /// How the errors of the rows add up.
     pub weight: LossWeight,
+    /// What the second output should answer, `[B, C, H, W]`, if there is one. Its errors add up in the same way, to
+    /// a loss of its own.
+    pub velocity: Option<Tensor<4>>,
 }
 
 /// How the errors of rows add up to a loss: the mean of factor x error, or of
@@ -123,11 +140,20 @@ impl TrainingTargets {
     ///
     /// `prediction` may live on an autodiff device; the targets carry no gradient.
     pub fn row_losses(&self, prediction: Tensor<4>) -> Tensor<1> {
-        let target = if prediction.is_autodiff() {
-            Tensor::from_inner(self.target.clone())
-        } else {
-            self.target.clone()
-        };
+        self.errors(prediction, &self.target)
+    }
+
+    /// The mean squared error of the second output in every row, `[B]`.
+    ///
+    /// # Panics
+    /// There is no target for it.
+    pub fn velocity_losses(&self, prediction: Tensor<4>) -> Tensor<1> {
+        self.errors(prediction, self.velocity.as_ref().expect("targets of a second output"))
+    }
+
+    fn errors(&self, prediction: Tensor<4>, target: &Tensor<4>) -> Tensor<1> {
+        let target = target.clone();
+        let target = if prediction.is_autodiff() { Tensor::from_inner(target) } else { target };
         (prediction - target).square().mean_dims(&[1, 2, 3]).flatten(0, 3)
     }
 
@@ -174,7 +200,7 @@ pub fn passes_per_row(objective: &dyn Objective, batch_size: usize) -> f64 {
         let rows = objective.plan_rows(progress, &mut rngs);
         let zeros = || Tensor::<4>::zeros([batch_size, 1, 1, 1], &device);
         let batch = Batch { rows: &rows, progress, x_0: zeros(), x_1: zeros() };
-        objective.targets(batch, &|input, _| {
+        objective.targets(batch, &|input, _, _| {
             asked.set(asked.get() + input.x_t.dims()[0]);
             input.x_t
         });
@@ -196,7 +222,7 @@ mod tests {
             log2_steps: column([7.0; 2]),
             guidance_scale: None,
         };
-        TrainingTargets { input, target: x_t, weight }
+        TrainingTargets { input, target: x_t, weight, velocity: None }
     }
 
     #[test]

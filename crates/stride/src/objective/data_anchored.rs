@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use stride_kernels::gemm::Compute;
 
 use super::contract::{
-    Batch, Conditioning, LossWeight, Network, Objective, Teacher, TrainingTargets,
+    Batch, Conditioning, Head, LossWeight, Network, Objective, Teacher, TrainingTargets,
 };
 use super::error::{ObjectiveError, check, check_fractions, check_positive};
 use super::path::{Leading, path_targets, wide};
@@ -239,8 +239,8 @@ impl DataAnchoredConfig {
         let strength = wide(leading.column(strength));
         let input =
             leading.input(leading.x_t.clone(), |row| row.t, |row| Row::flow(row.t).log2_steps);
-        let v_text = teacher(input.clone(), Conditioning::Caption);
-        let v_null = teacher(input, Conditioning::Null);
+        let v_text = teacher(input.clone(), Conditioning::Caption, Head::MeanVelocity);
+        let v_null = teacher(input, Conditioning::Null, Head::MeanVelocity);
         let guided = v.clone() * scale + v_text * mix + v_null * (1.0 - scale - mix);
         v.clone() + (guided - v) * strength
     }
@@ -259,7 +259,7 @@ fn anchored_targets(
         |row| row.t + anchored(row),
         |row| step_level((1.0 - anchor) * row.step_size()),
     );
-    v * anchor + teacher(input, Conditioning::Caption) * (1.0 - anchor)
+    v * anchor + teacher(input, Conditioning::Caption, Head::MeanVelocity) * (1.0 - anchor)
 }
 
 #[cfg(test)]

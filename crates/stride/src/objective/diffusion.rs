@@ -118,7 +118,8 @@ impl Objective for DiffusionConfig {
             log2_steps: column(rows, |row| row.log2_steps, &device),
             guidance_scale: None,
         };
-        TrainingTargets { input, target, weight: LossWeight { factor, offset: None } }
+        let weight = LossWeight { factor, offset: None };
+        TrainingTargets { input, target, weight, velocity: None }
     }
 
     fn sampler(&self) -> Sampler {

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | flow matching | none: v, at d = 0 alone |
 //! | shortcut | the mean of two steps of d / 2, (s(x_t, t, d/2) + s(x', t + d/2, d/2)) / 2 |
-//! | mean flow | v + d D, where D is the derivative of s along the path |
+//! | mean flow | v + d D, where D is the derivative of s along the path, or along what a second output predicts |
 //! | data-anchored | v for the first part of the step, s for the rest: a v + (1 - a) s(x + a d v, t + a d, d - a d) |
 //! | consistency | what leads to the same data as a later point of the path; d = 1 - t |
 //! | diffusion | none: the noise or v of a curved path of 1000 steps, at d = 0 alone |
@@ -40,13 +40,14 @@ use serde::{Deserialize, Serialize};
 pub use crate::network_input::{BASE_LEVEL, BASE_STEPS, NetworkInput, step_level};
 pub use consistency::ConsistencyConfig;
 pub use contract::{
-    Batch, Conditioning, LossWeight, Network, Objective, Teacher, TrainingTargets, passes_per_row,
+    Batch, Conditioning, Head, LossWeight, Network, Objective, Teacher, TrainingTargets,
+    passes_per_row,
 };
 pub use data_anchored::{AnchorWeighting, DataAnchoredConfig, TargetGuidance};
 pub use diffusion::{DiffusionConfig, DiffusionSampler};
 pub use error::ObjectiveError;
 pub use flow_matching::FlowMatchingConfig;
-pub use mean_flow::MeanFlowConfig;
+pub use mean_flow::{DrawnGuidance, MeanFlowConfig, Tangent};
 pub use row::{FlowTime, Row, RowKind};
 pub use shortcut::{LevelAllocation, NoisePairing, ShortcutConfig};
 

@@ -1,5 +1,7 @@
 //! The straight path from noise to data, and batches whose rows lie on it.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use super::contract::{Batch, LossWeight, TrainingTargets};
@@ -40,15 +42,22 @@ impl Leading<'_> {
         column(self.rows, f, &self.x_t.device())
     }
 
-    /// What the teacher is asked for: states, and every row's time and level.
+    /// Some of them.
+    pub(super) fn part(&self, rows: Range<usize>) -> Leading<'_> {
+        let of = |tensor: &Tensor<4>| tensor.clone().narrow(0, rows.start, rows.len());
+        let (x_t, velocity) = (of(&self.x_t), of(&self.velocity));
+        Leading { rows: &self.rows[rows], x_t, velocity }
+    }
+
+    /// What the teacher is asked for: states, and every row's time and level, and its guidance scale.
     pub(super) fn input(
         &self,
         x_t: Tensor<4>,
         t: impl Fn(&Row) -> f64,
         log2_steps: impl Fn(&Row) -> f64,
     ) -> NetworkInput {
-        let (t, log2_steps) = (self.column(t), self.column(log2_steps));
-        NetworkInput { x_t, t, log2_steps, guidance_scale: None }
+        let (t, log2_steps, device) = (self.column(t), self.column(log2_steps), x_t.device());
+        NetworkInput { x_t, t, log2_steps, guidance_scale: guidance_scales(self.rows, &device) }
     }
 }
 
@@ -63,7 +72,7 @@ pub(super) fn path_targets(
     let t = column(rows, |row| row.t, &device);
     let x_t = interpolate(x_0.clone(), x_1.clone(), t.clone());
     let target = velocity(x_0, x_1);
-    let (all, leading) = (rows.len(), num_leading(rows));
+    let leading = num_leading(rows);
     let target = if leading == 0 {
         target
     } else {
@@ -72,19 +81,30 @@ pub(super) fn path_targets(
             x_t: x_t.clone().narrow(0, 0, leading),
             velocity: target.clone().narrow(0, 0, leading),
         });
-        match all - leading {
-            0 => made,
-            rest => Tensor::cat(vec![made, target.narrow(0, leading, rest)], 0),
-        }
+        put_first(made, target)
     };
-    let guided = rows.iter().any(|row| row.guidance_scale != 1.0);
     let input = NetworkInput {
         x_t,
         t,
         log2_steps: column(rows, |row| row.log2_steps, &device),
-        guidance_scale: guided.then(|| column(rows, |row| row.guidance_scale, &device)),
+        guidance_scale: guidance_scales(rows, &device),
     };
-    TrainingTargets { input, target, weight: LossWeight::default() }
+    TrainingTargets { input, target, weight: LossWeight::default(), velocity: None }
+}
+
+/// The guidance scales of rows, if any is guided.
+fn guidance_scales(rows: &[Row], device: &Device) -> Option<Tensor<1>> {
+    let guided = rows.iter().any(|row| row.guidance_scale != 1.0);
+    guided.then(|| column(rows, |row| row.guidance_scale, device))
+}
+
+/// `made`, and those rows of `all` that come after as many.
+pub(super) fn put_first(made: Tensor<4>, all: Tensor<4>) -> Tensor<4> {
+    let (first, rows) = (made.dims()[0], all.dims()[0]);
+    match rows - first {
+        0 => made,
+        rest => Tensor::cat(vec![made, all.narrow(0, first, rest)], 0),
+    }
 }
 
 /// A column `[B]` as a factor of `[B, C, H, W]`.

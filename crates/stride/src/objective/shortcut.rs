@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::assignment::pair_by_transport;
 use super::contract::{
-    Batch, Conditioning, LossWeight, Network, Objective, Teacher, TrainingTargets,
+    Batch, Conditioning, Head, LossWeight, Network, Objective, Teacher, TrainingTargets,
 };
 use super::error::{ObjectiveError, check, check_fractions, check_positive};
 use super::path::{Leading, path_targets, wide};
@@ -173,7 +173,7 @@ impl Objective for ShortcutConfig {
 
     fn guidance(&self) -> Guidance {
         match self.max_guidance_scale {
-            Some(max_scale) => Guidance::ScaleInput { max_scale },
+            Some(max_scale) => Guidance::ScaleInput { max_scale, at_base_level: false },
             None if self.cond_dropout_prob == 0.0 => Guidance::Never,
             None if self.bootstrap_cond_dropout => Guidance::AnyLevel,
             None => Guidance::BaseLevel,
@@ -242,11 +242,11 @@ impl ShortcutConfig {
         let velocity = |x_t: Tensor<4>, t: Tensor<1>| {
             let guidance_scale = input_scale.clone();
             let input = NetworkInput { x_t, t, log2_steps: level.clone(), guidance_scale };
-            let v = teacher(input.clone(), Conditioning::Caption);
+            let v = teacher(input.clone(), Conditioning::Caption, Head::MeanVelocity);
             if !is_guided {
                 return v;
             }
-            let v_null = teacher(input, Conditioning::Null);
+            let v_null = teacher(input, Conditioning::Null, Head::MeanVelocity);
             v.clone() + (v - v_null) * wide(extra.clone())
         };
 

@@ -86,6 +86,12 @@ pub enum GenerateError {
         /// The steps asked for.
         steps: usize,
     },
+    /// A negative prompt was given where the guidance scale is an input at every step count.
+    #[error(
+        "this model takes the guidance scale as an input and learned to be guided against the empty \
+         caption alone, so it takes no negative prompt"
+    )]
+    NoNegativePrompt,
     /// The guidance scale is no number, or so large that no image comes of it.
     #[error(
         "the guidance scale must be a number of at least 0 and at most {MAX_CFG_SCALE}, found {0}; \

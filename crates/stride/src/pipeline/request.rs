@@ -67,10 +67,13 @@ impl Pipeline {
         let any = |pass| times.iter().any(|&time| self.parts.index.guidance.pass(time) == pass);
         match self.parts.index.guidance {
             Guidance::Never => Err(GenerateError::NoGuidance),
+            Guidance::ScaleInput { at_base_level: true, .. } if is_negative => {
+                Err(GenerateError::NoNegativePrompt)
+            }
             Guidance::ScaleInput { .. } if is_negative && any(GuidancePass::ScaleInput) => {
                 Err(GenerateError::NegativePrompt { steps })
             }
-            Guidance::ScaleInput { max_scale: max }
+            Guidance::ScaleInput { max_scale: max, .. }
                 if any(GuidancePass::ScaleInput) && !(1.0..=max).contains(&scale) =>
             {
                 Err(GenerateError::GuidanceRange { scale, max })

@@ -20,11 +20,14 @@ pub enum Guidance {
     BaseLevel,
     /// At every step size the sampler asks for: captions were dropped on all rows.
     AnyLevel,
-    /// At d = 1/128 by two passes, and at larger steps by the scale itself, which is an input of
-    /// the network.
+    /// By the scale itself, which is an input of the network; at d = 1/128 by two passes, unless
+    /// the scale is an input there as well.
     ScaleInput {
         /// The largest scale of training; the smallest is 1.
         max_scale: f64,
+        /// Whether it is an input at d = 1/128.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_base_level: bool,
     },
 }
 
@@ -50,6 +53,7 @@ impl Guidance {
         match self {
             Self::Never => GuidancePass::Unknown,
             Self::AnyLevel => GuidancePass::TwoPasses,
+            Self::ScaleInput { at_base_level: true, .. } => GuidancePass::ScaleInput,
             _ if time.is_base_level() => GuidancePass::TwoPasses,
             Self::BaseLevel => GuidancePass::Unknown,
             Self::ScaleInput { .. } => GuidancePass::ScaleInput,
@@ -79,15 +83,22 @@ mod tests {
         assert_eq!(passes(Guidance::Never), [Unknown, Unknown]);
         assert_eq!(passes(Guidance::BaseLevel), [TwoPasses, Unknown]);
         assert_eq!(passes(Guidance::AnyLevel), [TwoPasses, TwoPasses]);
-        assert_eq!(passes(Guidance::ScaleInput { max_scale: 4.0 }), [TwoPasses, ScaleInput]);
+        let input = |at_base_level| Guidance::ScaleInput { max_scale: 4.0, at_base_level };
+        assert_eq!(passes(input(false)), [TwoPasses, ScaleInput]);
+        assert_eq!(passes(input(true)), [ScaleInput, ScaleInput]);
     }
 
     #[test]
     fn names_in_a_model_index_stay() {
-        let read = |text| serde_json::from_str::<Guidance>(text).expect("known");
+        let read = |text: &str| serde_json::from_str::<Guidance>(text).expect("known");
         assert_eq!(read("\"base_level\""), Guidance::BaseLevel);
         assert_eq!(read("\"any_level\""), Guidance::AnyLevel);
-        let scale = Guidance::ScaleInput { max_scale: 4.0 };
-        assert_eq!(read(&serde_json::to_string(&scale).expect("writable")), scale);
+        let old = "{\"scale_input\":{\"max_scale\":4.0}}";
+        for at_base_level in [false, true] {
+            let scale = Guidance::ScaleInput { max_scale: 4.0, at_base_level };
+            let written = serde_json::to_string(&scale).expect("writable");
+            assert_eq!(read(&written), scale);
+            assert_eq!(written == old, !at_base_level, "{written}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Gradients, Tensor, Tolerance};
 use stride::context::TextContext;
 use stride::dit::{Dit, DitConfig, MlpKind, NormKind, TextConditioning};
 use stride::objective::{Batch, NetworkInput, Objective, Row, RowKind, ShortcutConfig};
-use stride::weights;
+use stride::weights::{self, SafetensorsBytes, StoredDtype};
 use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
@@ -186,6 +186,44 @@ fn the_guidance_scale_is_an_input_where_it_is_configured() {
     assert!(answer(Some(1e9)).iter().all(|value| value.is_finite()));
 }
 
+#[test]
+fn the_second_output_projects_the_features_of_the_first() {
+    let device = Device::flex();
+    let fixture =
+        Fixture("dit_all_options", include_bytes!("../fixtures/dit_all_options.safetensors"));
+    let config = DitConfig { velocity_head: true, ..reference_config() };
+    let model = config.init(&device).expect("valid config");
+    let context = fixture.context(&device);
+    let input = NetworkInput {
+        x_t: fixture.tensor("x_t", &device),
+        t: fixture.tensor("t", &device),
+        log2_steps: fixture.tensor("log2_steps", &device),
+        guidance_scale: None,
+    };
+    let numbers = |velocity: Tensor<4>| velocity.into_data().iter::<f32>().collect::<Vec<_>>();
+    let zero = numbers(model.forward_velocity(input.clone(), &context));
+    assert!(zero.iter().all(|&value| value == 0.0), "zero until trained");
+
+    // With all parameters moved alike, both outputs have the same weights.
+    let model = reparameterize(model);
+    let [mean_velocity, velocity] = model.forward_both(input.clone(), &context).map(numbers);
+    assert_eq!(mean_velocity, velocity);
+    assert_eq!(mean_velocity, numbers(model.forward_guided(input.clone(), &context)));
+    assert_eq!(velocity, numbers(model.forward_velocity(input, &context)));
+    assert!(velocity.iter().any(|&value| value != 0.0));
+
+    // It is saved with the others, and a network without it leaves it out.
+    let bytes = weights::save(&model, "", StoredDtype::F32, &[]).expect("writable");
+    let names = |config: &DitConfig| {
+        let model = config.init(&device).expect("valid config");
+        let source = SafetensorsBytes::open("saved", &bytes).expect("whole");
+        let (_, report) = model.load_shared(&source).expect("fits");
+        (report.left_out.len(), report.fresh.len())
+    };
+    assert_eq!(names(&config), (0, 0));
+    assert_eq!(names(&reference_config()), (2, 0));
+}
+
 /// Moves every parameter off its initial value, so that no path is closed by a zero gate.
 fn reparameterize(model: Dit) -> Dit {
     struct Shift;
@@ -227,7 +265,7 @@ fn shortcut_loss_and_every_gradient_agree_with_pytorch() {
     let (x_0, x_1) = (fixture.tensor("x_0", &device), fixture.tensor("x_1", &device));
     let batch = Batch { rows: &rows, progress: 1.0, x_0, x_1 };
     let targets =
-        objective.targets(batch, &|input, _| teacher.forward_guided(input, &bootstrap_context));
+        objective.targets(batch, &|input, _, _| teacher.forward_guided(input, &bootstrap_context));
     let tolerance = Tolerance::rel_abs(1e-4, 1e-4);
     let expected: Tensor<4> = fixture.tensor("v_target", &device);
     targets.target.to_data().assert_approx_eq::<f32>(&expected.to_data(), tolerance);

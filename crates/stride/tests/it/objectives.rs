@@ -4,8 +4,8 @@
 use burn::tensor::{Device, Tensor, Tolerance};
 use stride::objective::{
     AnchorWeighting, Batch, Conditioning, ConsistencyConfig, DataAnchoredConfig, DiffusionConfig,
-    FlowMatchingConfig, MeanFlowConfig, NetworkInput, Objective, Row, RowKind, ShortcutConfig,
-    TargetGuidance, Teacher, passes_per_row,
+    DrawnGuidance, FlowMatchingConfig, Head, MeanFlowConfig, NetworkInput, Objective, Row, RowKind,
+    ShortcutConfig, Tangent, TargetGuidance, Teacher, passes_per_row,
 };
 use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler, StepPlan};
 use stride::weights;
@@ -25,13 +25,15 @@ fn images(key: &str) -> Tensor<4> {
     fixture::<2>(key).unsqueeze_dims::<4>(&[2, 3])
 }
 
-/// Two layers over (x, t, k, 1 - 1 / w, whether there is a caption).
+/// Two layers over (x, t, k, 1 - 1 / w, whether there is a caption); the third makes the second output.
 #[derive(Clone)]
 struct Net {
     w1: Tensor<2>,
     b1: Tensor<1>,
     w2: Tensor<2>,
     b2: Tensor<1>,
+    w3: Tensor<2>,
+    b3: Tensor<1>,
 }
 
 impl Net {
@@ -43,6 +45,8 @@ impl Net {
             b1: bias(fixture("net.b1")),
             w2: on(fixture("net.w2")),
             b2: bias(fixture("net.b2")),
+            w3: on(fixture("net.w3")),
+            b3: bias(fixture("net.b3")),
         }
     }
 
@@ -52,10 +56,12 @@ impl Net {
             b1: self.b1.require_grad(),
             w2: self.w2.require_grad(),
             b2: self.b2.require_grad(),
+            w3: self.w3.require_grad(),
+            b3: self.b3.require_grad(),
         }
     }
 
-    fn forward(&self, input: NetworkInput, caption: Tensor<1>) -> Tensor<4> {
+    fn forward(&self, input: NetworkInput, caption: Tensor<1>) -> [Tensor<4>; 2] {
         let NetworkInput { x_t, t, log2_steps, guidance_scale } = input;
         let [b, ..] = x_t.dims();
         let column = |v: Tensor<1>| v.unsqueeze_dim::<2>(1);
@@ -63,8 +69,11 @@ impl Net {
         let level = column(log2_steps) / 7.0;
         let inputs = vec![x_t.reshape([b, 2]), column(t), level, column(strength), column(caption)];
         let hidden = Tensor::cat(inputs, 1).matmul(self.w1.clone()) + self.b1.clone().unsqueeze();
-        let out = hidden.tanh().matmul(self.w2.clone()) + self.b2.clone().unsqueeze();
-        out.unsqueeze_dims::<4>(&[2, 3])
+        let hidden = hidden.tanh();
+        [(&self.w2, &self.b2), (&self.w3, &self.b3)].map(|(weight, bias)| {
+            let out = hidden.clone().matmul(weight.clone()) + bias.clone().unsqueeze();
+            out.unsqueeze_dims::<4>(&[2, 3])
+        })
     }
 }
 
@@ -100,10 +109,11 @@ fn check_objective(case: &str, objective: &dyn Objective, tolerance: f64) {
     let caption: Tensor<1> = fixture(&key("caption"));
     let factor = if objective.teacher() == Teacher::Average { 0.9 } else { 1.0 };
     let teacher = Net::new(&device, factor);
-    let network = |input: NetworkInput, on: Conditioning| {
+    let network = |input: NetworkInput, on: Conditioning, head: Head| {
         let caption = caption.clone().narrow(0, 0, input.x_t.dims()[0]);
         let caption = if on == Conditioning::Null { caption.zeros_like() } else { caption };
-        teacher.forward(input, caption)
+        let [mean_velocity, velocity] = teacher.forward(input, caption);
+        if head == Head::Velocity { velocity } else { mean_velocity }
     };
     let (x_0, x_1) = (images(&key("x_0")), images(&key("x_1")));
     let targets = objective.targets(Batch { rows: &rows, progress: 0.5, x_0, x_1 }, &network);
@@ -111,11 +121,18 @@ fn check_objective(case: &str, objective: &dyn Objective, tolerance: f64) {
     check(&key("target"), targets.target.clone(), images(&key("target")), tolerance);
 
     let student = Net::new(&autodiff, 1.0).with_gradients();
-    let prediction =
+    let [prediction, velocity] =
         student.forward(targets.input.for_student(), Tensor::from_inner(caption.clone()));
     let errors = targets.row_losses(prediction);
     check(&key("errors"), errors.clone().inner(), fixture(&key("errors")), tolerance);
-    let loss = targets.loss(errors);
+    let mut loss = targets.loss(errors);
+    if let Some(target) = &targets.velocity {
+        check(&key("velocity"), target.clone(), images(&key("velocity")), tolerance);
+        let errors = targets.velocity_losses(velocity);
+        let expected = fixture(&key("velocity_errors"));
+        check(&key("velocity_errors"), errors.clone().inner(), expected, tolerance);
+        loss = loss + targets.loss(errors);
+    }
     check(&key("loss"), loss.clone().inner(), fixture(&key("loss")), tolerance);
     let gradients = loss.backward();
     let of = |name: &str| key(&format!("grad.{name}"));
@@ -125,6 +142,10 @@ fn check_objective(case: &str, objective: &dyn Objective, tolerance: f64) {
     check(&of("b1"), of_bias(&student.b1), fixture(&of("b1")), tolerance);
     check(&of("w2"), of_matrix(&student.w2), fixture(&of("w2")), tolerance);
     check(&of("b2"), of_bias(&student.b2), fixture(&of("b2")), tolerance);
+    if targets.velocity.is_some() {
+        check(&of("w3"), of_matrix(&student.w3), fixture(&of("w3")), tolerance);
+        check(&of("b3"), of_bias(&student.b3), fixture(&of("b3")), tolerance);
+    }
 }
 
 #[test]
@@ -163,6 +184,15 @@ fn mean_flow_agrees_with_an_exact_derivative() {
     // The error of the difference quotient, of second order in its step.
     let fine = MeanFlowConfig { difference_step: 0.005, ..Default::default() };
     check_objective("mean_flow", &fine, 1e-3);
+}
+
+#[test]
+fn improved_mean_flow_agrees_with_an_exact_derivative() {
+    let tangent = Tangent::Predicted;
+    let plain = MeanFlowConfig { tangent, difference_step: 0.005, ..Default::default() };
+    check_objective("improved_mean_flow", &plain, 1e-3);
+    let guidance = Some(DrawnGuidance { max_scale: 6.0, unguided_fraction: 0.5 });
+    check_objective("improved_mean_flow_guided", &MeanFlowConfig { guidance, ..plain }, 1e-3);
 }
 
 #[test]
@@ -231,6 +261,20 @@ fn overheads_are_those_of_the_literature() {
     let guidance = Some(TargetGuidance { scale: 2.0, mix: 0.0, fade_time: 0.1 });
     let anchored = DataAnchoredConfig { guidance, ..anchored };
     assert!((overhead(&anchored) - 0.25).abs() < 1e-9);
+    // Two passes for a derivative and one for its tangent, for a quarter of the rows.
+    let mean_flow = MeanFlowConfig::default();
+    assert!((overhead(&mean_flow) - 1.0 / 6.0).abs() < 1e-9);
+    let improved = MeanFlowConfig { tangent: Tangent::Predicted, ..mean_flow.clone() };
+    assert!((overhead(&improved) - 0.25).abs() < 1e-9);
+    // Guided rows ask for the empty caption's velocity, and for their own where no tangent is it already.
+    let guidance = Some(DrawnGuidance { max_scale: 4.0, unguided_fraction: 0.4 });
+    let guided = MeanFlowConfig { guidance, ..improved };
+    let (expected, found) = ((0.75 + 0.54 * (1.0 + 0.75)) / 3.0, overhead(&guided));
+    assert!((found - expected).abs() < 0.01, "{found} {expected}");
+    // Rows that join linearly between two points of the run are there for three quarters of it.
+    let growing = MeanFlowConfig { mean_start: 0.0, mean_full: 0.5, ..mean_flow };
+    let (expected, found) = (0.75 / 6.0, overhead(&growing));
+    assert!((found - expected).abs() < 0.005, "{found} {expected}");
     // The gap h leaves a share h of the rows without teacher: 1, 1/2, ... 1/64.
     let expected = (7.0 - (2.0 - 1.0 / 64.0)) / 7.0 / 3.0;
     let found = overhead(&ConsistencyConfig::default());

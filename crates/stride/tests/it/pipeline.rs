@@ -170,7 +170,7 @@ fn guided_pipeline(guidance: Guidance) -> Pipeline {
 
 #[test]
 fn a_scale_that_is_an_input_reaches_the_image() {
-    let pipeline = guided_pipeline(Guidance::ScaleInput { max_scale: 4.0 });
+    let pipeline = guided_pipeline(Guidance::ScaleInput { max_scale: 4.0, at_base_level: false });
     for num_steps in [2, 100, 128] {
         let with_scale = |cfg_scale| {
             let request = GenerateRequest { num_steps, cfg_scale, ..request("a man") };
@@ -191,7 +191,7 @@ fn guidance_is_refused_where_it_was_never_trained() {
     };
     assert!(error(Guidance::Never, |_| ()).contains("without empty captions"));
     assert!(error(Guidance::Never, |r| r.num_steps = 128).contains("without empty captions"));
-    let input = Guidance::ScaleInput { max_scale: 4.0 };
+    let input = Guidance::ScaleInput { max_scale: 4.0, at_base_level: false };
     assert_eq!(error(input, |_| ()), "");
     assert!(error(input, |r| r.cfg_scale = 5.0).contains("from 1 to 4"));
     assert!(error(input, |r| r.cfg_scale = 0.5).contains("from 1 to 4"));
@@ -202,6 +202,16 @@ fn guidance_is_refused_where_it_was_never_trained() {
         (r.num_steps, r.cfg_scale, r.negative_prompt) = (128, 5.0, Some("hat".to_owned()));
     };
     assert_eq!(error(input, fine), "");
+    // Unless the scale is an input there, too.
+    let always = Guidance::ScaleInput { max_scale: 4.0, at_base_level: true };
+    let negative = |r: &mut GenerateRequest| {
+        (r.num_steps, r.negative_prompt) = (128, Some("hat".to_owned()));
+    };
+    assert!(error(always, negative).contains("no negative prompt"));
+    let fine = |r: &mut GenerateRequest| r.num_steps = 128;
+    assert_eq!(error(always, fine), "");
+    let far = |r: &mut GenerateRequest| (r.num_steps, r.cfg_scale) = (128, 5.0);
+    assert!(error(always, far).contains("from 1 to 4"));
     let mut unfit = parts(Guidance::AnyLevel, 77);
     unfit.index.guidance = input;
     let problem = Pipeline::from_parts(unfit, &Device::flex()).expect_err("must fail").to_string();
@@ -271,7 +281,9 @@ fn a_batch_of_unlike_requests_draws_what_each_draws_alone() {
     ];
     let long = "a woman with red hair and a man with glasses, ".repeat(5);
     let prompts = ["", "a man", "a man with glasses", &long];
-    for guidance in [Guidance::AnyLevel, Guidance::ScaleInput { max_scale: 4.0 }] {
+    for guidance in
+        [Guidance::AnyLevel, Guidance::ScaleInput { max_scale: 4.0, at_base_level: false }]
+    {
         let parts = guided_pipeline(guidance).parts().clone();
         let pipelines = samplers.map(|sampler| {
             let mut parts = parts.clone();

@@ -162,7 +162,7 @@ impl Share {
             teacher.map(|(teacher, captions)| (teacher, teacher.text_encoder.forward(captions)));
         let (x_0, x_1) = (self.x_0.clone(), self.x_1.clone());
         let batch = Batch { rows: &self.rows, progress: 1.0, x_0, x_1 };
-        let targets = objective.targets(batch, &|input, _| match &teacher {
+        let targets = objective.targets(batch, &|input, _, _| match &teacher {
             Some((teacher, context)) => teacher.dit.forward_guided(input, context),
             None => input.x_t,
         });

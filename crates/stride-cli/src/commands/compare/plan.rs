@@ -104,13 +104,14 @@ impl Side {
 /// The first setting in which two configurations differ and must not.
 fn difference(a: &RunConfig, b: &RunConfig) -> Result<Option<String>> {
     // What belongs to the objective, to the run alone, or is set by the comparison.
-    const FREE: [&str; 7] = [
+    const FREE: [&str; 8] = [
         "seed",
         "run_dir",
         "training.budget",
         "dit.objective",
         "dit.name",
         "dit.model.guidance_input",
+        "dit.model.velocity_head",
         "dit.default_steps",
     ];
     let table = |config: &RunConfig| -> Result<Table> { Ok(config.to_toml()?.parse()?) };

@@ -116,13 +116,13 @@ fn batch(config: &ShortcutConfig, size: usize) -> (Vec<Row>, Tensor<4>, Tensor<4
 fn targets(
     config: &ShortcutConfig,
     (rows, x_0, x_1): (&[Row], Tensor<4>, Tensor<4>),
-    teacher: &dyn Fn(NetworkInput, Conditioning) -> Tensor<4>,
+    teacher: &Network<'_>,
 ) -> TrainingTargets {
     config.targets(Batch { rows, progress: 1.0, x_0, x_1 }, teacher)
 }
 
 /// [`field`] as a teacher.
-fn teacher(input: NetworkInput, _: Conditioning) -> Tensor<4> {
+fn teacher(input: NetworkInput, _: Conditioning, _: Head) -> Tensor<4> {
     field(input.x_t, input.t, input.log2_steps)
 }
 
@@ -175,11 +175,11 @@ fn targets_and_teacher_states_are_clipped() {
     let config = ShortcutConfig { clip: 0.5, ..Default::default() };
     let (rows, x_0, x_1) = batch(&config, 64);
     let largest = RefCell::new(0.0f32);
-    let targets = targets(&config, (&rows, x_0 * 9.0, x_1), &|input, conditioning| {
+    let targets = targets(&config, (&rows, x_0 * 9.0, x_1), &|input, conditioning, _| {
         // The second call sees clipped states.
         let magnitude: f32 = input.x_t.clone().abs().max().into_scalar();
         largest.replace(magnitude);
-        teacher(input, conditioning)
+        teacher(input, conditioning, Head::MeanVelocity)
     });
     assert!(*largest.borrow() <= 0.5);
     let bootstrap: f32 = targets.target.narrow(0, 0, 16).abs().max().into_scalar();
@@ -193,7 +193,7 @@ fn guidance_enters_at_the_finest_bootstrap_level_alone() {
         let (rows, x_0, x_1) = batch(&config, 64);
         let device = Device::flex();
         let fixed = |x: Tensor<4>, v: f64| Tensor::<4>::full(x.dims(), v, &device);
-        let targets = targets(&config, (&rows, x_0, x_1), &|input, on| match on {
+        let targets = targets(&config, (&rows, x_0, x_1), &|input, on, _| match on {
             Conditioning::Caption => fixed(input.x_t, 1.0),
             Conditioning::Null => fixed(input.x_t, 0.25),
         });
@@ -221,12 +221,12 @@ fn guidance_enters_at_the_finest_bootstrap_level_alone() {
 fn a_scale_that_is_an_input_guides_the_base_level_by_two_passes_and_the_rest_by_itself() {
     let config =
         ShortcutConfig { max_guidance_scale: Some(6.0), clip: 100.0, ..Default::default() };
-    assert_eq!(config.guidance(), Guidance::ScaleInput { max_scale: 6.0 });
+    assert_eq!(config.guidance(), Guidance::ScaleInput { max_scale: 6.0, at_base_level: false });
     let (rows, x_0, x_1) = batch(&config, 64);
     assert!(rows[..16].iter().all(|row| (1.0..=6.0).contains(&row.guidance_scale)));
     assert!(rows[16..].iter().all(|row| row.guidance_scale == 1.0));
     // The teacher answers with the scale it is asked for, and with 0 without a caption.
-    let targets = targets(&config, (&rows, x_0, x_1), &|input, on| {
+    let targets = targets(&config, (&rows, x_0, x_1), &|input, on, _| {
         let scale = input.guidance_scale.expect("an input").reshape([-1, 1, 1, 1]);
         match on {
             Conditioning::Caption => input.x_t.zeros_like() + scale,
