@@ -22,7 +22,7 @@ pub struct ImportReport {
     /// The files read.
     pub sources: Vec<PathBuf>,
     /// The entry of a trainer's checkpoint that was taken.
-    pub key: Option<&'static str>,
+    pub key: Option<String>,
     /// The class of the component, if its configuration names one.
     pub class: Option<String>,
     /// Tensors written.
@@ -31,6 +31,8 @@ pub struct ImportReport {
     pub parameters: usize,
     /// Tensors that are no weights, such as counters.
     pub left_out: Vec<String>,
+    /// Other entries of the checkpoint that hold tensors; each could be taken by its name.
+    pub other_entries: Vec<String>,
     /// Tensors with values that are infinite or not numbers, sorted; networks with such weights are refused.
     pub not_finite: Vec<String>,
     /// Names of the files written.
@@ -43,11 +45,12 @@ pub struct ImportReport {
 /// its configuration. The folder appears whole or not at all.
 ///
 /// Of a folder, other small files (`config.json`, tokenizers) are copied. A lone file takes `config.json` from beside
-/// it; weights of facebookresearch/DiT need none, since it follows from their shapes.
+/// it; weights of facebookresearch/DiT need none, since it follows from their shapes. `key` names the entry of a
+/// checkpoint to take, instead of averages or else weights.
 ///
 /// # Errors
 /// `out` is not empty; the source is not such a file or folder, is damaged, or holds objects that only code can make.
-pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
+pub fn import(source: &Path, out: &Path, key: Option<&str>) -> Result<ImportReport, ModelsError> {
     if out.exists() && !(out.is_dir() && is_empty(out)?) {
         return Err(ModelsError::config(out)(
             "expected an empty folder or none, found something; name another",
@@ -58,7 +61,9 @@ pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
     } else {
         (source.parent().unwrap_or(Path::new("")), vec![source.to_owned()])
     };
-    let files = paths.iter().map(|path| PytorchFile::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let is_alone = paths.len() == 1;
+    let open = |path: &PathBuf| PytorchFile::open_entry(path, key, is_alone);
+    let files = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let config_path = dir.join(CONFIG);
     let (config, config_from_shapes) = if config_path.is_file() {
         let bytes = fs::read(&config_path).map_err(ModelsError::io(&config_path))?;
@@ -101,11 +106,12 @@ pub fn import(source: &Path, out: &Path) -> Result<ImportReport, ModelsError> {
     let shapes = || files.iter().flat_map(PytorchFile::shapes);
     Ok(ImportReport {
         sources: paths,
-        key: files.iter().find_map(PytorchFile::key),
+        key: files.iter().find_map(PytorchFile::key).map(str::to_owned),
         class: class_of(&config),
         tensors: shapes().count(),
         parameters: shapes().map(|(_, shape)| shape.iter().product::<usize>()).sum(),
         left_out: files.iter().flat_map(|file| file.left_out().to_vec()).collect(),
+        other_entries: files.iter().flat_map(|file| file.other_entries().to_vec()).collect(),
         not_finite,
         files: written,
         config_from_shapes,

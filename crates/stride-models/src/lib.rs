@@ -19,6 +19,7 @@ mod safetensors_file;
 mod tensors;
 mod tokenizer;
 mod weight_files;
+mod wrappers;
 
 pub use component::Component;
 pub use describe::Description;

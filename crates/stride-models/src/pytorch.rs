@@ -10,9 +10,8 @@ use safetensors::tensor::{Dtype, View};
 
 use crate::ModelsError;
 use crate::weight_files::is_pytorch;
+use crate::wrappers;
 
-/// Keys under which trainers keep weights, in order of preference: averages first.
-const KEYS: [&str; 6] = ["ema", "params_ema", "model", "state_dict", "model_state_dict", "params"];
 /// Prefixes of the types of plain data that may accompany weights.
 const PLAIN_DATA: [&str; 5] =
     ["torch.", "numpy.", "collections.", "argparse.Namespace", "pathlib."];
@@ -21,12 +20,13 @@ const PLAIN_DATA: [&str; 5] =
 #[derive(Debug)]
 pub struct PytorchFile {
     path: PathBuf,
-    key: Option<&'static str>,
+    key: Option<String>,
     tensors: Vec<(String, Weight)>,
     left_out: Vec<String>,
+    other_entries: Vec<String>,
 }
 
-/// A tensor and its type in safetensors.
+/// A tensor and its type in safetensors: its own, but for numbers of 64 bits, which become 32.
 struct Weight {
     dtype: Dtype,
     tensor: Tensor,
@@ -45,11 +45,21 @@ impl PytorchFile {
         name.is_some_and(|name| is_pytorch(&name.to_ascii_lowercase()))
     }
 
-    /// Reads names and shapes. Of a trainer's checkpoint, its averaged weights are taken, else its weights.
+    /// Reads names and shapes. Of a trainer's checkpoint, its averaged weights are taken, else its weights; what
+    /// wrappers put before names is taken away.
     ///
     /// # Errors
     /// The file is damaged, has no floating-point tensor, or holds objects that only code can make.
     pub fn open(path: &Path) -> Result<Self, ModelsError> {
+        Self::open_entry(path, None, true)
+    }
+
+    /// The same for the entry `key` of a checkpoint, its names parted by dots, and for files that hold only a part of
+    /// a network (`is_alone` is false).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); or there is no such entry with weights.
+    pub fn open_entry(path: &Path, key: Option<&str>, is_alone: bool) -> Result<Self, ModelsError> {
         stride_files::open_file(path).map_err(ModelsError::io(path))?;
         let problem = |problem: String| ModelsError::Pytorch { path: path.to_owned(), problem };
         let unreadable = |error: pytorch_reader::PytorchError| problem(error.to_string());
@@ -59,19 +69,11 @@ impl PytorchFile {
                 "it holds a {found}, which only running its code could make; nothing was run, and nothing is imported"
             )));
         }
-        let has = |key: &&&str| match &contents {
-            PickleValue::Dict(entries) => matches!(entries.get(**key), Some(PickleValue::Dict(_))),
-            _ => false,
-        };
-        let key = KEYS.iter().find(has).copied();
-        let reader = match key {
-            Some(key) => PytorchReader::with_top_level_key(path, key),
-            None => PytorchReader::new(path),
-        };
-        let (mut tensors, mut left_out) = (Vec::new(), Vec::new());
-        for (name, tensor) in reader.map_err(unreadable)?.into_tensors() {
+        let reader = PytorchReader::new(path).map_err(unreadable)?;
+        let (mut all, mut left_out) = (Vec::new(), Vec::new());
+        for (name, tensor) in reader.into_tensors() {
             let dtype = match tensor.dtype() {
-                DType::F32 => Dtype::F32,
+                DType::F32 | DType::F64 => Dtype::F32,
                 DType::F16 => Dtype::F16,
                 DType::BF16 => Dtype::BF16,
                 _ => {
@@ -79,21 +81,41 @@ impl PytorchFile {
                     continue;
                 }
             };
-            // The prefix of PyTorch's wrapper for several devices.
-            let name = name.strip_prefix("module.").map_or(name.clone(), str::to_owned);
-            tensors.push((name, Weight { dtype, tensor }));
+            all.push((name, Weight { dtype, tensor }));
         }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        let wrappers::Place { prefix, key } = match key {
+            None => wrappers::find(&contents, &names, is_alone),
+            Some(key) => wrappers::named(key, &contents, &names, is_alone).ok_or_else(|| {
+                let found = wrappers::entries(names.iter().copied()).join(", ");
+                problem(format!("expected weights in the entry {key}, found entries {found}"))
+            })?,
+        };
+        let is_outside = |name: &&str| !name.starts_with(&prefix);
+        let other_entries = wrappers::entries(names.iter().copied().filter(is_outside));
+        let inside = |(name, weight): (String, Weight)| {
+            Some((wrappers::without_wrappers(name.strip_prefix(&*prefix)?), weight))
+        };
+        let mut tensors: Vec<_> = all.into_iter().filter_map(inside).collect();
         if tensors.is_empty() {
             return Err(problem("it holds no floating-point tensor".to_owned()));
         }
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        let of_weights = |name: String| name.strip_prefix(&*prefix).map(wrappers::without_wrappers);
+        let mut left_out: Vec<String> = left_out.into_iter().filter_map(of_weights).collect();
         left_out.sort_unstable();
-        Ok(Self { path: path.to_owned(), key, tensors, left_out })
+        Ok(Self { path: path.to_owned(), key, tensors, left_out, other_entries })
     }
 
     /// The entry of a trainer's checkpoint that was taken.
-    pub fn key(&self) -> Option<&'static str> {
-        self.key
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Further entries with tensors, which were not taken.
+    pub fn other_entries(&self) -> &[String] {
+        &self.other_entries
     }
 
     /// Integer tensors, such as counters, which are not weights.
@@ -206,6 +228,10 @@ impl View for Lazy<'_> {
             failure.get_or_insert(self.file.problem(&format!("{}: {error}", self.name)));
             vec![0; self.weight.tensor.byte_len()]
         });
+        let bytes = match self.weight.tensor.dtype() {
+            DType::F64 => narrowed(&bytes),
+            _ => bytes,
+        };
         if !is_finite(self.weight.dtype, &bytes) {
             let mut names = self.not_finite.lock().unwrap_or_else(PoisonError::into_inner);
             names.insert(self.name.to_owned());
@@ -214,8 +240,17 @@ impl View for Lazy<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.weight.tensor.byte_len()
+        match self.weight.tensor.dtype() {
+            DType::F64 => self.weight.tensor.byte_len() / 2,
+            _ => self.weight.tensor.byte_len(),
+        }
     }
+}
+
+/// Numbers of 64 bits as numbers of 32.
+fn narrowed(bytes: &[u8]) -> Vec<u8> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers.iter().flat_map(|&bytes| (f64::from_le_bytes(bytes) as f32).to_le_bytes()).collect()
 }
 
 /// The first type that is neither a tensor nor plain data.

@@ -21,6 +21,9 @@ pub(crate) struct Import {
     /// Folder to create
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Entry of a training checkpoint to take, such as `model` or `state_dict.ema`; else averages, or else weights
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
 }
 
 impl Import {
@@ -32,16 +35,21 @@ impl Import {
             tensors,
             parameters,
             left_out,
+            other_entries,
             not_finite,
             files,
             config_from_shapes,
-        } = import(&self.source, &self.out)?;
+        } = import(&self.source, &self.out, self.key.as_deref())?;
         let mut stdout = crate::terminal::stdout();
         for source in sources {
             writeln!(stdout, "read {}", source.display())?;
         }
         if let Some(key) = key {
             writeln!(stdout, "used the entry {key} of a training checkpoint")?;
+        }
+        if !other_entries.is_empty() {
+            let others = list(&other_entries);
+            writeln!(stdout, "left out other entries, which --key can name: {others}")?;
         }
         writeln!(stdout, "{tensors} tensors, {parameters} parameters")?;
         if !left_out.is_empty() {

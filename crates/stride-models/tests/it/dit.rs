@@ -87,7 +87,7 @@ const FRESH: [&str; 6] = [
 ];
 
 fn imported(file: &str, out: &Path) -> FolderTensors {
-    let report = import(&folder("dit").join(file), out).expect("importable");
+    let report = import(&folder("dit").join(file), out, None).expect("importable");
     assert!(report.config_from_shapes);
     assert_eq!(report.class.as_deref(), Some("DiT"));
     assert_eq!(report.key, (file == "trained.pt").then_some("ema"));

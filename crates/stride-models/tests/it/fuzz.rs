@@ -157,7 +157,7 @@ fn broken_pickles_are_refused() {
         let mut imported = 0;
         for _ in 0..rounds(200) {
             fs::write(&path, draws.mutate(&whole)).expect("writable");
-            if import(dir.path(), &out).is_ok() {
+            if import(dir.path(), &out, None).is_ok() {
                 imported += 1;
                 _ = text_encoder(&out, &Device::flex());
                 fs::remove_dir_all(&out).expect("there");

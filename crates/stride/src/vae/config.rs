@@ -175,6 +175,7 @@ pub struct AutoencoderTinyConfig {
     /// Latents are (z - shift_factor) scaling_factor.
     pub scaling_factor: f64,
     /// See `scaling_factor`.
+    #[serde(deserialize_with = "null_is_default")]
     pub shift_factor: f64,
     /// The encoder starts from squares of this side folded into channels, so that no convolution
     /// runs at full resolution.

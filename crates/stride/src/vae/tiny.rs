@@ -291,6 +291,8 @@ mod tests {
         assert!(error(|c| c.upsample_fn = "bilinear".into()).contains("upsample_fn"));
         assert!(error(|c| c.upsampling_scaling_factor = 3).contains("upsampling_scaling_factor"));
         assert!(error(|c| c.shift_factor = f64::NAN).contains("shift_factor"));
+        let unshifted = serde_json::from_str::<AutoencoderTinyConfig>("{\"shift_factor\": null}");
+        assert_eq!(unshifted.expect("as diffusers writes").shift_factor, 0.0);
         assert!(error(|c| c.encoder_pixel_shuffle = usize::MAX).contains("encoder_pixel_shuffle"));
         let deep = |c: &mut AutoencoderTinyConfig| {
             (c.decoder_block_out_channels, c.num_decoder_blocks) = (vec![8; 70], vec![1; 70]);
