@@ -7,6 +7,7 @@ use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, Pixel, Rgb, RgbImage};
+use libjpeg_turbo_rs::{PixelFormat, decompress_to, probe};
 
 use crate::ProblemKind;
 
@@ -14,7 +15,7 @@ use crate::ProblemKind;
 const BYTES_PER_PIXEL: u64 = 8;
 const OVERHEAD_BYTES: u64 = 64 << 20;
 
-/// Decodes an image to RGB of 8 bits, by the same rules for every data set.
+/// Decodes an image to RGB of 8 bits, by the same rules wherever images are read: to train and to judge.
 ///
 /// - JPEG, PNG and WebP, recognised by their bytes, never by their names.
 /// - The header is checked against [`Limits`] before memory is allocated for the pixels.
@@ -23,6 +24,7 @@ const OVERHEAD_BYTES: u64 = 64 << 20;
 /// - Alpha is composited over white: c a + 1 (1 - a), in the depth of the file.
 /// - CMYK and YCCK of JPEG become RGB by products, without a profile: R = (1 - C)(1 - K).
 /// - Of an animation, the first frame is taken.
+/// - JPEG in colour or grey has the pixels of libjpeg-turbo, and so of Pillow, to the byte.
 /// - A JPEG without its end marker is broken: half an image does not count.
 ///
 /// # Errors
@@ -34,16 +36,39 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
     }
     let cursor = Cursor::new(bytes);
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => {
-            check_jpeg_end(bytes)?;
-            read(JpegDecoder::new(cursor).map_err(corrupt)?, limits)
-        }
+        Ok(ImageFormat::Jpeg) => jpeg(bytes, limits),
         Ok(ImageFormat::Png) => {
             let decoder = PngDecoder::with_limits(cursor, decoder_limits(limits));
             read(decoder.map_err(corrupt)?, limits)
         }
         Ok(ImageFormat::WebP) => read(WebPDecoder::new(cursor).map_err(corrupt)?, limits),
         _ => Err(ProblemKind::NotAnImage { found: beginning(bytes) }),
+    }
+}
+
+/// What the pixels of an image depend on beside its bytes: part of the key of latents, where it is not empty.
+pub(crate) fn decoder_name(bytes: &[u8]) -> &'static [u8] {
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => b"libjpeg-turbo",
+        _ => b"",
+    }
+}
+
+/// Whether an image has alpha or an orientation, so that [`decode`] shows it otherwise than programs that drop the
+/// one and pass over the other; false for what is no image.
+pub fn is_composited_or_turned(bytes: &[u8]) -> bool {
+    fn tell(decoder: Result<impl ImageDecoder, image::ImageError>) -> bool {
+        decoder.is_ok_and(|mut decoder| {
+            let is_turned = decoder.orientation().is_ok_and(|o| o != Orientation::NoTransforms);
+            is_turned || decoder.color_type().has_alpha()
+        })
+    }
+    let cursor = Cursor::new(bytes);
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => tell(JpegDecoder::new(cursor)),
+        Ok(ImageFormat::Png) => tell(PngDecoder::new(cursor)),
+        Ok(ImageFormat::WebP) => tell(WebPDecoder::new(cursor)),
+        _ => false,
     }
 }
 
@@ -84,6 +109,28 @@ impl Limits {
     pub(crate) fn max_text_bytes(&self) -> u64 {
         (self.max_caption_bytes as u64).saturating_mul(self.max_captions as u64).max(1 << 16)
     }
+}
+
+/// The decoder of `image` gives header and orientation. The pixels are those of libjpeg-turbo, which upsamples and
+/// rounds chroma in another way; CMYK is left to the other decoder.
+fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
+    check_jpeg_end(bytes)?;
+    let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(corrupt)?;
+    let info = probe(bytes).map_err(|error| ProblemKind::Corrupt(error.to_string()))?;
+    if info.components > 3 {
+        return read(decoder, limits);
+    }
+    let side = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    check_size(side(info.width), side(info.height), limits)?;
+    // Broken EXIF says nothing about the pixels.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let decoded = decompress_to(bytes, PixelFormat::Rgb)
+        .map_err(|error| ProblemKind::Corrupt(error.to_string()))?;
+    let image = RgbImage::from_raw(side(decoded.width), side(decoded.height), decoded.data);
+    let image = image.ok_or_else(|| ProblemKind::Corrupt("fewer pixels than announced".into()))?;
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
 }
 
 fn read(mut decoder: impl ImageDecoder, limits: &Limits) -> Result<RgbImage, ProblemKind> {
@@ -141,7 +188,7 @@ fn beginning(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// When no end marker follows the first scan.
-pub fn check_jpeg_end(bytes: &[u8]) -> Result<(), ProblemKind> {
+fn check_jpeg_end(bytes: &[u8]) -> Result<(), ProblemKind> {
     if has_jpeg_end(bytes) {
         Ok(())
     } else {

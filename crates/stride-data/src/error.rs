@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::{Problem, ProblemKind};
+use crate::Problem;
 
 /// A data set or prepared folder that cannot be used.
 #[derive(Debug, Error)]
@@ -38,32 +38,9 @@ pub enum DataError {
         /// Their height and width.
         resolution: usize,
     },
-    /// A line of `metadata.jsonl` is broken.
-    #[error("{} line {line}: {problem}", path.display())]
-    Metadata {
-        /// The metadata file.
-        path: PathBuf,
-        /// Line number, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The listing names no image.
-    #[error("{}: no images listed; expected one JSON object with \"file_name\" and \"text\" per line", path.display())]
-    Empty {
-        /// The metadata file.
-        path: PathBuf,
-    },
-    /// An image cannot be decoded.
-    #[error("{} (listed at line {line} of metadata.jsonl): {problem}", path.display())]
-    Decode {
-        /// The image file.
-        path: PathBuf,
-        /// Line of the listing, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: ProblemKind,
-    },
+    /// An image cannot be read or decoded.
+    #[error("{0}")]
+    Image(Problem),
     /// A path that is not a data set.
     #[error(
         "{}: not a data set that is read: found {found}; expected a folder or zip of JPEG, PNG or WebP \

@@ -1,90 +1,103 @@
-//! Reads the listing of an image folder in the Hugging Face `imagefolder` layout.
+//! Some of the images of a data set, for what reads pixels and captions at any place.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::Value;
+use crate::{ContentHash, DataError, Problem, Record, Source, SourceOptions};
 
-use crate::{ContentHash, DataError};
-
-/// An image folder with its `metadata.jsonl`, in the order of the listing.
+/// Images of a data set in any layout of [`Source`], in its order.
 #[derive(Clone, Debug)]
 pub struct ImageFolder {
     /// The images.
     pub images: Vec<CaptionedImage>,
 }
 
-/// One image of a folder with its captions and attributes.
+/// One image of a data set: its [`Record`], and its bytes.
 #[derive(Clone, Debug)]
 pub struct CaptionedImage {
-    /// The image file.
-    pub path: PathBuf,
-    /// Its name in the listing.
-    pub file_name: String,
-    /// Line of the listing, from 1.
-    pub line: usize,
-    /// Captions, the one for validation first; never empty.
-    pub captions: Vec<String>,
-    /// Its attributes, such as `hair` = `bob`; empty if the listing has none.
-    pub attributes: BTreeMap<String, String>,
+    source: Arc<Source>,
+    index: usize,
 }
 
-/// One line of `metadata.jsonl`; other fields are ignored, since data sets have fields of their own.
-#[derive(Deserialize)]
-struct Line {
-    file_name: String,
-    text: Option<String>,
-    #[serde(default)]
-    captions: Vec<String>,
-    /// Any JSON value, since other data sets may use the name for something else.
-    #[serde(default)]
-    attributes: Value,
+impl Deref for CaptionedImage {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.source.records()[self.index]
+    }
+}
+
+impl CaptionedImage {
+    /// The encoded bytes of the image.
+    ///
+    /// # Errors
+    /// When they cannot be read, are broken or exceed a limit.
+    pub fn read(&self) -> Result<Vec<u8>, Problem> {
+        self.source.read(self.index)
+    }
+
+    /// Whether there is an image, which only a listing of captions alone may lack.
+    pub fn is_there(&self) -> bool {
+        self.source.is_there(self.index)
+    }
 }
 
 impl ImageFolder {
-    /// Reads `metadata.jsonl` of a folder, at most `max_images` of its lines.
-    ///
-    /// A line is a JSON object with `file_name` (relative to the folder) and `text`, `captions` (a
-    /// list) or both; with both, `text` comes first. The values of an object `attributes` may be
-    /// strings, numbers or booleans. Images are not opened.
+    /// Opens a data set of which every image has a caption, and takes at most `max_images` from its start.
     ///
     /// # Errors
-    /// When the file cannot be read, or a line is not such an object, has no caption, or names a file
-    /// outside the folder.
-    pub fn open(dir: &Path, max_images: Option<usize>) -> Result<Self, DataError> {
-        let metadata = dir.join("metadata.jsonl");
-        let text = stride_files::read_text_file(&metadata).map_err(DataError::io(&metadata))?;
-        let images = text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty())
-            .take(max_images.unwrap_or(usize::MAX))
-            .map(|(index, line)| {
-                read_line(dir, line, index + 1).map_err(|problem| DataError::Metadata {
-                    path: metadata.clone(),
-                    line: index + 1,
-                    problem,
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if images.is_empty() {
-            return Err(DataError::Empty { path: metadata });
+    /// As [`Source::open`]; or something in the set is broken or missing, or an image has no caption.
+    pub fn open(path: &Path, max_images: Option<usize>) -> Result<Self, DataError> {
+        Self::open_as(path, &SourceOptions::default(), max_images)
+    }
+
+    /// The same for images alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for captions.
+    pub fn without_captions(path: &Path, max_images: Option<usize>) -> Result<Self, DataError> {
+        Self::open_as(path, &SourceOptions::without_captions(), max_images)
+    }
+
+    /// The same for captions, of which the images need not be there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for images.
+    pub fn captions_alone(path: &Path, max_images: Option<usize>) -> Result<Self, DataError> {
+        let options = SourceOptions { images_may_be_missing: true, ..SourceOptions::default() };
+        Self::open_as(path, &options, max_images)
+    }
+
+    fn open_as(
+        path: &Path,
+        options: &SourceOptions,
+        max_images: Option<usize>,
+    ) -> Result<Self, DataError> {
+        let source = Arc::new(Source::open(path, options)?);
+        let mut problems = source.problems().iter().filter(|problem| !problem.kind.is_note());
+        if let Some(first) = problems.next() {
+            let problem = match problems.count() {
+                0 => first.to_string(),
+                more => format!("{first}; and {more} more of its files or lines cannot be used"),
+            };
+            return Err(DataError::BrokenSet { path: path.to_owned(), problem });
         }
-        Ok(Self { images })
+        let count = source.records().len().min(max_images.unwrap_or(usize::MAX));
+        let image = |index| CaptionedImage { source: Arc::clone(&source), index };
+        Ok(Self { images: (0..count).map(image).collect() })
     }
 
     /// The hash of names, file sizes and captions in their order.
     ///
     /// # Errors
-    /// When an image file is missing.
+    /// When an image cannot be read.
     pub fn content_hash(&self) -> Result<ContentHash, DataError> {
         let mut parts: Vec<Cow<'_, [u8]>> = Vec::new();
         for image in &self.images {
-            let size = fs::metadata(&image.path).map_err(DataError::io(&image.path))?.len();
-            parts.push(image.file_name.as_bytes().into());
+            let size = image.source.size(image.index).map_err(DataError::Image)?;
+            parts.push(image.name.as_bytes().into());
             parts.push(size.to_le_bytes().to_vec().into());
             parts.extend(image.captions.iter().map(|caption| caption.as_bytes().into()));
         }
@@ -92,100 +105,66 @@ impl ImageFolder {
     }
 }
 
-fn read_line(dir: &Path, line: &str, number: usize) -> Result<CaptionedImage, String> {
-    let Line { file_name, text, captions, attributes } =
-        serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let inside = Path::new(&file_name)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if !inside || file_name.is_empty() {
-        return Err(format!("file_name \"{file_name}\" must be a relative path inside the folder"));
-    }
-    let mut all: Vec<String> = text.into_iter().collect();
-    for caption in captions {
-        if !all.contains(&caption) {
-            all.push(caption);
-        }
-    }
-    if all.is_empty() {
-        return Err(format!(
-            "{file_name} has no caption; expected \"text\" or a non-empty list \"captions\""
-        ));
-    }
-    Ok(CaptionedImage {
-        path: dir.join(&file_name),
-        file_name,
-        line: number,
-        captions: all,
-        attributes: named_values(attributes),
-    })
-}
-
-/// The attributes whose value is a string, a number or a boolean.
-fn named_values(attributes: Value) -> BTreeMap<String, String> {
-    let Value::Object(attributes) = attributes else { return BTreeMap::new() };
-    let named = |(name, value)| match value {
-        Value::String(value) => Some((name, value)),
-        Value::Bool(value) => Some((name, if value { "yes" } else { "no" }.to_owned())),
-        Value::Number(value) => Some((name, value.to_string())),
-        _ => None,
-    };
-    attributes.into_iter().filter_map(named).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn open(metadata: &str) -> Result<ImageFolder, DataError> {
         let dir = tempfile::tempdir().expect("temporary folder");
+        for name in ["a.png", "b.png"] {
+            fs::write(dir.path().join(name), name).expect("writable");
+        }
         fs::write(dir.path().join("metadata.jsonl"), metadata).expect("writable");
-        ImageFolder::open(dir.path(), None)
+        let folder = ImageFolder::open(dir.path(), None);
+        if let Ok(folder) = &folder {
+            assert_eq!(folder.images[0].read(), Ok(b"a.png".to_vec()));
+            folder.content_hash().expect("readable");
+        }
+        folder
     }
 
     #[test]
-    fn text_comes_before_captions_without_repeats() {
+    fn images_are_those_of_the_source() {
         let folder = open(
-            "{\"file_name\":\"a.png\",\"text\":\"one\",\"captions\":[\"one\",\"two\"],\"seed\":3}\n\n\
+            "{\"file_name\":\"a.png\",\"text\":\"one\",\"captions\":[\"one\",\"two\"],\"attributes\":{\"hair\":\"bob\"}}\n\n\
              {\"file_name\":\"b.png\",\"captions\":[\"three\"]}\n",
         )
         .expect("valid listing");
         assert_eq!(folder.images[0].captions, ["one", "two"]);
-        assert_eq!(folder.images[1].captions, ["three"]);
-        assert_eq!(folder.images[1].line, 3);
+        assert_eq!(folder.images[0].attributes["hair"], "bob");
+        assert_eq!((&*folder.images[1].name, &*folder.images[1].captions[0]), ("b.png", "three"));
     }
 
     #[test]
-    fn attributes_are_texts_whatever_they_were() {
-        let folder = open(
-            "{\"file_name\":\"a.png\",\"text\":\"x\",\"attributes\":{\"hair\":\"bob\",\"male\":true,\"age\":3,\"box\":[1]}}\n\
-             {\"file_name\":\"b.png\",\"text\":\"y\",\"attributes\":[\"bob\"]}\n",
-        )
-        .expect("valid listing");
-        let named: Vec<_> = folder.images[0].attributes.iter().collect();
-        let expected = [("age", "3"), ("hair", "bob"), ("male", "yes")];
-        assert_eq!(
-            named,
-            expected
-                .map(|(a, b)| (a.to_owned(), b.to_owned()))
-                .iter()
-                .map(|(a, b)| (a, b))
-                .collect::<Vec<_>>()
-        );
-        assert!(folder.images[1].attributes.is_empty());
-    }
-
-    #[test]
-    fn broken_lines_are_named() {
-        for (metadata, expected) in [
-            ("{\"file_name\":\"a.png\",\"text\":\"x\"}\n{\"file_name\":", "line 2"),
-            ("{\"file_name\":\"a.png\"}", "no caption"),
-            ("{\"file_name\":\"../a.png\",\"text\":\"x\"}", "inside the folder"),
-            ("{\"file_name\":\"/etc/a.png\",\"text\":\"x\"}", "inside the folder"),
-            ("\n", "no images"),
+    fn what_is_broken_is_named() {
+        let good = "{\"file_name\":\"a.png\",\"text\":\"x\"}\n";
+        for (more, expected) in [
+            ("{\"file_name\":", "line 2"),
+            ("{\"file_name\":\"../a.png\",\"text\":\"x\"}", "unsafe path"),
+            ("{\"file_name\":\"/etc/a.png\",\"text\":\"x\"}", "unsafe path"),
+            (
+                "{\"file_name\":\"c.png\",\"text\":\"x\"}\n{",
+                "c.png: listed in metadata.jsonl, but not there; and 1 more",
+            ),
         ] {
-            let message = open(metadata).expect_err("must fail").to_string();
+            let message = open(&format!("{good}{more}")).expect_err("must fail").to_string();
             assert!(message.contains(expected), "{message}");
         }
+        let message = open("{\"file_name\":\"a.png\"}").expect_err("must fail").to_string();
+        assert!(message.contains("none of 1 images has a caption"), "{message}");
+        assert!(open("\n").is_err());
+    }
+
+    #[test]
+    fn captions_may_come_without_their_images() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let lines = "{\"file_name\":\"./a.png\",\"text\":\"x\"}\n";
+        fs::write(dir.path().join("metadata.jsonl"), lines).expect("writable");
+        let folder = ImageFolder::captions_alone(dir.path(), None).expect("captions");
+        assert_eq!((&*folder.images[0].name, folder.images[0].is_there()), ("a.png", false));
+        assert!(folder.images[0].read().is_err());
+        assert!(ImageFolder::open(dir.path(), None).is_err());
     }
 }

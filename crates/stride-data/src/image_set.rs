@@ -3,8 +3,10 @@
 use rayon::prelude::*;
 use stride::image::signed_unit;
 
+use crate::holdout::train_images;
 use crate::{
-    CaptionedImage, DataError, Filter, ImageFolder, Limits, check_resolution, decode, square,
+    CaptionedImage, DataError, Filter, ImageFolder, Limits, Problem, check_resolution, decode,
+    square,
 };
 
 /// Square RGB images as 8-bit pixels, one after the other, rows of R G B.
@@ -19,7 +21,7 @@ impl ImageSet {
     /// Decodes every image of a folder at `resolution`, in parallel.
     ///
     /// # Errors
-    /// When an image cannot be read or decoded; the error names the file and its line. When the resolution is out of
+    /// When an image cannot be read or decoded. When the resolution is out of
     /// bounds or the pixels do not fit into memory.
     pub fn load(folder: &ImageFolder, resolution: usize) -> Result<Self, DataError> {
         check_resolution(resolution)?;
@@ -82,6 +84,13 @@ impl ImageSet {
         }
     }
 
+    /// The images to train on, where the last `held_out` are kept out of training: none whose pixels are those of one
+    /// of these.
+    pub fn train_images(&self, held_out: usize) -> Vec<usize> {
+        let size = self.image_size();
+        train_images(self.len(), held_out, |index| &self.pixels[index * size..][..size])
+    }
+
     fn image_size(&self) -> usize {
         self.resolution * self.resolution * 3
     }
@@ -93,12 +102,9 @@ impl ImageSet {
 /// # Errors
 /// When the file cannot be read or decoded.
 pub fn decode_rgb(image: &CaptionedImage, resolution: usize) -> Result<Vec<u8>, DataError> {
-    let bytes = stride_files::read_file(&image.path).map_err(DataError::io(&image.path))?;
-    let decoded = decode(&bytes, &Limits::default()).map_err(|problem| DataError::Decode {
-        path: image.path.clone(),
-        line: image.line,
-        problem,
-    })?;
+    let bytes = image.read().map_err(DataError::Image)?;
+    let decoded = decode(&bytes, &Limits::default())
+        .map_err(|kind| DataError::Image(Problem::new(&image.name, kind)))?;
     Ok(square(&decoded, resolution, Filter::Bicubic).into_raw())
 }
 
@@ -141,11 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_image_is_named_with_its_line() {
+    fn a_broken_image_is_named() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let folder = folder(dir.path());
         fs::write(dir.path().join("b.png"), b"not an image").expect("writable");
         let message = ImageSet::load(&folder, 8).err().expect("must fail").to_string();
-        assert!(message.contains("b.png") && message.contains("line 2"), "{message}");
+        assert!(message.contains("b.png: not an image"), "{message}");
     }
 }

@@ -3,8 +3,8 @@
 //! - [`Source`]: any layout of data set that is read, as [`Record`]s and the bytes of their images.
 //! - [`decode`], [`square`]: from those bytes to an RGB square.
 //! - [`Preparation`], [`PreparedSet`]: encoded images and tokenised captions in a folder, for transformer training.
-//! - [`ImageFolder`]: the listing of a folder with `metadata.jsonl`.
-//! - [`ImageSet`]: decoded RGB pixels of a listing in memory, for autoencoder training.
+//! - [`ImageFolder`]: images of a source, in any number and order.
+//! - [`ImageSet`]: their decoded RGB pixels in memory, for autoencoder training.
 //! - [`CelebaAttributes`]: which of CelebA's forty attributes a face has.
 //! - [`CaptionWriter`]: English captions from those attributes.
 //! - [`ContactSheet`]: images with their captions, for a person to look at.
@@ -17,18 +17,20 @@ mod contact_sheet;
 mod decode;
 mod error;
 mod folder;
+mod holdout;
 mod image_set;
 mod part;
 mod prepared;
 mod problem;
 mod report;
+mod sides;
 mod source;
 mod square;
 
 pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
 pub use captions::CaptionWriter;
 pub use contact_sheet::ContactSheet;
-pub use decode::{Limits, check_jpeg_end, decode};
+pub use decode::{Limits, decode, is_composited_or_turned};
 pub use error::DataError;
 pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};
@@ -39,6 +41,7 @@ pub use prepared::{
 };
 pub use problem::{Problem, ProblemKind};
 pub use report::{DataReport, ScannedImage};
+pub use sides::names_a_side;
 pub use source::{CaptionSource, Layout, Record, Source, SourceOptions};
 pub use square::{MAX_RESOLUTION, check_resolution, square};
 pub use stride::image::Filter;

@@ -13,15 +13,7 @@ pub enum EvalError {
         /// The operating system's answer.
         source: std::io::Error,
     },
-    /// An image cannot be decoded.
-    #[error("{path}: not a readable image ({source})")]
-    Image {
-        /// The file.
-        path: String,
-        /// The decoder's answer.
-        source: image::ImageError,
-    },
-    /// An image is cut off, or exceeds a bound.
+    /// An image cannot be decoded, or exceeds a bound.
     #[error("{path}: not a readable image ({problem})")]
     BrokenImage {
         /// The file.

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::ImageFormat;
-use libjpeg_turbo_rs::{PixelFormat, decompress_to, probe};
 use stride::image::RgbImage;
-use stride_data::{Limits, ProblemKind, check_jpeg_end};
+use stride_data::{Limits, decode, is_composited_or_turned};
 use stride_files::ContentHash;
 
 use crate::EvalError;
@@ -92,11 +90,19 @@ impl ImageSet {
         match &self.source {
             Source::Archive(archive) => archive.for_each(self.len, add)?,
             Source::Folder(paths) => {
-                let mut size = None;
+                let (mut size, mut shown_otherwise) = (None, 0);
                 for path in &paths[..self.len] {
-                    let image = read(path)?;
+                    let (image, is_otherwise) = read(path)?;
+                    shown_otherwise += usize::from(is_otherwise);
                     same_size(path, *size.get_or_insert((image.width, image.height)), &image)?;
                     add(image)?;
+                }
+                if shown_otherwise > 0 {
+                    tracing::warn!(
+                        "{shown_otherwise} images have alpha or an EXIF orientation: they are laid over white and \
+                         turned, as for training; pytorch-fid, clean-fid and torch-fidelity show what alpha hides \
+                         and turn nothing, so their numbers for these images are others"
+                    );
                 }
             }
         }
@@ -146,33 +152,14 @@ fn same_size(
     })
 }
 
-/// Decodes an image as Pillow does, to the byte for JPEG.
-///
-/// The decoder of `image` upsamples and rounds chroma in another way than libjpeg-turbo, by which pytorch-fid and its
-/// like read 4:2:0; it moves their distance by about a percent.
-fn read(path: &Path) -> Result<RgbImage, EvalError> {
+/// The pixels of an image, by the rules of training ([`decode`]); and whether it has alpha or an orientation.
+fn read(path: &Path) -> Result<(RgbImage, bool), EvalError> {
     let bytes = stride_files::read_file(path).map_err(EvalError::io(path))?;
-    if let Ok(ImageFormat::Jpeg) = image::guess_format(&bytes) {
-        let broken =
-            |problem: String| EvalError::BrokenImage { path: path.display().to_string(), problem };
-        check_jpeg_end(&bytes).map_err(|problem| broken(problem.to_string()))?;
-        let info = probe(&bytes).map_err(|error| broken(error.to_string()))?;
-        let limit = Limits::default().max_pixels;
-        let found = info.width as u64 * info.height as u64;
-        if found > limit {
-            return Err(broken(ProblemKind::TooLarge { unit: "pixels", found, limit }.to_string()));
-        }
-        // CMYK is left to the other decoder.
-        if info.components <= 3 {
-            let decoded = decompress_to(&bytes, PixelFormat::Rgb)
-                .map_err(|error| broken(error.to_string()))?;
-            let (width, height) = (decoded.width, decoded.height);
-            return Ok(RgbImage { width, height, pixels: decoded.data });
-        }
-    }
-    let decoded = image::load_from_memory(&bytes)
-        .map_err(|source| EvalError::Image { path: path.display().to_string(), source })?
-        .into_rgb8();
+    let decoded = decode(&bytes, &Limits::default()).map_err(|problem| EvalError::BrokenImage {
+        path: path.display().to_string(),
+        problem: problem.to_string(),
+    })?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    Ok(RgbImage { width, height, pixels: decoded.into_raw() })
+    let image = RgbImage { width, height, pixels: decoded.into_raw() };
+    Ok((image, is_composited_or_turned(&bytes)))
 }

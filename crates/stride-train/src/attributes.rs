@@ -42,12 +42,7 @@ pub(crate) fn labels_of(
     let label = |Attribute { name, values }: &Attribute| {
         let value = image.attributes.get(name);
         let place = value.and_then(|value| values.iter().position(|other| other == value));
-        place.ok_or_else(|| {
-            format!(
-                "line {}: {} has no attribute {name}, which others have",
-                image.line, image.file_name
-            )
-        })
+        place.ok_or_else(|| format!("{} has no attribute {name}, which others have", image.name))
     };
     attributes.iter().map(label).collect()
 }

@@ -16,6 +16,7 @@ use super::manifest::{self, FORMAT, HEADER, MANIFEST, PreparedHeader, PreparedIm
 use super::shard::Layout;
 use super::store::{Place, Places, Row, Store};
 use super::summary::{PrepareProgress, PrepareSummary};
+use crate::decode::decoder_name;
 use crate::{
     ContentHash, DataError, Filter, Limits, Part, Problem, Record, Source, decode, square,
 };
@@ -281,7 +282,9 @@ impl Reader<'_> {
     fn item(&self, index: usize) -> Result<Item, Problem> {
         let bytes = self.source.read(index)?;
         let sha256 = ContentHash::of(&bytes);
-        let key = ContentHash::of_parts(&[self.ingredients.as_bytes(), sha256.as_bytes()]);
+        let mut parts: Vec<&[u8]> = vec![self.ingredients.as_bytes(), sha256.as_bytes()];
+        parts.extend(Some(decoder_name(&bytes)).filter(|name| !name.is_empty()));
+        let key = ContentHash::of_parts(&parts);
         let latents = match self.places.get(&key) {
             Some(&place) => Latents::Known(place),
             None => {

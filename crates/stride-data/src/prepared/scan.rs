@@ -56,8 +56,11 @@ impl Preparation<'_> {
             let name = || source.records()[index].name.clone();
             let image = decode(&bytes, &limits).map_err(|kind| Problem { name: name(), kind })?;
             let (width, height) = image.dimensions();
+            // Of the pixels: other files may hold the same.
+            let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
+            let content = ContentHash::of_parts(&[&sides, image.as_raw()]);
             let tile = square(&image, TILE as usize, Filter::Bicubic);
-            Ok(Scanned { content: ContentHash::of(&bytes), width, height, tile })
+            Ok(Scanned { content, width, height, tile })
         };
         for first in range.clone().step_by(BATCH) {
             if self.stop.load(Ordering::Relaxed) {

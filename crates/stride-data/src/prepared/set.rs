@@ -10,6 +10,7 @@ use super::manifest::{self, PreparedHeader, PreparedImage};
 use super::shard::{LatentShape, Layout, Shard};
 use super::store::shard_path;
 use crate::DataError;
+use crate::holdout::train_images;
 
 /// Latents, captions and tokens of a prepared folder; the latents stay in f16.
 ///
@@ -120,6 +121,14 @@ impl PreparedSet {
                 *value += (0.5 * logvar.to_f32()).exp() * noise;
             }
         }
+    }
+
+    /// The images to train on, where the last `held_out` are kept out of training: none whose latent is that of one of
+    /// these, as that of the same pixels in another file is.
+    pub fn train_images(&self, held_out: usize) -> Vec<usize> {
+        train_images(self.len(), held_out, |index| {
+            self.moment(index, View::Plain, 0).reinterpret_cast()
+        })
     }
 
     /// Mean (0) or log-variance (1).

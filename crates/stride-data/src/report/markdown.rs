@@ -1,6 +1,6 @@
 //! A data report as Markdown.
 
-use super::{DataReport, LISTED, MAX_TOKENS};
+use super::{DUPLICATE, DataReport, LISTED, MAX_TOKENS};
 use crate::CELEBA_ATTRIBUTES;
 
 /// Characters of the longest bar.
@@ -47,6 +47,9 @@ fn headline(report: &DataReport) -> String {
     }
     if report.several_lines > 0 {
         row("Texts of several lines, each a caption", grouped(report.several_lines));
+    }
+    if report.with_sides > 0 {
+        row("With left or right in a caption, never mirrored", grouped(report.with_sides));
     }
     for (kind, problems) in report.all_problems() {
         row(&capital(&plain(&kind)), grouped(problems.count));
@@ -120,8 +123,11 @@ fn problems(report: &DataReport) -> String {
         } else {
             String::new()
         };
-        let kind = capital(&plain(&kind));
-        text.push_str(&format!("\n### {kind}: {}{first}\n\n", grouped(problems.count)));
+        let title = capital(&plain(&kind));
+        text.push_str(&format!("\n### {title}: {}{first}\n\n", grouped(problems.count)));
+        if kind == DUPLICATE {
+            text.push_str("Training leaves out the copies of what it holds out.\n\n");
+        }
         text.push_str("| Image | Problem |\n|---|---|\n");
         for problem in &problems.listed {
             let (name, problem) = (plain(&problem.name), plain(&problem.problem));

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{CELEBA_ATTRIBUTES, CelebaAttributes, DataError};
+use crate::{CELEBA_ATTRIBUTES, CelebaAttributes, DataError, names_a_side};
 
 /// Names listed for each kind of problem; further ones are only counted.
 const LISTED: usize = 20;
+
+/// The kind of images with the content of another.
+const DUPLICATE: &str = "duplicate";
 
 /// CLIP's longest caption in tokens, start and end included.
 const MAX_TOKENS: usize = 77;
@@ -41,6 +44,9 @@ pub struct DataReport {
     /// Texts with several lines, each of which is a caption.
     #[serde(default)]
     several_lines: u64,
+    /// Images with a caption that tells left from right.
+    #[serde(default)]
+    with_sides: u64,
     /// Names of the images that have this content, in the order of adding.
     contents: BTreeMap<String, Vec<String>>,
 }
@@ -65,7 +71,7 @@ struct Problem {
 pub struct ScannedImage<'a> {
     /// Its name in the data set.
     pub name: &'a str,
-    /// A hash of its content, e.g. SHA-256 of the file; images with equal hashes are duplicates.
+    /// A hash of its content, e.g. SHA-256 of the pixels; images with equal hashes are duplicates.
     pub content: [u8; 32],
     /// Width in pixels, before any scaling.
     pub width: u32,
@@ -95,6 +101,7 @@ impl DataReport {
             attributes: CELEBA_ATTRIBUTES.iter().map(|name| ((*name).to_owned(), 0)).collect(),
             problems: BTreeMap::new(),
             several_lines: 0,
+            with_sides: 0,
             contents: BTreeMap::new(),
         }
     }
@@ -113,6 +120,8 @@ impl DataReport {
         }
 
         *self.captions.entry(image.captions.len()).or_default() += 1;
+        let has_side = image.captions.iter().any(|caption| names_a_side(caption));
+        self.with_sides += u64::from(has_side);
         if image.captions.is_empty() {
             self.note(name, "no caption", "without caption");
         }
@@ -157,6 +166,7 @@ impl DataReport {
         self.used += other.used;
         self.refused += other.refused;
         self.several_lines += other.several_lines;
+        self.with_sides += other.with_sides;
         self.widths = joined(self.widths, other.widths);
         self.heights = joined(self.heights, other.heights);
         add_counts(&mut self.short_sides, &other.short_sides);
@@ -241,7 +251,7 @@ impl DataReport {
         }
         doubles.sort();
         if !doubles.is_empty() {
-            let own = problems.entry("duplicate".to_owned()).or_default();
+            let own = problems.entry(DUPLICATE.to_owned()).or_default();
             own.count += doubles.len() as u64;
             let room = LISTED.saturating_sub(own.listed.len());
             own.listed.extend(doubles.into_iter().take(room).map(|(name, first)| Problem {

@@ -83,6 +83,7 @@ impl Listed {
     fn add(&mut self, tree: &Tree, listing: &str, line: Line<'_>, search: &mut Search<'_>) {
         let name = match find_file(tree, names::folder(listing), line.file_name) {
             Ok(name) => name,
+            Err((name, None)) if search.options.images_may_be_missing => name,
             Err((name, kind)) => {
                 // A link that leaves the folder, say, has been reported as such.
                 if !tree.is_refused(&name) {

@@ -19,6 +19,7 @@ mod tar;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -126,6 +127,34 @@ impl Source {
             _ => Err(ProblemKind::Io("no place in this set".to_owned())),
         };
         read.map_err(|kind| Problem::new(&record.name, kind))
+    }
+
+    /// How many bytes the image at `index` has.
+    pub(crate) fn size(&self, index: usize) -> Result<u64, Problem> {
+        let record = &self.records[index];
+        match (&self.store, record.place) {
+            (Store::Tree(tree), _) => {
+                tree.size(&record.name).map_err(|kind| Problem::new(&record.name, kind))
+            }
+            (_, Place::Tar { size, .. }) => Ok(size),
+            _ => self.read(index).map(|bytes| bytes.len() as u64),
+        }
+    }
+
+    /// Whether the image at `index` is there.
+    pub(crate) fn is_there(&self, index: usize) -> bool {
+        match &self.store {
+            Store::Tree(tree) => tree.contains(&self.records[index].name),
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Source");
+        text.field("layout", &self.layout).field("records", &self.records.len());
+        text.finish_non_exhaustive()
     }
 }
 

@@ -16,6 +16,8 @@ pub struct SourceOptions {
     pub caption_column: Option<String>,
     /// The field, column or member that holds images or their names; found by its name if absent.
     pub image_column: Option<String>,
+    /// Whether a listing may name images that are not there, for captions that came without their images.
+    pub images_may_be_missing: bool,
     /// The largest fraction of images without captions, in [0, 1]; these are left out, and more are an error.
     pub max_uncaptioned: f64,
 }
@@ -37,6 +39,7 @@ impl Default for SourceOptions {
             captions: CaptionSource::File,
             caption_column: None,
             image_column: None,
+            images_may_be_missing: false,
             max_uncaptioned: Self::MAX_UNCAPTIONED,
         }
     }

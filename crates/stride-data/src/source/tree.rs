@@ -88,6 +88,14 @@ impl Tree {
         self.files.contains_key(name)
     }
 
+    /// How many bytes a file has.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    pub(super) fn size(&self, name: &str) -> Result<u64, ProblemKind> {
+        self.with_reader(name, |_, length| Ok(length))
+    }
+
     /// Whether the name has been reported as a problem.
     pub(super) fn is_refused(&self, name: &str) -> bool {
         self.refused.contains(name)

@@ -13,5 +13,6 @@ mod fuzz;
 mod hostile;
 mod images;
 mod mutations;
+mod plain_reader;
 mod prepared_folders;
 mod sets;

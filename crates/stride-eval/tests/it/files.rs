@@ -173,3 +173,24 @@ fn weights_of_pytorch_are_read_without_executing_them() {
     let text = Inception::open(&cut, Variant::Fid, &device).expect_err("cut").to_string();
     assert!(text.contains("cut.pth: not a readable PyTorch file"), "{text}");
 }
+
+#[test]
+fn images_of_every_kind_have_the_pixels_of_training() {
+    // Alpha, EXIF, palettes, 16 bits, CMYK and the rest.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../stride-data/tests/fixtures/pictures.safetensors");
+    let bytes = fs::read(path).expect("a fixture");
+    let fixture = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let mut kinds = 0;
+    for (name, view) in fixture.tensors() {
+        let Some(name) = name.strip_prefix("file.") else { continue };
+        let dir = tempfile::tempdir().expect("temporary folder");
+        fs::write(dir.path().join(format!("a-{name}")), view.data()).expect("writable");
+        let decoded = stride_data::decode(view.data(), &stride_data::Limits::default());
+        decoded.expect("an image").save(dir.path().join("b.png")).expect("writable");
+        let images = read_folder(dir.path()).expect("readable");
+        assert!(images.len() == 2 && images[0] == images[1], "{name}");
+        kinds += 1;
+    }
+    assert_eq!(kinds, 26);
+}

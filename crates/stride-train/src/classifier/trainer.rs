@@ -28,6 +28,8 @@ pub(crate) struct ClassifierTrainer {
     labels: Vec<Vec<usize>>,
     /// The last images are for evaluation.
     held_out: usize,
+    /// The images to train on.
+    train: Vec<usize>,
     device: Device,
 }
 
@@ -70,7 +72,11 @@ impl ClassifierTrainer {
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
         let (batch_size, seed) = (config.batch_size, run.seed);
-        Ok((Self { batch_size, seed, model_config, images, labels, held_out, device }, state))
+        let train = run.data.check_train(images.train_images(held_out))?;
+        Ok((
+            Self { batch_size, seed, model_config, images, labels, held_out, train, device },
+            state,
+        ))
     }
 
     /// Numbers of an image `[3, R, R]`.
@@ -146,7 +152,7 @@ impl TrainingTask for ClassifierTrainer {
         let rows = pixels.par_chunks_exact_mut(self.image_len()).enumerate();
         let draw = |(row, out): (usize, &mut [f32])| {
             let mut choice = rng(purpose::CLASSIFIER_IMAGE, row);
-            let image = below(&mut choice, self.images.len() - self.held_out);
+            let image = self.train[below(&mut choice, self.train.len())];
             self.write_image(image, Some(rng(purpose::CLASSIFIER_ROW, row)), out);
             image
         };

@@ -1,7 +1,6 @@
 //! The captions that training reads: those of every image, and others that join them late in the run.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use rayon::prelude::*;
 use stride::noise::{ChaCha8Rng, below, uniform};
@@ -88,9 +87,8 @@ pub(crate) struct LateListing<'a> {
 impl<'a> LateListing<'a> {
     /// Reads the listing.
     pub(crate) fn open(config: &'a LateCaptionsConfig) -> Result<Self, TrainError> {
-        let listed = ImageFolder::open(&config.dir, None)?.images.into_iter();
-        let named =
-            |image: CaptionedImage| (image.file_name.trim_start_matches("./").to_owned(), image);
+        let listed = ImageFolder::captions_alone(&config.dir, None)?.images.into_iter();
+        let named = |image: CaptionedImage| (image.name.clone(), image);
         Ok(Self { config, images: listed.map(named).collect() })
     }
 
@@ -120,8 +118,13 @@ impl<'a> LateListing<'a> {
         for image in (0..set.len()).step_by(set.len().div_ceil(COMPARED).max(1)) {
             let (expected, listed) = (set.image(image), self.image(&set.image(image).name)?);
             // A listing may have come without its images.
-            if listed.path.exists() && hash(&listed.path)? != expected.sha256 {
-                let problem = format!("{} is not the image of this name", listed.path.display());
+            if !listed.is_there() {
+                continue;
+            }
+            let bytes = listed.read().map_err(|problem| self.misfit(problem.to_string()))?;
+            if ContentHash::of(&bytes) != expected.sha256 {
+                let path = self.config.dir.join(&listed.name);
+                let problem = format!("{} is not the image of this name", path.display());
                 return Err(self.misfit(problem));
             }
         }
@@ -132,10 +135,6 @@ impl<'a> LateListing<'a> {
         };
         (0..set.len()).into_par_iter().map(of_image).collect()
     }
-}
-
-fn hash(path: &Path) -> Result<ContentHash, TrainError> {
-    stride_files::read_file(path).map(|bytes| ContentHash::of(&bytes)).map_err(TrainError::io(path))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use stride::noise::{below, keyed_rng, purpose, uniform};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 use stride_data::{
     LatentEncoder as _, LatentShape, Preparation, PrepareProgress, PreparedSet, Record, Source,
-    SourceOptions, View,
+    SourceOptions, View, names_a_side,
 };
 
 use super::captions::{Captions, LateListing};
@@ -27,7 +27,10 @@ pub(crate) struct DitData {
     set: PreparedSet,
     pub(crate) captions: Captions,
     held_out: usize,
-    flip: bool,
+    /// The images to train on.
+    train: Vec<usize>,
+    /// Whether an image is mirrored every second time: where that is asked for and its captions fit.
+    is_flipped: Vec<bool>,
 }
 
 impl DitData {
@@ -113,7 +116,19 @@ impl DitData {
         vocabulary: Option<Vocabulary>,
     ) -> Result<Self, TrainError> {
         let captions = Captions::new(&set, late, vocabulary)?;
-        Ok(Self { captions, held_out: config.held_out, flip: config.flip, set })
+        let has_side = |captions: &[String]| captions.iter().any(|caption| names_a_side(caption));
+        let is_flipped = |index: usize| {
+            let image = set.image(index);
+            let late = late.map(|late| late.captions(&image.name)).transpose()?;
+            Ok(config.flip && !has_side(&image.captions) && !late.is_some_and(has_side))
+        };
+        let is_flipped = (0..set.len()).map(is_flipped).collect::<Result<Vec<_>, TrainError>>()?;
+        let sided = is_flipped.iter().filter(|&&is_flipped| !is_flipped).count();
+        if config.flip && sided > 0 {
+            tracing::warn!("{sided} images have left or right in a caption and are not mirrored");
+        }
+        let train = config.check_train(set.train_images(config.held_out))?;
+        Ok(Self { captions, held_out: config.held_out, train, is_flipped, set })
     }
 
     /// Shape of every latent.
@@ -137,7 +152,7 @@ impl DitData {
     pub(crate) fn write_latent(&self, image: usize, at: (u64, u64, u64), out: &mut [f32]) {
         let (seed, step, row) = at;
         let mut rng = keyed_rng(seed, purpose::TRAINING_LATENT, step, row);
-        let is_mirrored = self.flip && uniform(&mut rng) < 0.5;
+        let is_mirrored = self.is_flipped[image] && uniform(&mut rng) < 0.5;
         let view = if is_mirrored { View::Mirrored } else { View::Plain };
         self.set.write_sample(image, view, &mut rng, out);
     }
@@ -149,13 +164,13 @@ impl DitData {
 
     /// Images to train on.
     pub(crate) fn num_train(&self) -> usize {
-        self.set.len() - self.held_out
+        self.train.len()
     }
 
     /// The image that training visits as number `visit`: every epoch is a permutation of its own.
     pub(crate) fn image_at(&self, seed: u64, visit: u64) -> usize {
         let n = self.num_train() as u64;
-        permuted(seed, visit / n, visit % n, n) as usize
+        self.train[permuted(seed, visit / n, visit % n, n) as usize]
     }
 }
 

@@ -139,7 +139,7 @@ impl Default for OutputConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder of images with `metadata.jsonl`; only transformers train without, on `prepared`.
+    /// Images in any layout that `stride prepare` reads; only transformers train without, on `prepared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// A folder that `stride prepare` made, for transformers; the images themselves are not read.
@@ -198,7 +198,17 @@ impl DataConfig {
     /// # Errors
     /// The listing is damaged, or no image is left beside those that are kept out of training.
     pub fn open(&self) -> Result<ImageFolder, TrainError> {
-        let folder = ImageFolder::open(self.dir()?, self.max_images)?;
+        let folder = ImageFolder::without_captions(self.dir()?, self.max_images)?;
+        self.check_count(folder.images.len())?;
+        Ok(folder)
+    }
+
+    /// Lists captions, of which the images need not be there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); or an image has no caption.
+    pub(crate) fn open_captions(&self) -> Result<ImageFolder, TrainError> {
+        let folder = ImageFolder::captions_alone(self.dir()?, self.max_images)?;
         self.check_count(folder.images.len())?;
         Ok(folder)
     }
@@ -209,6 +219,15 @@ impl DataConfig {
         check(self.prepared.is_none(), "data.prepared", "none but for kind = \"dit\"")?;
         check(!self.flip, "data.flip", "false but for kind = \"dit\"")?;
         check(self.late_captions.is_none(), "data.late_captions", "none but for kind = \"dit\"")
+    }
+
+    /// Checks that images to train on are left beside the copies of those that are kept out of training.
+    pub(crate) fn check_train(&self, train: Vec<usize>) -> Result<Vec<usize>, TrainError> {
+        if train.is_empty() {
+            let what = "images that are no copies of those of data.held_out";
+            return Err(TrainError::TooFew { what, expected: 1, found: 0 });
+        }
+        Ok(train)
     }
 
     /// Checks that an image is left beside those that are kept out of training.

@@ -26,7 +26,7 @@ impl TextData {
     /// # Errors
     /// It is damaged or too short, or an image does not name an attribute that the first one names.
     pub(super) fn load(config: &DataConfig) -> Result<Self, TrainError> {
-        let folder = config.open()?;
+        let folder = config.open_captions()?;
         let dir = config.dir()?;
         let problem = |problem| TrainError::Config { path: dir.to_owned(), problem };
         let attributes = attributes_of(&folder.images).map_err(problem)?;

@@ -28,6 +28,8 @@ pub(crate) struct VaeTrainer {
     images: ImageSet,
     /// The last images of the set are for evaluation.
     held_out: usize,
+    /// The images to train on.
+    train: Vec<usize>,
     device: Device,
 }
 
@@ -78,7 +80,8 @@ impl VaeTrainer {
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
         let (config, seed) = (config.clone(), run.seed);
-        Ok((Self { config, model_config, seed, images, held_out, device }, state))
+        let train = run.data.check_train(images.train_images(held_out))?;
+        Ok((Self { config, model_config, seed, images, held_out, train, device }, state))
     }
 
     /// The generator of a row; `what` keeps draws for different ends apart.
@@ -89,7 +92,7 @@ impl VaeTrainer {
     /// Draws a crop `[3, S, S]` of a training image.
     fn write_crop(&self, rng: &mut ChaCha8Rng, out: &mut [f32]) {
         let size = self.config.crop_size;
-        let index = below(rng, self.images.len() - self.held_out);
+        let index = self.train[below(rng, self.train.len())];
         let room = self.images.resolution() - size + 1;
         let (top, left) = (below(rng, room), below(rng, room));
         self.images.crop(index, top, left, size, out);

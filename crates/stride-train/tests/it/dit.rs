@@ -326,7 +326,7 @@ fn late_captions_of_other_images_are_refused() {
     let place = place.path();
     let error = |settings: &[&str]| train(place, "run", settings).expect_err("misfit").to_string();
     let late = [CACHED[0], CACHED[1], "data.late_captions.dir=@other"];
-    assert!(error(&late).contains("metadata.jsonl"));
+    assert!(error(&late).contains("other: "));
     list_again(place, "other", "a hat", 6);
     let message = error(&late);
     assert!(message.contains("6.png") && message.contains("late_captions"), "{message}");

@@ -169,7 +169,8 @@ fn settings_and_data_that_do_not_fit_are_named() {
         let text = refused(&[setting]);
         assert!(text.contains(expected), "{setting}: {text}");
     }
-    fs::write(data.join("metadata.jsonl"), "{\"file_name\":\"0.png\",\"text\":\"x\"}\n".repeat(20))
+    let line = |index| format!("{{\"file_name\":\"{index}.png\",\"text\":\"x\"}}\n");
+    fs::write(data.join("metadata.jsonl"), (0..20).map(line).collect::<String>())
         .expect("writable");
     let text = refused(&[]);
     assert!(text.contains("expected an object \"attributes\""), "{text}");
