@@ -10,12 +10,12 @@ use crate::Problem;
 #[derive(Debug, Error)]
 pub enum DataError {
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's answer.
-        source: std::io::Error,
+        /// The operating system's answer; not the error's source, which would be shown a second time.
+        reason: std::io::Error,
     },
     /// A file or folder cannot be written.
     #[error(transparent)]
@@ -170,6 +170,6 @@ pub enum DataError {
 impl DataError {
     /// Names the path an input or output error happened on.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { path: path.to_owned(), source }
+        move |reason| Self::Io { path: path.to_owned(), reason }
     }
 }

@@ -123,8 +123,11 @@ impl<'de> Visitor<'de> for Images<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
-            let captions = texts_in(&value, self.search).into_iter().map(str::to_owned);
-            self.found.entry(names::stem(&name).to_owned()).or_default().extend(captions);
+            let captions = texts_in(&value, self.search);
+            if !captions.is_empty() {
+                let of_image = self.found.entry(names::stem(&name).to_owned()).or_default();
+                of_image.extend(captions.into_iter().map(str::to_owned));
+            }
         }
         Ok(())
     }

@@ -71,6 +71,11 @@ impl CaptionSource {
         captions
     }
 
+    /// Whether the set's own captions are wanted.
+    pub(super) fn reads_files(self) -> bool {
+        matches!(self, Self::File | Self::Both)
+    }
+
     /// Whether an image has captions, or needs none.
     pub(super) fn is_satisfied(self, record: &Record) -> bool {
         match self {

@@ -74,7 +74,10 @@ impl<'a> Search<'a> {
         let (kept, without): (Vec<Record>, Vec<Record>) =
             records.into_iter().partition(|record| source.is_satisfied(record));
         let path = path.to_owned();
-        if kept.is_empty() && images > 0 {
+        // Attributes do not make up for captions that the user named.
+        let named = self.caption_column().filter(|_| source.reads_files());
+        let is_lost = named.is_some() && kept.iter().all(|record| record.captions.is_empty());
+        if kept.is_empty() && images > 0 || is_lost {
             let (looked, near) = (self.looked(), self.near());
             return Err(DataError::NoCaptions { path, images, looked, near });
         }

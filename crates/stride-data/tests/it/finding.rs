@@ -83,6 +83,8 @@ fn no_captions_is_a_choice() {
         assert!(none, "{:?}", captions(&images));
     }
     let both = SourceOptions { captions: CaptionSource::Both, ..strict() };
+    let named = SourceOptions { captions: CaptionSource::Both, ..with_caption_column("story") };
+    assert!(error_with(sets[5].path(), &named).contains("none of 2 images has a caption"));
     assert_eq!(Source::open(sets[5].path(), &both).expect("attributes").records().len(), 2);
     let (message, both) = (error_with(sets[0].path(), &both), strict().captions);
     assert!(message.contains("none of 2 images") && both == CaptionSource::File, "{message}");

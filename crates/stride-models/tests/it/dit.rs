@@ -90,7 +90,7 @@ fn imported(file: &str, out: &Path) -> FolderTensors {
     let report = import(&folder("dit").join(file), out, None).expect("importable");
     assert!(report.config_from_shapes);
     assert_eq!(report.class.as_deref(), Some("DiT"));
-    assert_eq!(report.key, (file == "trained.pt").then_some("ema"));
+    assert_eq!(report.key.as_deref(), (file == "trained.pt").then_some("ema"));
     let component = Component::open(out, Role::Transformer).expect("a component");
     let config: serde_json::Value =
         serde_json::from_slice(&component.config().expect("DiT")).expect("JSON");
