@@ -32,7 +32,7 @@ enum Source {
 
 impl ImageSet {
     /// Lists the images (png, jpg, webp) of a folder, not of the folders inside it; or opens an `.npz` archive with
-    /// `arr_0`. Images of other formats are left out with a warning that counts them.
+    /// `arr_0`. Images of other formats are left out with a warning that counts them; hidden files are passed over.
     ///
     /// # Errors
     /// The folder or archive cannot be read, or has fewer than two images.
@@ -126,6 +126,10 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, BTreeMap<String, usize>), EvalEr
     paths.retain(|path| {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
         let ending = ending.to_ascii_lowercase();
+        // What systems and editors leave beside images, as in data sets.
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            return false;
+        }
         if UNREADABLE.contains(&ending.as_str()) {
             *left_out.entry(ending.clone()).or_insert(0) += 1;
         }

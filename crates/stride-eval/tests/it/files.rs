@@ -146,6 +146,7 @@ fn webp_counts_as_pytorch_fid_counts_it() {
         image.write_to(&mut Cursor::new(&mut bytes), format).expect("encodable");
         fs::write(dir.path().join(name), bytes).expect("writable");
     }
+    fs::write(dir.path().join("._a.png"), b"of a system").expect("writable");
     let images = read_folder(dir.path()).expect("readable");
     assert_eq!(images.len(), 3);
     assert!(images.iter().all(|image| image.pixels[..3] == [9, 99, 199]));
