@@ -1,8 +1,10 @@
 //! A bidirectional text encoder with learned queries in front of the caption.
 
+use std::f64::consts::SQRT_2;
+
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use stride_kernels::fused;
 
 use super::{QueryTextConfig, TextEncoderConfigError};
@@ -36,16 +38,21 @@ pub struct QueryTextModel {
 }
 
 impl QueryTextConfig {
-    /// A text encoder with random weights, drawn as CLIP's; queries with 0.02, as its tokens.
+    /// A text encoder with random weights; the layers are drawn as CLIP's.
+    ///
+    /// Queries and tokens are normal with standard deviation 0.3, and positions begin as sinusoids of that size, so that
+    /// attention can tell from the first step which words stand beside each other.
     ///
     /// # Errors
     /// When the sizes do not fit together.
     pub fn init(&self, device: &Device) -> Result<QueryTextModel, TextEncoderConfigError> {
         self.validate()?;
         let width = self.hidden_size;
-        let normal = |rows: usize, std: f64| {
-            Initializer::Normal { mean: 0.0, std }.init::<2, _>([rows, width], device)
+        let normal = |rows: usize| {
+            let normal = Initializer::Normal { mean: 0.0, std: EMBEDDING_STD };
+            normal.init::<2, _>([rows, width], device)
         };
+        let positions = Param::from_tensor(sinusoids(self.max_position_embeddings, width, device));
         let shape = LayerShape {
             width,
             inner: self.intermediate_size,
@@ -56,12 +63,10 @@ impl QueryTextConfig {
             is_causal: false,
         };
         Ok(QueryTextModel {
-            queries: normal(self.num_queries, 0.02),
+            queries: normal(self.num_queries),
             embeddings: ClipTextEmbeddings {
-                token_embedding: Embedding { weight: normal(self.vocab_size, 0.02) },
-                position_embedding: Embedding {
-                    weight: normal(self.max_position_embeddings, 0.01),
-                },
+                token_embedding: Embedding { weight: normal(self.vocab_size) },
+                position_embedding: Embedding { weight: positions },
             },
             encoder: ClipEncoder::init(&shape, device),
             final_layer_norm: LayerNormConfig::new(width)
@@ -71,6 +76,26 @@ impl QueryTextConfig {
             eos_token_id: self.eos_token_id,
         })
     }
+}
+
+/// Standard deviation of fresh embeddings, about that of what a fresh layer adds to them.
+const EMBEDDING_STD: f64 = 0.3;
+
+/// Sines of the positions 0, 1, .. at wavelengths from 2 pi to 10000 2 pi, then their cosines, `[L, D]`, with the root mean
+/// square of the other embeddings.
+///
+/// # Source
+/// Attention Is All You Need (Vaswani et al. 2017, arXiv 1706.03762), section 3.5, sines and cosines in two halves.
+fn sinusoids(length: usize, width: usize, device: &Device) -> Tensor<2> {
+    let half = (width / 2).max(1);
+    let value = |position: usize, i: usize| {
+        let angle = position as f64 / 10_000_f64.powf((i % half) as f64 / half as f64);
+        let wave = if i < half { angle.sin() } else { angle.cos() };
+        (wave * EMBEDDING_STD * SQRT_2) as f32
+    };
+    let row = |position| (0..width).map(move |i| value(position, i));
+    let values: Vec<f32> = (0..length).flat_map(row).collect();
+    Tensor::from_data(TensorData::new(values, [length, width]), device)
 }
 
 impl QueryTextModel {
@@ -183,6 +208,20 @@ mod tests {
         let others = |tokens: Tensor<3>| tokens.narrow(1, 0, own);
         assert_eq!(max_difference(others(before.tokens), others(after_end.tokens)), 0.0);
         assert_eq!(max_difference(before.pooled, after_end.pooled), 0.0);
+    }
+
+    #[test]
+    fn fresh_positions_have_the_size_of_tokens_and_products_of_their_distance() {
+        let device = Device::flex();
+        let table = sinusoids(9, 16, &device);
+        let size: f32 = table.clone().square().mean().sqrt().into_scalar();
+        assert!((f64::from(size) - EMBEDDING_STD).abs() < 1e-3, "{size}");
+        let products = table.clone().matmul(table.transpose());
+        let at = |a: usize, b: usize| -> f32 {
+            products.clone().slice([a..a + 1, b..b + 1]).into_scalar()
+        };
+        assert!((at(0, 2) - at(5, 7)).abs() < 1e-5 && (at(3, 4) - at(7, 8)).abs() < 1e-5);
+        assert!(at(3, 4) > at(3, 5));
     }
 
     #[test]
