@@ -5,6 +5,7 @@ use std::io::{BufReader, Cursor, Read, Seek, Write as _};
 use std::path::{Path, PathBuf};
 
 use nalgebra::{DMatrix, DVector};
+use serde::Serialize;
 use stride::image::RgbImage;
 use zip::read::ZipFile;
 use zip::write::SimpleFileOptions;
@@ -18,6 +19,8 @@ use crate::statistics::Gaussian;
 const MAX_BYTES: u64 = 1 << 31;
 /// The most pixels of an image in an archive.
 const MAX_PIXELS: usize = 100_000_000;
+/// The most arrays of an archive whose heads are read.
+const MAX_ARRAYS: usize = 1000;
 /// The longest head of an array; numpy writes some hundred bytes.
 const MAX_HEADER: u32 = 1 << 16;
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -25,6 +28,40 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// Whether a path names an archive of arrays rather than a folder.
 pub fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+}
+
+/// An array of an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArrayInfo {
+    /// Its name, without `.npy`.
+    pub name: String,
+    /// Type of its numbers as numpy writes it, such as `<f8`.
+    pub dtype: String,
+    /// Its axes.
+    pub shape: Vec<usize>,
+}
+
+/// The arrays of an archive, of which only the heads are read.
+///
+/// # Errors
+/// The file cannot be read, is damaged, or has more arrays than anybody saves in one.
+pub fn arrays(path: &Path) -> Result<Vec<ArrayInfo>, EvalError> {
+    let file = path.display().to_string();
+    let mut archive = open(&file, open_file(path)?)?;
+    let names: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned()))
+        .collect();
+    if names.len() > MAX_ARRAYS {
+        let text = format!("expected at most {MAX_ARRAYS} arrays, found {}", names.len());
+        return Err(problem(&file, text));
+    }
+    let info = |name: String| {
+        let mut entry = entry(&file, &mut archive, &name)?;
+        let Header { descr, shape, .. } = Header::of_entry(&file, &name, &mut entry)?;
+        Ok(ArrayInfo { name, dtype: descr, shape })
+    };
+    names.into_iter().map(info).collect()
 }
 
 /// Whether a path is an archive with `mu`, and not a folder or an archive of images.

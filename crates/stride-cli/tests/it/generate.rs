@@ -200,6 +200,31 @@ fn words_the_model_never_saw_are_named_once() {
 }
 
 #[test]
+fn near_spellings_are_suggested_and_weights_have_no_effect() {
+    let place = workplace();
+    let typed = ["a man with ((glases:1.2)) and a cat", "--seed", "1", "-o", "a.png"];
+    let run = generate(place.path(), &typed).expect(0).says(&["glases (did you mean glasses?)"]);
+    assert!(run.stderr.contains("cat") && !run.stderr.contains("mean hat"), "{}", run.stderr);
+
+    let weighted = ["a man with (glasses:1.3)", "--seed", "1", "-o", "weighted.png"];
+    generate(place.path(), &weighted)
+        .expect(0)
+        .says(&["have no effect; the prompt is read as: a man with glasses"]);
+    let plain = ["a man with glasses", "--seed", "1", "-o", "plain.png"];
+    let run = generate(place.path(), &plain).expect(0);
+    assert!(!run.stderr.contains("WARN"), "{}", run.stderr);
+    let pixels = |name: &str| image::open(place.path().join(name)).expect("an image").into_rgb8();
+    assert_eq!(pixels("weighted.png"), pixels("plain.png"));
+    let parameters = metadata(&place.path().join("weighted.png")).parameters.expect("text");
+    assert!(parameters.starts_with("a man with (glasses:1.3)\n"), "as typed: {parameters}");
+
+    let lines = ["a man\nNegative prompt: beard", "--seed", "1", "-o", "lines.png"];
+    generate(place.path(), &lines).expect(0);
+    let parameters = metadata(&place.path().join("lines.png")).parameters.expect("text");
+    assert!(!parameters.contains("\nNegative prompt:"), "{parameters}");
+}
+
+#[test]
 fn a_long_prompt_is_cut_with_a_warning() {
     let place = workplace();
     let long = "man ".repeat(80);

@@ -15,7 +15,7 @@ fn attack(seed: u64, place: &Path, file: &str, few: usize, arguments: &[&str]) {
     let mut draws = Draws(seed);
     let mut used = 0;
     let rounds = rounds(few);
-    let is_text = !file.ends_with("png") && !file.ends_with("safetensors");
+    let is_text = !["png", "safetensors", "pt", "npz"].iter().any(|ending| file.ends_with(ending));
     for _ in 0..rounds {
         let broken = if is_text { draws.mutate_text(&whole) } else { draws.mutate(&whole) };
         fs::write(&path, &broken).expect("writable");
@@ -65,6 +65,19 @@ fn broken_images_and_models_are_inspected_or_refused() {
 }
 
 #[test]
+fn broken_archives_are_inspected_or_refused() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (seed, file, fixture) in [
+        (60, "a.pt", "stride-models/tests/fixtures/components/dit/trained.pt"),
+        (61, "a.npz", "stride-eval/tests/fixtures/stride_statistics.npz"),
+    ] {
+        fs::copy(crates.join(fixture), place.path().join(file)).expect("committed");
+        attack(seed, place.path(), file, 100, &["inspect", file]);
+    }
+}
+
+#[test]
 fn broken_runs_go_on_or_are_refused() {
     let place = compare::place();
     let config = compare::BASE.replace("max_seconds = 1000", "max_steps = 2");
@@ -79,6 +92,7 @@ fn broken_runs_go_on_or_are_refused() {
         "runs/base/metrics.jsonl".to_owned(),
     ]) {
         attack(seed, place.path(), &file, 25, &train);
+        attack(seed, place.path(), &file, 25, &["inspect", "runs/base"]);
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use stride::clip::ClipTextConfig;
 use stride::dit::DitConfig;
 use stride::objective::{ObjectiveConfig, Teacher};
-use stride::sampler::{Guidance, StepPlan};
+use stride::sampler::{Guidance, MAX_CFG_SCALE, StepPlan};
 use stride_kernels::gemm::Compute;
 
 use super::init::DitInitConfig;
@@ -73,7 +73,7 @@ impl DitTrainConfig {
         let fits = StepPlan::new(self.default_steps).is_ok();
         check(fits, "dit.default_steps", &format!("1 to 128, found {}", self.default_steps))?;
         let scale = self.default_cfg_scale;
-        check(scale >= 0.0 && scale.is_finite(), "dit.default_cfg_scale", "finite, at least 0")?;
+        check((0.0..=MAX_CFG_SCALE).contains(&scale), "dit.default_cfg_scale", "0 to 100")?;
         if let Some(text_encoder) = &self.text_encoder {
             // Its vocabulary comes with the captions.
             let config = ClipTextConfig { eos_token_id: 0, ..text_encoder.clone() };

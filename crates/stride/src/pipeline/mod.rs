@@ -1,10 +1,12 @@
 //! From a sentence to an image.
 
+mod emphasis;
 mod error;
 mod folder;
 mod generate;
 mod load;
 mod request;
+mod words;
 
 pub use crate::sampler::{Guidance, MAX_CFG_SCALE};
 pub use error::{GenerateError, PipelineError};
@@ -14,4 +16,5 @@ pub use folder::{
 };
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights};
-pub use request::{GenerateRequest, PromptReport};
+pub use request::GenerateRequest;
+pub use words::{PromptReport, PromptToken, UnknownWord};

@@ -1,5 +1,6 @@
 //! What a pipeline is asked to draw, and whether its model can.
 
+use super::emphasis::without_emphasis;
 use super::{GenerateError, Guidance, Pipeline};
 use crate::context::TextContext;
 use crate::sampler::{GuidancePass, MAX_CFG_SCALE, StepPlan};
@@ -22,31 +23,7 @@ pub struct GenerateRequest {
     pub count: usize,
 }
 
-/// What the model makes of a prompt's words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PromptReport {
-    /// Words it never saw in training, each once.
-    pub unknown_words: Vec<String>,
-    /// Tokens that were cut off because the prompt is too long.
-    pub dropped_tokens: usize,
-    /// The end of the prompt that they stand for.
-    pub dropped_text: String,
-}
-
 impl Pipeline {
-    /// What the model makes of a prompt's words.
-    ///
-    /// # Errors
-    /// The prompt cannot be tokenised.
-    pub fn prompt_report(&self, prompt: &str) -> Result<PromptReport, TokenizerError> {
-        let tokens = self.tokenizer.encode(prompt)?;
-        Ok(PromptReport {
-            unknown_words: self.parts.vocabulary.map(&tokens).unknown_words,
-            dropped_tokens: tokens.dropped_tokens,
-            dropped_text: tokens.dropped_text.trim().to_owned(),
-        })
-    }
-
     /// Whether the request is guided; an error where the model does not know how.
     pub(super) fn check_guidance(
         &self,
@@ -85,7 +62,7 @@ impl Pipeline {
 
     /// The context of one prompt.
     pub(super) fn encode_text(&self, text: &str) -> Result<TextContext, TokenizerError> {
-        let tokens = self.tokenizer.encode(text)?;
+        let tokens = self.tokenizer.encode(&without_emphasis(text))?;
         let token_ids = self.parts.vocabulary.batch(&[tokens], &self.device);
         Ok(self.precision.scope(|| self.parts.text_encoder.forward(token_ids)))
     }

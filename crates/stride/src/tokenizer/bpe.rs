@@ -159,6 +159,18 @@ impl ClipTokenizer {
         self.tokenizer.get_vocab_size(true)
     }
 
+    /// The text of a token; none for ids that are not there.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// The word that a token ends, if it has nothing but letters.
+    pub fn whole_word(&self, id: u32) -> Option<String> {
+        let word = self.token(id)?.strip_suffix(END_OF_WORD)?.to_owned();
+        // Other bytes stand for themselves in another alphabet.
+        word.chars().all(|c| c.is_ascii_alphabetic()).then_some(word)
+    }
+
     fn from_byte_pairs(BytePairs { vocab, merges }: BytePairs) -> Result<Self, TokenizerError> {
         let id_of = |token: &str| {
             let missing = || TokenizerError::MissingToken { token: token.to_owned() };

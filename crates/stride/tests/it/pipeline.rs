@@ -9,7 +9,7 @@ use stride::dit::{DitConfig, TextConditioning};
 use stride::noise::{self, keyed_rng};
 use stride::pipeline::{
     Drawing, FILE_NAMES, GenerateRequest, GeneratedImage, Guidance, ModelIndex, Pipeline,
-    PipelineFiles, PipelineParts,
+    PipelineFiles, PipelineParts, UnknownWord,
 };
 use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler};
 use stride::text::{QueryTextConfig, TextEncoder, TextEncoderConfig};
@@ -356,7 +356,8 @@ fn the_observer_sees_every_step_and_stops() {
 fn prompts_are_reported_on() {
     let pipeline = pipeline(Guidance::AnyLevel);
     let report = pipeline.prompt_report("a man with a zebra, and a zebra").expect("tokenised");
-    assert!(report.unknown_words.contains(&"zebra".to_owned()), "{report:?}");
+    let zebra = UnknownWord { word: "zebra".to_owned(), meant: None };
+    assert!(report.unknown_words.contains(&zebra), "{report:?}");
     assert_eq!(report.dropped_tokens, 0);
     let report = pipeline.prompt_report(&"man ".repeat(100)).expect("tokenised");
     assert_eq!((report.dropped_tokens, report.dropped_text.matches("man").count()), (25, 25));

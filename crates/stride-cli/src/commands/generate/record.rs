@@ -8,6 +8,9 @@ use stride::image::PngMetadata;
 use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
 use stride_kernels::gemm::Compute;
 
+/// What begins the negative prompt in the `parameters` text.
+const NEGATIVE_PROMPT: &str = "Negative prompt:";
+
 /// How the images of one run were made.
 pub(super) struct Record<'a> {
     pub(super) request: &'a GenerateRequest,
@@ -139,13 +142,13 @@ impl Parameters<'_> {
     /// The prompt, the negative prompt, and a last line of `Key: value` pairs.
     ///
     /// Readers split the last line at commas and take values that hold a comma, colon or line break
-    /// from JSON strings.
+    /// from JSON strings. Of the other lines, the negative prompt begins at the first that says so.
     fn to_text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", self.prompt);
+        let _ = writeln!(text, "{}", plain_lines(self.prompt));
         if let Some(negative_prompt) = self.negative_prompt {
-            let _ = writeln!(text, "Negative prompt: {negative_prompt}");
+            let _ = writeln!(text, "{NEGATIVE_PROMPT} {}", plain_lines(negative_prompt));
         }
         let _ = write!(
             text,
@@ -165,6 +168,19 @@ impl Parameters<'_> {
     }
 }
 
+/// The text with a small letter in lines that would read back as the negative prompt; the tokenizer makes letters small
+/// anyway, so that it means the same.
+fn plain_lines(text: &str) -> String {
+    let plain = |line: &str| match line.trim_start().strip_prefix(NEGATIVE_PROMPT) {
+        Some(rest) => {
+            let indent = &line[..line.len() - NEGATIVE_PROMPT.len() - rest.len()];
+            format!("{indent}{}{rest}", NEGATIVE_PROMPT.to_lowercase())
+        }
+        None => line.to_owned(),
+    };
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
 fn quote(value: &str) -> String {
     if value.contains([',', ':', '\n']) {
         serde_json::Value::from(value).to_string()
@@ -176,6 +192,19 @@ fn quote(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prompt_does_not_read_back_as_a_negative_one() {
+        for (prompt, expected) in [
+            ("a man\nNegative prompt: beard", "a man\nnegative prompt: beard"),
+            ("Negative prompt: é", "negative prompt: é"),
+            ("a\r\n \tNegative prompt:", "a\r\n \tnegative prompt:"),
+            ("a man, Negative prompt: beard", "a man, Negative prompt: beard"),
+            ("a\n\nman ", "a\n\nman "),
+        ] {
+            assert_eq!(plain_lines(prompt), expected);
+        }
+    }
 
     #[test]
     fn the_last_line_holds_the_pairs() {

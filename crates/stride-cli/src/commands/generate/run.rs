@@ -217,10 +217,17 @@ fn interrupted(written: usize, count: usize, targets: &Targets) -> anyhow::Error
 /// Says what the model does not understand.
 fn warn_about(pipeline: &Pipeline, what: &str, prompt: &str) -> anyhow::Result<()> {
     let report = pipeline.prompt_report(prompt)?;
+    if let Some(read) = &report.without_weights {
+        tracing::warn!(
+            "brackets and weights, as in (word:1.3) or ((word)), have no effect; the {what} is read as: {}",
+            shorten(read)
+        );
+    }
     if !report.unknown_words.is_empty() {
+        let words: Vec<String> = report.unknown_words.iter().map(ToString::to_string).collect();
         tracing::warn!(
             "the model never saw these words of the {what}, and treats them as unknown: {}",
-            report.unknown_words.join(", ")
+            words.join(", ")
         );
     }
     if report.dropped_tokens > 0 {

@@ -18,7 +18,8 @@ pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
     let has_config = path.join("config.json").is_file();
     if !has_index && !has_config {
         bail!(
-            "{}: expected a model folder with {MODEL_INDEX}, or a component with config.json, found neither",
+            "{}: expected a model folder with {MODEL_INDEX}, a component with config.json, a training run with config.toml, or \
+             prepared data with prepared.json, found none of them",
             path.display()
         );
     }
