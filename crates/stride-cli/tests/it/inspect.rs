@@ -107,7 +107,8 @@ fn runs_checkpoints_and_prepared_data_tell_where_they_stand() {
     let json = |file: &str| run(place.path(), &["inspect", file, "--json"]).expect(0).json();
 
     let text = inspect("runs/base");
-    for part in ["training run", "kind: dit", "batch_size: 8", "1 checkpoint, at step 2", "loss: "]
+    for part in
+        ["training run", "kind: dit", "batch_size: 8", "1 checkpoint, at step 2", "one_step_std: "]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
