@@ -1,4 +1,4 @@
-//! Writing an image folder: `000000.png` ... and `metadata.jsonl`.
+//! Writing an image folder: `000000.png` ... and `metadata.jsonl`; and a folder of masks of the same images.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::error::{Error, MAX_RESOLUTION};
 use crate::image::render;
 use crate::listing::{CAPTIONS_PER_IMAGE, CaptionKind};
-use crate::raster::Image;
+use crate::mask::small_parts_mask;
 use crate::sample::Distribution;
 use crate::split::Split;
 
@@ -68,6 +68,37 @@ pub fn write_dataset(
     request: &DatasetRequest,
     progress: impl Fn(u64) + Sync,
 ) -> Result<DatasetSummary, Error> {
+    let lines = write_each(request, progress, write_image)?;
+    write_metadata(&request.out, &lines)?;
+    Ok(DatasetSummary {
+        images: request.count,
+        captions: lines.iter().map(|line| line.captions.len() as u64).sum(),
+    })
+}
+
+/// Writes [the mask](small_parts_mask) of each image of [`write_dataset`] under the name of the image, and no listing.
+///
+/// # Errors
+/// As [`write_dataset`].
+pub fn write_masks(
+    request: &DatasetRequest,
+    progress: impl Fn(u64) + Sync,
+) -> Result<DatasetSummary, Error> {
+    write_each(request, progress, |request, index| {
+        let attributes = request.distribution.sample(request.seed, index, request.split);
+        let mask = small_parts_mask(&attributes, request.resolution)?;
+        let path = request.out.join(file_name(index));
+        write_png(&path, request.resolution, png::ColorType::Grayscale, &mask)
+    })?;
+    Ok(DatasetSummary { images: request.count, captions: 0 })
+}
+
+/// Writes the file of every image into a new folder, in parallel.
+fn write_each<T: Send>(
+    request: &DatasetRequest,
+    progress: impl Fn(u64) + Sync,
+    write: impl Fn(&DatasetRequest, u64) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
     if !(1..=MAX_COUNT).contains(&request.count) {
         return Err(Error::Count { count: request.count });
     }
@@ -76,19 +107,18 @@ pub fn write_dataset(
     }
     prepare_folder(&request.out)?;
     let done = AtomicU64::new(0);
-    let lines = (0..request.count)
+    (0..request.count)
         .into_par_iter()
         .map(|index| {
-            let line = write_image(request, index)?;
+            let written = write(request, index)?;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            Ok(line)
+            Ok(written)
         })
-        .collect::<Result<Vec<_>, Error>>()?;
-    write_metadata(&request.out, &lines)?;
-    Ok(DatasetSummary {
-        images: request.count,
-        captions: lines.iter().map(|line| line.captions.len() as u64).sum(),
-    })
+        .collect()
+}
+
+fn file_name(index: u64) -> String {
+    format!("{index:06}.png")
 }
 
 fn prepare_folder(path: &Path) -> Result<(), Error> {
@@ -103,8 +133,9 @@ fn prepare_folder(path: &Path) -> Result<(), Error> {
 fn write_image(request: &DatasetRequest, index: u64) -> Result<MetadataLine, Error> {
     let attributes = request.distribution.sample(request.seed, index, request.split);
     let image = render(&attributes, request.resolution)?;
-    let file_name = format!("{index:06}.png");
-    write_png(&request.out.join(&file_name), &image)?;
+    let file_name = file_name(index);
+    let path = request.out.join(&file_name);
+    write_png(&path, request.resolution, png::ColorType::Rgb, &image.rgb)?;
     let captions = request.captions.captions(&attributes, request.seed, index, CAPTIONS_PER_IMAGE);
     Ok(MetadataLine {
         file_name,
@@ -114,20 +145,20 @@ fn write_image(request: &DatasetRequest, index: u64) -> Result<MetadataLine, Err
     })
 }
 
-fn write_png(path: &Path, image: &Image) -> Result<(), Error> {
+fn write_png(path: &Path, side: u32, color: png::ColorType, pixels: &[u8]) -> Result<(), Error> {
     let file = File::create(path).map_err(|source| Error::Io {
         action: "create",
         path: path.to_owned(),
         source,
     })?;
-    let mut encoder = png::Encoder::new(BufWriter::new(file), image.resolution, image.resolution);
-    encoder.set_color(png::ColorType::Rgb);
+    let mut encoder = png::Encoder::new(BufWriter::new(file), side, side);
+    encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
     encoder
         .write_header()
         .and_then(|mut writer| {
-            writer.write_image_data(&image.rgb)?;
+            writer.write_image_data(pixels)?;
             writer.finish()
         })
         .map_err(|source| Error::Png { path: path.to_owned(), source })

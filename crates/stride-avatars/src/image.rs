@@ -17,11 +17,28 @@ use crate::raster::{Image, rasterize};
 /// that the style has no drawing of (sampled attributes never have one); [`Error::Style`]
 /// or [`Error::Svg`] when the embedded drawings are damaged.
 pub fn render(attributes: &Attributes, resolution: u32) -> Result<Image, Error> {
+    render_without(attributes, resolution, &[])
+}
+
+/// The component of the flat style that glasses are, which stands for those of the toon style as well.
+pub(crate) const GLASSES: &str = "accessories";
+
+/// As [`render`], without these components of the drawings.
+pub(crate) fn render_without(
+    attributes: &Attributes,
+    resolution: u32,
+    left_out: &[&str],
+) -> Result<Image, Error> {
     if !(1..=MAX_RESOLUTION).contains(&resolution) {
         return Err(Error::Resolution { resolution });
     }
     let art = style_art(attributes.style)?;
-    let svg = art.svg(&selection(attributes)?)?;
+    let mut selection = selection(attributes)?;
+    selection.variants.retain(|(component, _)| !left_out.contains(component));
+    if left_out.contains(&GLASSES) {
+        selection.overlay = "";
+    }
+    let svg = art.svg(&selection)?;
     rasterize(&svg, art.canvas_size(), attributes.background.rgb(), resolution)
 }
 
@@ -98,7 +115,7 @@ fn flat(a: &Attributes) -> Result<Vec<(&'static str, &'static str)>, Error> {
             Eyewear::RoundGlasses => "round",
             Eyewear::Sunglasses => either(a, &["sunglasses", "wayfarers", "kurt"]),
         };
-        variants.push(("accessories", drawing));
+        variants.push((GLASSES, drawing));
     }
     let (mouth, eyebrows) = match a.expression {
         Expression::Smiling => ("twinkle", "defaultNatural"),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use stride_avatars::{
-    CaptionKind, DatasetRequest, DatasetSummary, Distribution, Split, write_dataset,
+    CaptionKind, DatasetRequest, DatasetSummary, Distribution, Split, write_dataset, write_masks,
 };
 
 /// Write a folder of cartoon avatars with captions: PNG files and metadata.jsonl.
@@ -36,6 +36,10 @@ struct Arguments {
     /// Captions of each image; the images are the same with any
     #[arg(long, value_enum, default_value_t = CaptionsArgument::Mixed)]
     captions: CaptionsArgument,
+    /// Draw masks in place of the images, under their names and without captions: white where facial hair, eyes, eyebrows,
+    /// mouth and glasses are; for `data.masks` of a training
+    #[arg(long)]
+    masks: bool,
     /// Print a summary as one JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -100,16 +104,23 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         },
     };
     let progress = Progress::new(request.count);
-    let summary = write_dataset(&request, |done| progress.report(done))?;
+    let report = |done| progress.report(done);
+    let (summary, written) = if arguments.masks {
+        let summary = write_masks(&request, report)?;
+        let written = format!("{} masks", summary.images);
+        (summary, written)
+    } else {
+        let summary = write_dataset(&request, report)?;
+        let written = format!("{} images and {} captions", summary.images, summary.captions);
+        (summary, written)
+    };
     let seconds = progress.start.elapsed().as_secs_f64();
     let mut stderr = std::io::stderr();
     let rate = summary.images as f64 / seconds.max(1e-9);
     // The images are there, whether or not anybody hears of it.
     let _ = writeln!(
         stderr,
-        "wrote {} images and {} captions to {} in {seconds:.1} s ({rate:.0} images/s)",
-        summary.images,
-        summary.captions,
+        "wrote {written} to {} in {seconds:.1} s ({rate:.0} images/s)",
         request.out.display(),
     );
     if arguments.json {

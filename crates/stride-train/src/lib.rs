@@ -24,9 +24,9 @@ pub use optim::{
 };
 pub use run::{
     Checkpoint, DataConfig, DryRun, LateCaptionsConfig, LogProgress, LoopConfig, LossPart,
-    OutputConfig, Progress, ProgressUpdate, Resume, RunConfig, RunContext, RunKind, RunStart,
-    RunSummary, StepInfo, StepLoss, TrainState, TrainerState, TrainingTask, changed_settings,
-    dry_run, run, train, train_loop,
+    MasksConfig, OutputConfig, Progress, ProgressUpdate, Resume, RunConfig, RunContext, RunKind,
+    RunStart, RunSummary, StepInfo, StepLoss, TrainState, TrainerState, TrainingTask,
+    changed_settings, dry_run, run, train, train_loop,
 };
 pub use text_encoder::TextEncoderTrainConfig;
 pub use vae::{ImageEncoder, VaeLossConfig, VaeTrainConfig};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use stride_avatars::{
     Attributes, CAPTIONS_PER_IMAGE, CaptionKind, DatasetRequest, Distribution, Error, Split,
-    captions, render, write_dataset,
+    captions, render, small_parts_mask, write_dataset, write_masks,
 };
 
 fn request(out: &Path) -> DatasetRequest {
@@ -86,6 +86,21 @@ fn the_kind_of_captions_changes_no_image() {
     assert_ne!(listing(&people), listing(&short));
     let num_words = |out: &Path| listing(out).split_whitespace().count();
     assert!(num_words(&short) < num_words(&people));
+}
+
+#[test]
+fn masks_have_the_names_of_the_images_and_no_listing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let out = folder.path().join("masks");
+    let summary = write_masks(&request(&out), |_| ()).expect("writes");
+    assert_eq!((summary.images, summary.captions), (12, 0));
+    assert_eq!(fs::read_dir(&out).expect("folder").count(), 12);
+    let file = BufReader::new(File::open(out.join("000007.png")).expect("there"));
+    let mut reader = png::Decoder::new(file).read_info().expect("is PNG");
+    let mut mask = vec![0; reader.output_buffer_size().expect("fits")];
+    reader.next_frame(&mut mask).expect("decodes");
+    let attributes = Attributes::sample(40, 7, Split::Train);
+    assert_eq!(mask, small_parts_mask(&attributes, 48).expect("renders"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use stride_data::{
 };
 
 use super::captions::{Captions, LateListing};
+use super::masks::{self, Masks};
 use crate::TrainError;
 use crate::run::{DataConfig, Progress};
 use crate::vae::ImageEncoder;
@@ -26,6 +27,7 @@ const LOOKED_AT: usize = 64;
 pub(crate) struct DitData {
     set: PreparedSet,
     pub(crate) captions: Captions,
+    pub(crate) masks: Option<Masks>,
     held_out: usize,
     /// The images to train on.
     train: Vec<usize>,
@@ -52,8 +54,12 @@ impl DitData {
                 let total = total(config, &source);
                 // Before hours are spent on latents.
                 config.check_count(total)?;
+                let names = || source.records()[..total].iter().map(|r| r.name.as_str());
                 if let Some(late) = &late {
-                    late.check_names(source.records()[..total].iter().map(|r| r.name.as_str()))?;
+                    late.check_names(names())?;
+                }
+                if let Some(config) = &config.masks {
+                    masks::check_names(config, names())?;
                 }
                 prepare(config, &source, cache, encoder, progress, stop)?;
                 cache
@@ -128,7 +134,8 @@ impl DitData {
             tracing::warn!("{sided} images have left or right in a caption and are not mirrored");
         }
         let train = config.check_train(set.train_images(config.held_out))?;
-        Ok(Self { captions, held_out: config.held_out, train, is_flipped, set })
+        let masks = config.masks.as_ref().map(|config| Masks::load(config, &set)).transpose()?;
+        Ok(Self { captions, masks, held_out: config.held_out, train, is_flipped, set })
     }
 
     /// Shape of every latent.
@@ -146,15 +153,17 @@ impl DitData {
         &self.set.image(image).captions[0]
     }
 
-    /// Writes the latent of an image for one training row: mirrored or not, and drawn from what the encoder gave.
+    /// Writes the latent of an image for one training row: mirrored or not, which it returns, and drawn from what the
+    /// encoder gave.
     ///
     /// The draw depends on seed, step and row alone, and takes nothing from the row's other draws.
-    pub(crate) fn write_latent(&self, image: usize, at: (u64, u64, u64), out: &mut [f32]) {
+    pub(crate) fn write_latent(&self, image: usize, at: (u64, u64, u64), out: &mut [f32]) -> View {
         let (seed, step, row) = at;
         let mut rng = keyed_rng(seed, purpose::TRAINING_LATENT, step, row);
         let is_mirrored = self.is_flipped[image] && uniform(&mut rng) < 0.5;
         let view = if is_mirrored { View::Mirrored } else { View::Plain };
         self.set.write_sample(image, view, &mut rng, out);
+        view
     }
 
     /// Writes the most probable latent of an image, not mirrored.

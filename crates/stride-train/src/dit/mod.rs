@@ -10,6 +10,7 @@ mod captions;
 mod config;
 mod data;
 mod init;
+mod masks;
 mod samples;
 mod trainer;
 

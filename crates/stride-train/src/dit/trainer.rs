@@ -16,7 +16,7 @@ use stride::pipeline::{ModelIndex, Pipeline, PipelineParts};
 use stride::text::TextEncoderConfig;
 use stride::tokenizer::pad_token_ids;
 use stride::weights::StoredDtype;
-use stride_data::LatentEncoder as _;
+use stride_data::{LatentEncoder as _, LatentShape};
 use stride_kernels::gemm::Compute;
 
 use super::config::DitTrainConfig;
@@ -203,6 +203,8 @@ pub(crate) struct DitBatch {
     x_0: Vec<f32>,
     x_1: Vec<f32>,
     captions: Vec<Vec<u32>>,
+    /// How much every latent position of the rows counts, one row after the other, where the data have masks.
+    weights: Option<Vec<f32>>,
     /// The rows in the order of [`evenly_spaced`].
     order: Vec<usize>,
 }
@@ -236,18 +238,22 @@ impl TrainingTask for DitTrainer {
         let noise = x_0.par_chunks_exact_mut(numbers);
         let latents = x_1.par_chunks_exact_mut(numbers);
         let draws = rngs.par_iter_mut().zip(noise).zip(latents).enumerate();
-        let captions = draws.map(|(row, ((rng, noise), latent))| {
+        let drawn = draws.map(|(row, ((rng, noise), latent))| {
             let image = self.data.image_at(self.seed, at.step * size as u64 + row as u64);
             let caption = self.data.captions.draw(image, at.fraction, rng);
             fill_normal(rng, noise);
-            self.data.write_latent(image, (self.seed, at.step, row as u64), latent);
+            let view = self.data.write_latent(image, (self.seed, at.step, row as u64), latent);
             let caption = if rows[row].drop_caption { self.data.captions.empty() } else { caption };
-            caption.to_vec()
+            (caption.to_vec(), (image, view))
         });
-        let captions = captions.collect();
+        let (captions, views): (_, Vec<_>) = drawn.unzip();
+        let weights = self.data.masks.as_ref().map(|masks| {
+            views.into_iter().flat_map(|(image, view)| masks.weights(image, view)).collect()
+        });
         // After all draws, since the objective may exchange noise between rows.
         self.config.objective.pair_noise(&mut x_0, &x_1, size);
-        Ok(DitBatch { progress: at.fraction, rows, x_0, x_1, captions, order: evenly_spaced(size) })
+        let order = evenly_spaced(size);
+        Ok(DitBatch { progress: at.fraction, rows, x_0, x_1, captions, weights, order })
     }
 
     fn loss(
@@ -260,12 +266,16 @@ impl TrainingTask for DitTrainer {
         // As planned, those that need the teacher come first.
         let mut share = batch.order[rows].to_vec();
         share.sort_unstable();
-        let numbers = self.data.shape().len();
-        let of_share = |values: &[f32]| {
+        let LatentShape { channels, height, width } = self.data.shape();
+        let of_share = |values: &[f32], channels| {
+            let numbers = channels * height * width;
             let row = |&row: &usize| &values[row * numbers..(row + 1) * numbers];
-            self.latents(share.iter().flat_map(row).copied().collect())
+            let values: Vec<f32> = share.iter().flat_map(row).copied().collect();
+            let data = TensorData::new(values, [share.len(), channels, height, width]);
+            Tensor::<4>::from_data(data, &self.device)
         };
-        let (x_0, x_1) = (of_share(&batch.x_0), of_share(&batch.x_1));
+        let (x_0, x_1) = (of_share(&batch.x_0, channels), of_share(&batch.x_1, channels));
+        let weights = batch.weights.as_deref().map(|weights| of_share(weights, 1));
         let rows: Vec<Row> = share.iter().map(|&row| batch.rows[row]).collect();
         let captions: Vec<_> = share.iter().map(|&row| batch.captions[row].clone()).collect();
         let num_leading = rows.iter().filter(|row| row.needs_teacher()).count();
@@ -297,7 +307,8 @@ impl TrainingTask for DitTrainer {
             }
         };
         let batch = Batch { rows: &rows, progress: batch.progress, x_0, x_1 };
-        let targets = self.config.objective.targets(batch, &network);
+        let mut targets = self.config.objective.targets(batch, &network);
+        targets.weight.positions = weights;
 
         let captions = self.token_ids(&captions, &self.device.clone().autodiff());
         let input = targets.input.for_student();

@@ -26,9 +26,10 @@ const IDENTITY: [&str; 10] = [
     "optimizer.kind",
 ];
 /// Settings that are paths, which may be written in many ways.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "data.dir",
     "data.late_captions.dir",
+    "data.masks.dir",
     "data.prepared",
     "dit.autoencoder",
     "dit.latent_cache",

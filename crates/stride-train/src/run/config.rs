@@ -159,6 +159,26 @@ pub struct DataConfig {
     /// Other captions of the same images, which transformers read late in the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_captions: Option<LateCaptionsConfig>,
+    /// Where in the images the errors of transformers count more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MasksConfig>,
+}
+
+/// Masks of the images, such as of parts that captions name and that are small.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MasksConfig {
+    /// A folder with a mask for every image of the data: a PNG file of the image's name and of any size, white where errors
+    /// count more. It is cropped as the image is.
+    pub dir: PathBuf,
+    /// How much more the squared error counts where the mask is white than where it is black; the mean over each image
+    /// stays 1.
+    #[serde(default = "default_mask_weight")]
+    pub weight: f64,
+}
+
+fn default_mask_weight() -> f64 {
+    4.0
 }
 
 /// Captions that join those of the data late in the run, such as short ones after complete ones.
@@ -218,7 +238,8 @@ impl DataConfig {
         check(self.dir.is_some(), "data.dir", "a folder of images")?;
         check(self.prepared.is_none(), "data.prepared", "none but for kind = \"dit\"")?;
         check(!self.flip, "data.flip", "false but for kind = \"dit\"")?;
-        check(self.late_captions.is_none(), "data.late_captions", "none but for kind = \"dit\"")
+        check(self.late_captions.is_none(), "data.late_captions", "none but for kind = \"dit\"")?;
+        check(self.masks.is_none(), "data.masks", "none but for kind = \"dit\"")
     }
 
     /// Checks that images to train on are left beside the copies of those that are kept out of training.
@@ -337,7 +358,15 @@ impl RunConfig {
         });
         let vae = self.vae.iter_mut().flat_map(|vae| &mut vae.init_from);
         let late = self.data.late_captions.iter_mut().map(|late| &mut late.dir);
-        self.data.dir.iter_mut().chain(&mut self.data.prepared).chain(late).chain(dit).chain(vae)
+        let masks = self.data.masks.iter_mut().map(|masks| &mut masks.dir);
+        self.data
+            .dir
+            .iter_mut()
+            .chain(&mut self.data.prepared)
+            .chain(late)
+            .chain(masks)
+            .chain(dit)
+            .chain(vae)
     }
 
     /// The configuration as TOML, with every default spelled out.
@@ -417,6 +446,10 @@ impl RunConfig {
             ] {
                 check((0.0..=1.0).contains(&fraction), field, "in [0, 1]")?;
             }
+        }
+        if let Some(masks) = &self.data.masks {
+            let fits = masks.weight >= 0.0 && masks.weight.is_finite();
+            check(fits, "data.masks.weight", "finite, at least 0")?;
         }
         self.optimizer.validate()?;
         for (index, ema) in self.ema.iter().enumerate() {

@@ -15,7 +15,9 @@ mod train_loop;
 
 pub use changes::changed_settings;
 pub use checkpoint::{Checkpoint, Resume, TrainerState};
-pub use config::{DataConfig, LateCaptionsConfig, LoopConfig, OutputConfig, RunConfig, RunKind};
+pub use config::{
+    DataConfig, LateCaptionsConfig, LoopConfig, MasksConfig, OutputConfig, RunConfig, RunKind,
+};
 
 pub(crate) use output::write_sheet;
 pub use progress::{LogProgress, Progress, ProgressUpdate};

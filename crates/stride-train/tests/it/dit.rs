@@ -321,6 +321,39 @@ fn late_captions_change_the_run_from_their_start_on_and_resume_exactly() {
 }
 
 #[test]
+fn masks_weigh_the_loss_and_are_there_for_every_image() {
+    if !has_own_process("dit::masks_weigh_the_loss_and_are_there_for_every_image") {
+        return;
+    }
+    let place = place(KL);
+    let place = place.path();
+    let write = |name: &str, count, white: usize| {
+        let pixels = |_| (0..8 * 8 * 3).map(|at| if at < white { 255 } else { 0 }).collect();
+        write_images(&place.join(name), 8, count, pixels, |_| "\"text\":\"\"".to_owned());
+    };
+    write("black", 7, 0);
+    write("half", 7, 8 * 8 * 3 / 2);
+    write("few", 6, 0);
+    let flipped = [CACHED[0], CACHED[1], "data.flip=true"];
+    let with = |masks: &str| {
+        let dir = format!("data.masks.dir=@{masks}");
+        train(place, &format!("with-{masks}"), &[&flipped[..], &[&dir]].concat())
+    };
+    train(place, "plain", &flipped).expect("trains");
+    with("black").expect("trains");
+    with("half").expect("trains");
+    assert!(model(place, "plain") == model(place, "with-black"), "weights of 1 change nothing");
+    assert!(model(place, "plain") != model(place, "with-half"));
+
+    let message = with("few").expect_err("a mask is missing").to_string();
+    assert!(message.contains("data.masks.dir") && message.contains("6.png"), "{message}");
+    write("broken", 7, 0);
+    fs::write(place.join("broken/3.png"), "no image").expect("writable");
+    let message = with("broken").expect_err("a mask is broken").to_string();
+    assert!(message.contains("data.masks.dir") && message.contains("3.png"), "{message}");
+}
+
+#[test]
 fn late_captions_of_other_images_are_refused() {
     let place = place(TINY);
     let place = place.path();

@@ -133,10 +133,13 @@ pub struct LossWeight {
     pub factor: Option<Tensor<1>>,
     /// The error below which a row fades out, `[B]`, positive; the plain error if absent.
     pub offset: Option<Tensor<1>>,
+    /// The factor of every position's squared error, `[B, 1, H, W]`; 1 if absent. Its mean should be 1 in every row, so that rows
+    /// count as much as they do without.
+    pub positions: Option<Tensor<4>>,
 }
 
 impl TrainingTargets {
-    /// The mean squared error of every row, `[B]`.
+    /// The mean squared error of every row, `[B]`, of positions that count as much as their weights say.
     ///
     /// `prediction` may live on an autodiff device; the targets carry no gradient.
     pub fn row_losses(&self, prediction: Tensor<4>) -> Tensor<1> {
@@ -152,9 +155,12 @@ impl TrainingTargets {
     }
 
     fn errors(&self, prediction: Tensor<4>, target: &Tensor<4>) -> Tensor<1> {
-        let target = target.clone();
-        let target = if prediction.is_autodiff() { Tensor::from_inner(target) } else { target };
-        (prediction - target).square().mean_dims(&[1, 2, 3]).flatten(0, 3)
+        let target = like(&prediction, target.clone());
+        let mut errors = (prediction - target).square();
+        if let Some(positions) = &self.weight.positions {
+            errors = errors.clone() * like(&errors, positions.clone());
+        }
+        errors.mean_dims(&[1, 2, 3]).flatten(0, 3)
     }
 
     /// The loss, `[1]`: the weighted mean of the row losses.
@@ -163,10 +169,7 @@ impl TrainingTargets {
     /// The adaptive weight: Consistency Models Made Easy (Geng et al. 2024, arXiv 2406.14548) and
     /// alpha-Flow (2025, arXiv 2510.20771).
     pub fn loss(&self, row_losses: Tensor<1>) -> Tensor<1> {
-        let constant = |values: &Tensor<1>| {
-            let values = values.clone();
-            if row_losses.is_autodiff() { Tensor::from_inner(values) } else { values }
-        };
+        let constant = |values: &Tensor<1>| like(&row_losses, values.clone());
         let mut losses = row_losses.clone();
         if let Some(factor) = &self.weight.factor {
             losses = losses * constant(factor);
@@ -176,6 +179,11 @@ impl TrainingTargets {
         }
         losses.mean()
     }
+}
+
+/// Constants of a plain device on the device of `other`, which may be an autodiff one.
+fn like<const D: usize>(other: &Tensor<D>, constants: Tensor<D>) -> Tensor<D> {
+    if other.is_autodiff() { Tensor::from_inner(constants) } else { constants }
 }
 
 /// A trained row costs three forward passes: one, and a backward pass of two.
@@ -226,6 +234,31 @@ mod tests {
     }
 
     #[test]
+    fn positions_count_as_much_as_their_weights() {
+        let device = Device::flex();
+        let prediction =
+            Tensor::<4>::from_floats([[[[2.0, 1.0]]], [[[3.0, 0.3]]]], &device.clone().autodiff())
+                .require_grad();
+        let losses = |weights: Option<[[[[f32; 2]; 1]; 1]; 2]>| {
+            let positions = weights.map(|weights| Tensor::from_floats(weights, &device));
+            let weight = LossWeight { positions, ..LossWeight::default() };
+            targets(weight).row_losses(prediction.clone())
+        };
+        let ones = losses(Some([[[[1.0; 2]]]; 2])).into_data();
+        ones.assert_eq(&losses(None).into_data(), true);
+        // (1.5 * 4 + 0.5 * 1) / 2 and (0.5 * 9 + 1.5 * 0.09) / 2.
+        let weighted = losses(Some([[[[1.5, 0.5]]], [[[0.5, 1.5]]]]));
+        let values: Vec<f32> = weighted.to_data().iter().collect();
+        assert!((values[0] - 3.25).abs() < 1e-6 && (values[1] - 2.3175).abs() < 1e-6, "{values:?}");
+        // d/dp of mean(w p^2) over two numbers is w p.
+        let gradient = prediction.grad(&weighted.sum().backward()).expect("used").into_data();
+        let gradient: Vec<f32> = gradient.iter().collect();
+        for (found, expected) in gradient.iter().zip([3.0, 0.5, 1.5, 0.45]) {
+            assert!((found - expected).abs() < 1e-6, "{gradient:?} {expected}");
+        }
+    }
+
+    #[test]
     fn weights_are_constants_of_the_loss() {
         let device = Device::flex();
         let autodiff = device.clone().autodiff();
@@ -237,7 +270,7 @@ mod tests {
             (None, Some(offset.clone()), [1.0 / 4.1, 1.0 / 9.2]),
             (Some(factor), Some(offset), [1.0 / 4.1, 0.5 / 9.2]),
         ] {
-            let targets = targets(LossWeight { factor, offset });
+            let targets = targets(LossWeight { factor, offset, positions: None });
             // Row errors are 4 and 9.
             let prediction = Tensor::<4>::from_floats([[[[2.0, 2.0]]], [[[3.0, 3.0]]]], &autodiff)
                 .require_grad();

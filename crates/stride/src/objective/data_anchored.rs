@@ -194,7 +194,7 @@ impl Objective for DataAnchoredConfig {
         };
         let offset = |row: &Row| self.adaptive_offset * scale(row).powi(2);
         let offset = Some(column(rows, offset, &device));
-        TrainingTargets { weight: LossWeight { factor, offset }, ..targets }
+        TrainingTargets { weight: LossWeight { factor, offset, positions: None }, ..targets }
     }
 
     fn sampler(&self) -> Sampler {

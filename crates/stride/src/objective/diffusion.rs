@@ -118,7 +118,7 @@ impl Objective for DiffusionConfig {
             log2_steps: column(rows, |row| row.log2_steps, &device),
             guidance_scale: None,
         };
-        let weight = LossWeight { factor, offset: None };
+        let weight = LossWeight { factor, ..LossWeight::default() };
         TrainingTargets { input, target, weight, velocity: None }
     }
 

@@ -198,7 +198,11 @@ impl Objective for MeanFlowConfig {
             None => all,
         });
         let offset = Some(column(rows, |_| self.adaptive_offset, &device));
-        TrainingTargets { weight: LossWeight { factor: None, offset }, velocity, ..targets }
+        TrainingTargets {
+            weight: LossWeight { offset, ..LossWeight::default() },
+            velocity,
+            ..targets
+        }
     }
 
     fn sampler(&self) -> Sampler {

@@ -164,7 +164,7 @@ impl Objective for ShortcutConfig {
         let (rows, device) = (batch.rows, batch.x_0.device());
         let targets = path_targets(batch, |leading| self.bootstrap_targets(leading, teacher));
         let offset = self.adaptive_offset.map(|offset| column(rows, |_| offset, &device));
-        TrainingTargets { weight: LossWeight { factor: None, offset }, ..targets }
+        TrainingTargets { weight: LossWeight { offset, ..LossWeight::default() }, ..targets }
     }
 
     fn sampler(&self) -> Sampler {
