@@ -12,6 +12,7 @@ mod embedded;
 mod evaluate;
 mod generate;
 mod hostile_files;
+mod hostile_settings;
 mod import;
 mod inspect;
 mod kills;

@@ -159,7 +159,7 @@ fn sizes_beyond_any_machine_are_named() {
         ("data.held_out=9223372036854775807", "images beside data.held_out"),
         ("training.budget.max_steps=0", "at least 1"),
         ("dit.default_steps=129", "1 to 128"),
-        ("dit.default_cfg_scale=nan", "finite"),
+        ("dit.default_cfg_scale=nan", "0 to 100"),
         ("optimizer.learning_rate=inf", "positive and finite"),
         ("optimizer.muon_learning_rate=-1.0", "positive and finite"),
         ("optimizer.lr_factors={dit = nan}", "finite"),

@@ -3,6 +3,7 @@
 //! One list for every layout: fields of JSON and CSV, columns of Parquet, members of tars, folders of texts.
 
 use serde_json::Value;
+use strsim::osa_distance;
 
 /// Captions, in this order; all that are there count.
 const CAPTIONS: [&str; 5] = ["text", "caption", "captions", "txt", "texts"];
@@ -100,11 +101,12 @@ pub(super) fn is_named(path: &Path<'_>, wanted: &str) -> bool {
 /// Whether a name that is not in the list may have been meant.
 pub(super) fn is_near(name: &str) -> bool {
     let name = name.to_lowercase();
-    HINTS.iter().any(|hint| name.contains(hint))
-        || CAPTIONS.iter().chain(&PROMPTS).any(|known| {
-            let last = name.rsplit('.').next().unwrap_or_default();
-            known.len() > 3 && distance(known.as_bytes(), last.as_bytes()) <= 2
-        })
+    let last = name.rsplit('.').next().unwrap_or_default();
+    HINTS.iter().any(|hint| name.contains(hint) || osa_distance(hint, last) <= 1)
+        || CAPTIONS
+            .iter()
+            .chain(&PROMPTS)
+            .any(|known| known.len() > 3 && osa_distance(known, last) <= 2)
 }
 
 /// The texts of a value of JSON by their fields; blank ones, numbers and the like are none.
@@ -156,24 +158,6 @@ fn plain(name: &str) -> String {
     if base.is_empty() { name } else { base.to_owned() }
 }
 
-/// The number of letters to insert, leave out or change.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    if a.len().abs_diff(b.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, &of_a) in a.iter().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, &of_b) in b.iter().enumerate() {
-            let change = corner + usize::from(of_a != of_b);
-            corner = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -214,7 +198,8 @@ mod tests {
 
     #[test]
     fn what_was_meant_is_near() {
-        for name in ["captoin", "txet", "label_text", "captions.en", "a.cpation", "title"] {
+        for name in ["captoin", "txet", "label_text", "captions.en", "a.cpation", "title", "titel"]
+        {
             assert!(is_near(name), "{name}");
         }
         for name in ["width", "url", "key", "id", "test_id", "seed"] {

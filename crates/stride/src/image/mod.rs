@@ -4,6 +4,6 @@ mod png_file;
 mod resize;
 mod rgb;
 
-pub use png_file::{ImageError, PngMetadata, png_bytes, read_png_metadata};
+pub use png_file::{ImageError, PngMetadata, png_bytes, read_png_metadata, read_png_texts};
 pub use resize::{Filter, Tap, resize};
 pub use rgb::{RgbImage, signed_unit};

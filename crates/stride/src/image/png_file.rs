@@ -46,7 +46,7 @@ pub enum ImageError {
 /// The bytes of a PNG file: 8-bit RGB, then text chunks.
 ///
 /// The same image and metadata give the same bytes. A text goes into a `tEXt` chunk where it is
-/// Latin-1 and into an `iTXt` chunk (UTF-8) otherwise. A zero inside a text, which the format
+/// Latin-1 and nothing else, and into an `iTXt` chunk (UTF-8) otherwise. A zero inside a text, which the format
 /// does not allow, becomes a space.
 ///
 /// # Errors
@@ -66,7 +66,8 @@ pub fn png_bytes(image: &RgbImage, metadata: &PngMetadata) -> Result<Vec<u8>, Im
     for (keyword, text) in [(PARAMETERS, &metadata.parameters), (STRIDE, &metadata.json)] {
         let Some(text) = text else { continue };
         let text = text.replace('\0', " ");
-        if text.chars().all(|c| u32::from(c) < 256) {
+        // A reader would take Latin-1 that is also UTF-8 for UTF-8.
+        if text.chars().all(|c| u32::from(c) < 256) && utf8_in_latin1(&text).is_none() {
             encoder.add_text_chunk(keyword.to_owned(), text)?;
         } else {
             encoder.add_itxt_chunk(keyword.to_owned(), text)?;
@@ -78,25 +79,52 @@ pub fn png_bytes(image: &RgbImage, metadata: &PngMetadata) -> Result<Vec<u8>, Im
     Ok(bytes)
 }
 
-/// Reads the text chunks of a PNG file, compressed or not.
+/// What a PNG file says about how its image was made; see [`read_png_texts`].
 ///
 /// # Errors
 /// The bytes are no PNG file, or one that is cut short before its end.
 pub fn read_png_metadata(bytes: &[u8]) -> Result<PngMetadata, ImageError> {
+    let texts = read_png_texts(bytes)?;
+    let find = |keyword: &str| {
+        texts.iter().find(|(found, _)| found == keyword).map(|(_, text)| text.clone())
+    };
+    Ok(PngMetadata { parameters: find(PARAMETERS), json: find(STRIDE) })
+}
+
+/// Keyword and text of every text chunk of a PNG file, compressed or not: `tEXt`, then `zTXt`, then `iTXt`.
+///
+/// `tEXt` is Latin-1 by the format, but many programs write UTF-8 there; a text that is UTF-8 beyond ASCII is read
+/// so. Texts that cannot be unpacked are left out.
+///
+/// # Errors
+/// The bytes are no PNG file, or one that is cut short before its end.
+pub fn read_png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>, ImageError> {
     let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info()?;
     // Text may stand behind the pixels.
     reader.finish()?;
     let info = reader.info();
-    let find = |keyword: &str| {
-        let latin = info.uncompressed_latin1_text.iter().find(|chunk| chunk.keyword == keyword);
-        let packed = || info.compressed_latin1_text.iter().find(|chunk| chunk.keyword == keyword);
-        let utf8 = || info.utf8_text.iter().find(|chunk| chunk.keyword == keyword);
-        latin
-            .map(|chunk| chunk.text.clone())
-            .or_else(|| packed().and_then(|chunk| chunk.get_text().ok()))
-            .or_else(|| utf8().and_then(|chunk| chunk.get_text().ok()))
-    };
-    Ok(PngMetadata { parameters: find(PARAMETERS), json: find(STRIDE) })
+    let latin = info
+        .uncompressed_latin1_text
+        .iter()
+        .map(|chunk| (&chunk.keyword, utf8_in_latin1(&chunk.text).unwrap_or(chunk.text.clone())));
+    let packed = info
+        .compressed_latin1_text
+        .iter()
+        .filter_map(|chunk| chunk.get_text().ok().map(|text| (&chunk.keyword, text)));
+    let utf8 = info
+        .utf8_text
+        .iter()
+        .filter_map(|chunk| chunk.get_text().ok().map(|text| (&chunk.keyword, text)));
+    Ok(latin.chain(packed).chain(utf8).map(|(keyword, text)| (keyword.clone(), text)).collect())
+}
+
+/// The text whose UTF-8 bytes were taken for Latin-1, if there is anything beyond ASCII.
+fn utf8_in_latin1(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    String::from_utf8(bytes?).ok()
 }
 
 #[cfg(test)]
@@ -106,7 +134,7 @@ mod tests {
     #[test]
     fn texts_survive_in_any_script() {
         let image = RgbImage { width: 2, height: 2, pixels: (0..12).collect() };
-        for prompt in ["a man with glasses", "ein Mann mit Hut, größer", "眼鏡の男"] {
+        for prompt in ["a man with glasses", "ein Mann mit Hut, größer", "Ã¶", "眼鏡の男"] {
             let metadata = PngMetadata {
                 parameters: Some(format!("{prompt}\nSteps: 4, Seed: 1, Size: 2x2")),
                 json: Some(format!("{{\"prompt\":\"{prompt}\"}}")),
@@ -117,6 +145,22 @@ mod tests {
         }
         let plain = png_bytes(&image, &PngMetadata::default()).expect("writable");
         assert_eq!(read_png_metadata(&plain).expect("readable"), PngMetadata::default());
+    }
+
+    #[test]
+    fn utf8_in_a_latin1_chunk_is_read() {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 1, 1);
+        // What other programs do: the bytes of UTF-8, one character each.
+        let stored = |text: &str| text.bytes().map(char::from).collect::<String>();
+        encoder.add_text_chunk(PARAMETERS.to_owned(), stored("größer 眼鏡")).expect("Latin-1");
+        encoder.add_text_chunk("workflow".to_owned(), "{}".to_owned()).expect("ASCII");
+        let mut writer = encoder.write_header().expect("writable");
+        writer.write_image_data(&[0]).expect("one pixel");
+        writer.finish().expect("writable");
+        let texts = read_png_texts(&bytes).expect("readable");
+        let owned = |keyword: &str, text: &str| (keyword.to_owned(), text.to_owned());
+        assert_eq!(texts, [owned(PARAMETERS, "größer 眼鏡"), owned("workflow", "{}")]);
     }
 
     #[test]

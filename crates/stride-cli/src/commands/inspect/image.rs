@@ -1,11 +1,13 @@
 //! What a PNG file says about how it was made.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use stride::image::read_png_metadata;
+use stride::image::{read_png_metadata, read_png_texts};
 
 use super::findings::{Findings, push_fields, size_text};
 
@@ -23,9 +25,16 @@ pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
         .unwrap_or(Value::Null);
     let mut text = String::new();
     writeln!(text, "PNG, {width}x{height}, {}", size_text(bytes.len() as u64))?;
+    // ComfyUI's `prompt` and `workflow`, and whatever else programs write.
+    let mut others = read_png_texts(&bytes).with_context(|| path.display().to_string())?;
+    others.retain(|(keyword, _)| !matches!(keyword.as_str(), "parameters" | "stride"));
     match &metadata.parameters {
         Some(parameters) => writeln!(text, "{parameters}")?,
-        None => writeln!(text, "it does not say how it was made")?,
+        None if others.is_empty() => writeln!(text, "it does not say how it was made")?,
+        None => {}
+    }
+    for (keyword, other) in &others {
+        writeln!(text, "{keyword}: {}", shortened(other))?;
     }
     push_fields(&mut text, "  ", &settings);
     let json = json!({
@@ -35,9 +44,22 @@ pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
         "height": height,
         "bytes": bytes.len(),
         "parameters": metadata.parameters,
+        "texts": others.into_iter().collect::<BTreeMap<_, _>>(),
         "stride": settings,
     });
     Ok(Findings { text, json })
+}
+
+/// A text that fits on a screen; workflows may have megabytes, and `--json` shows all of it.
+fn shortened(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 2000;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => {
+            let left = text[end..].chars().count();
+            format!("{} ... and {left} characters more (--json shows all)", &text[..end]).into()
+        }
+        None => text.into(),
+    }
 }
 
 /// Width and height, which stand at fixed places of a PNG file that was found readable.
