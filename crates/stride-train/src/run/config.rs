@@ -337,7 +337,7 @@ impl RunConfig {
         let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         let above = file.ancestors().skip(1).take(SEARCHED).filter(|dir| dir.parent().is_some());
         let folders: Vec<&Path> = above.collect();
-        for path in self.inputs() {
+        for (_, path) in self.inputs() {
             if path.exists() || path.is_absolute() {
                 continue;
             }
@@ -350,23 +350,30 @@ impl RunConfig {
         self
     }
 
-    /// The paths of what a run reads.
-    fn inputs(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let dit = self.dit.iter_mut().flat_map(|dit| {
-            let init = dit.init.text_encoder.iter_mut().chain(&mut dit.init.transformer);
-            init.chain([&mut dit.autoencoder])
-        });
-        let vae = self.vae.iter_mut().flat_map(|vae| &mut vae.init_from);
-        let late = self.data.late_captions.iter_mut().map(|late| &mut late.dir);
-        let masks = self.data.masks.iter_mut().map(|masks| &mut masks.dir);
-        self.data
-            .dir
-            .iter_mut()
-            .chain(&mut self.data.prepared)
-            .chain(late)
-            .chain(masks)
-            .chain(dit)
-            .chain(vae)
+    /// Settings and paths of what a run reads.
+    fn inputs(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+        let data = &mut self.data;
+        let late = data.late_captions.as_mut().map(|late| &mut late.dir);
+        let masks = data.masks.as_mut().map(|masks| &mut masks.dir);
+        let [mut text_encoder, mut transformer, mut autoencoder] = [const { None }; 3];
+        if let Some(dit) = &mut self.dit {
+            text_encoder = dit.init.text_encoder.as_mut();
+            transformer = dit.init.transformer.as_mut();
+            autoencoder = Some(&mut dit.autoencoder);
+        }
+        let init_from = self.vae.as_mut().and_then(|vae| vae.init_from.as_mut());
+        [
+            ("data.dir", data.dir.as_mut()),
+            ("data.prepared", data.prepared.as_mut()),
+            ("data.late_captions.dir", late),
+            ("data.masks.dir", masks),
+            ("dit.init.text_encoder", text_encoder),
+            ("dit.init.transformer", transformer),
+            ("dit.autoencoder", autoencoder),
+            ("vae.init_from", init_from),
+        ]
+        .into_iter()
+        .filter_map(|(setting, path)| path.map(|path| (setting, path)))
     }
 
     /// The configuration as TOML, with every default spelled out.
@@ -439,6 +446,9 @@ impl RunConfig {
         }
         check_size("data.resolution", self.data.resolution, MAX_RESOLUTION)?;
         check(self.data.held_out > 0, "data.held_out", "at least 1")?;
+        for (setting, path) in self.clone().inputs() {
+            check(!path.as_os_str().is_empty(), setting, "a path, found an empty text")?;
+        }
         if let Some(late) = &self.data.late_captions {
             for (field, fraction) in [
                 ("data.late_captions.start", late.start),
