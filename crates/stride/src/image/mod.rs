@@ -4,6 +4,8 @@ mod png_file;
 mod resize;
 mod rgb;
 
-pub use png_file::{ImageError, PngMetadata, png_bytes, read_png_metadata, read_png_texts};
+pub use png_file::{
+    ImageError, PngMetadata, png_bytes, read_png_metadata, read_png_metadata_and_others,
+};
 pub use resize::{Filter, Tap, resize};
 pub use rgb::{RgbImage, signed_unit};

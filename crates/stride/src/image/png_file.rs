@@ -79,26 +79,35 @@ pub fn png_bytes(image: &RgbImage, metadata: &PngMetadata) -> Result<Vec<u8>, Im
     Ok(bytes)
 }
 
-/// What a PNG file says about how its image was made; see [`read_png_texts`].
+/// What a PNG file says about how its image was made.
 ///
 /// # Errors
 /// The bytes are no PNG file, or one that is cut short before its end.
 pub fn read_png_metadata(bytes: &[u8]) -> Result<PngMetadata, ImageError> {
-    let texts = read_png_texts(bytes)?;
+    read_png_metadata_and_others(bytes).map(|(metadata, _)| metadata)
+}
+
+/// As [`read_png_metadata`], with keyword and text of every text chunk that it is not made of.
+///
+/// # Errors
+/// As [`read_png_metadata`].
+pub fn read_png_metadata_and_others(
+    bytes: &[u8],
+) -> Result<(PngMetadata, Vec<(String, String)>), ImageError> {
+    let mut texts = read_png_texts(bytes)?;
     let find = |keyword: &str| {
         texts.iter().find(|(found, _)| found == keyword).map(|(_, text)| text.clone())
     };
-    Ok(PngMetadata { parameters: find(PARAMETERS), json: find(STRIDE) })
+    let metadata = PngMetadata { parameters: find(PARAMETERS), json: find(STRIDE) };
+    texts.retain(|(keyword, _)| keyword != PARAMETERS && keyword != STRIDE);
+    Ok((metadata, texts))
 }
 
 /// Keyword and text of every text chunk of a PNG file, compressed or not: `tEXt`, then `zTXt`, then `iTXt`.
 ///
 /// `tEXt` is Latin-1 by the format, but many programs write UTF-8 there; a text that is UTF-8 beyond ASCII is read
 /// so. Texts that cannot be unpacked are left out.
-///
-/// # Errors
-/// The bytes are no PNG file, or one that is cut short before its end.
-pub fn read_png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>, ImageError> {
+fn read_png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>, ImageError> {
     let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info()?;
     // Text may stand behind the pixels.
     reader.finish()?;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use stride::image::{read_png_metadata, read_png_texts};
+use stride::image::read_png_metadata_and_others;
 
 use super::findings::{Findings, push_fields, size_text};
 
@@ -15,7 +15,9 @@ use super::findings::{Findings, push_fields, size_text};
 pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
     let bytes =
         stride_files::read_file(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let metadata = read_png_metadata(&bytes).with_context(|| path.display().to_string())?;
+    // The others are ComfyUI's `prompt` and `workflow`, and whatever else programs write.
+    let (metadata, others) =
+        read_png_metadata_and_others(&bytes).with_context(|| path.display().to_string())?;
     let [width, height] = sides(&bytes);
     // Another program may have put something else there.
     let settings: Value = metadata
@@ -25,9 +27,6 @@ pub(super) fn inspect(path: &Path) -> anyhow::Result<Findings> {
         .unwrap_or(Value::Null);
     let mut text = String::new();
     writeln!(text, "PNG, {width}x{height}, {}", size_text(bytes.len() as u64))?;
-    // ComfyUI's `prompt` and `workflow`, and whatever else programs write.
-    let mut others = read_png_texts(&bytes).with_context(|| path.display().to_string())?;
-    others.retain(|(keyword, _)| !matches!(keyword.as_str(), "parameters" | "stride"));
     match &metadata.parameters {
         Some(parameters) => writeln!(text, "{parameters}")?,
         None if others.is_empty() => writeln!(text, "it does not say how it was made")?,
