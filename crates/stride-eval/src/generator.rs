@@ -107,6 +107,7 @@ impl Generator for Pipeline {
             cfg_scale: request.cfg_scale,
             seed: request.seed,
             count: 1,
+            as_typed: false,
         };
         let images = Self::generate(self, &request, &mut |event| {
             observer(IntermediateStep { step: event.step, preview: &|| event.preview() })

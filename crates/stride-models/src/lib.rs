@@ -26,7 +26,9 @@ pub use describe::Description;
 pub use error::ModelsError;
 pub use import::{ImportReport, import};
 pub use model::Model;
-pub use networks::{attribute_classifier, clip_text_encoder, image_encoder, text_encoder, vae};
+pub use networks::{
+    attribute_classifier, clip_text_encoder, completion, image_encoder, text_encoder, vae,
+};
 pub use pytorch::PytorchFile;
 pub use role::Role;
 pub use safetensors_file::SafetensorsFile;

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use stride::pipeline::{FILE_NAMES, Pipeline, PipelineFiles, PipelineWeights};
+use stride::pipeline::{
+    COMPLETION_FILE_NAMES, FILE_NAMES, Pipeline, PipelineFiles, PipelineWeights,
+};
 use stride_files::ContentHash;
 
 use crate::{FolderTensors, ModelsError, Role, WeightFiles};
@@ -48,7 +50,10 @@ impl Model {
             return Err(ModelsError::ModelInside { path: folder.to_owned(), inside });
         }
         let mut files = PipelineFiles::new();
-        for name in FILE_NAMES.into_iter().filter(|name| !is_weights(name)) {
+        let has_completion = |name: &&str| folder.join(name).exists();
+        let completion = COMPLETION_FILE_NAMES.into_iter().filter(has_completion);
+        let names = FILE_NAMES.into_iter().filter(|name| !is_weights(name)).chain(completion);
+        for name in names {
             let path = folder.join(name);
             let bytes = stride_files::read_file(&path).map_err(|error| {
                 let problem = error.to_string();

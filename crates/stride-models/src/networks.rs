@@ -6,6 +6,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use stride::classifier::{AttributeClassifier, AttributeClassifierConfig};
 use stride::clip::{ClipTextConfig, ClipTextModel, ClipVisionConfig, ClipVisionModel};
+use stride::completion::Completion;
+use stride::pipeline::{COMPLETION_FILE_NAMES, PipelineFiles};
 use stride::text::{TextEncoder, TextEncoderConfig};
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights;
@@ -39,6 +41,25 @@ pub fn text_encoder(
     let (config, model) =
         untrained(&component, TextEncoderConfig::from_json, |config| config.init(device))?;
     Ok((config, model.load_from(&component.tensors()?)?))
+}
+
+/// Loads what completes prompts from the model folder of a pipeline, or of a run that trained a text encoder with phrases.
+///
+/// # Errors
+/// A file is missing or damaged, or two do not fit each other.
+pub fn completion(folder: &Path, device: &Device) -> Result<Completion, ModelsError> {
+    let mut files = PipelineFiles::new();
+    for name in COMPLETION_FILE_NAMES {
+        let path = folder.join(name);
+        let bytes = stride_files::read_file(&path).map_err(|error| {
+            let (of, problem) = ("what completes prompts", error.to_string());
+            ModelsError::MissingFile { path, of, problem }
+        })?;
+        files.insert(name, bytes);
+    }
+    let what = || format!("what completes prompts in {}", folder.display());
+    let completion = stride::pipeline::completion(&files, device);
+    completion.map_err(|error| ModelsError::unusable(what)(error.into()))
 }
 
 /// As [`text_encoder`], of CLIP's kind alone: one whose pooled output shares a space with images.

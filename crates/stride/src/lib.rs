@@ -3,6 +3,7 @@
 mod bounds;
 pub mod classifier;
 pub mod clip;
+pub mod completion;
 pub mod context;
 pub mod dit;
 mod floats;

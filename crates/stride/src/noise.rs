@@ -80,6 +80,8 @@ pub mod purpose {
     pub const CAPTION: u64 = 7;
     /// Mirroring and latent of the image of one training row.
     pub const TRAINING_LATENT: u64 = 8;
+    /// What a completion says of the attributes that a prompt leaves open.
+    pub const COMPLETION: u64 = 9;
 }
 
 fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {

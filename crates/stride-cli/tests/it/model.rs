@@ -74,6 +74,7 @@ fn pipeline() -> Pipeline {
         vocabulary,
         vae: vae_config.init(&device).expect("fits"),
         vae_config,
+        completion: None,
     };
     Pipeline::from_parts(parts, &device).expect("fits together")
 }

@@ -32,6 +32,9 @@ pub struct DitTrainConfig {
     /// The text encoder; `vocab_size` and `eos_token_id` are set from the captions. Absent where `init` names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_encoder: Option<ClipTextConfig>,
+    /// The model of a run that trained a text encoder with phrases: what completes the prompts of the exported model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<PathBuf>,
     /// Trained networks to start from.
     #[serde(default, skip_serializing_if = "DitInitConfig::is_empty")]
     pub init: DitInitConfig,

@@ -10,6 +10,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use stride::clip::ClipTextConfig;
+use stride::completion::Completion;
 use stride::noise::{fill_normal, keyed_rng, purpose};
 use stride::objective::{Batch, Conditioning, Head, NetworkInput, Row, Teacher};
 use stride::pipeline::{ModelIndex, Pipeline, PipelineParts};
@@ -32,6 +33,8 @@ use crate::vae::ImageEncoder;
 pub(crate) struct DitTrainer {
     config: DitTrainConfig,
     text_config: TextEncoderConfig,
+    /// What completes the prompts of the exported model.
+    completion: Option<Completion>,
     seed: u64,
     data: DitData,
     device: Device,
@@ -70,6 +73,9 @@ impl DitTrainer {
                  input_size say {expected:?}"
             )));
         }
+        let completion = config.completion.as_deref();
+        let completion =
+            completion.map(|dir| stride_models::completion(dir, &device)).transpose()?;
         let autodiff = device.clone().autodiff();
         let start = config.init.text_encoder.as_deref();
         let start =
@@ -117,6 +123,7 @@ impl DitTrainer {
         let trainer = Self {
             config: config.clone(),
             text_config,
+            completion,
             seed: run.seed,
             data,
             device,
@@ -389,6 +396,7 @@ impl TrainingTask for DitTrainer {
                 default_cfg_scale: *default_cfg_scale,
                 sampler: objective.sampler(),
                 text_encoder: ModelIndex::component(self.text_config.class_name()),
+                completion: self.completion.as_ref().map(|_| ModelIndex::component("Completion")),
                 ..ModelIndex::new(name, resolution, *default_steps, objective.guidance())
             },
             dit,
@@ -397,6 +405,7 @@ impl TrainingTask for DitTrainer {
             vocabulary: self.data.captions.vocabulary.clone(),
             vae_config: self.encoder.config().clone(),
             vae: self.encoder.model().clone(),
+            completion: self.completion.clone(),
         };
         let files = Pipeline::from_parts(parts, &self.device)?.to_files(StoredDtype::Bf16)?;
         Ok(files.iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect())

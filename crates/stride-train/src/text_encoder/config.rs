@@ -1,5 +1,7 @@
 //! Settings of text encoder training.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use stride::text::QueryTextConfig;
 
@@ -20,6 +22,10 @@ pub struct TextEncoderTrainConfig {
     /// caption had do no harm later.
     #[serde(default)]
     pub unknown_fraction: f64,
+    /// For every attribute a phrase for each of its values, by which a model completes prompts that leave the attribute open
+    /// (`hair_color.black = "black hair"`); `""` where nothing needs to be said. Without any, prompts stay as they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub phrases: BTreeMap<String, BTreeMap<String, String>>,
     /// Name of the average that is evaluated and exported; the plain weights if absent.
     pub export: Option<String>,
 }

@@ -1,13 +1,19 @@
 //! What text encoder training reads: captions in rows of a vocabulary, and the attributes of their images.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use stride::classifier::Attribute;
+use stride::completion::CompletedAttribute;
 use stride::noise::{ChaCha8Rng, below, uniform};
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 
 use crate::TrainError;
 use crate::attributes::{attributes_of, labels_of};
 use crate::run::DataConfig;
+
+/// Images whose attributes a completion goes by; more would be finer than what people notice.
+const MAX_EXAMPLES: usize = 2048;
 
 /// Captions and attributes of a data set; the last `held_out` images are for evaluation. No image is opened.
 pub(super) struct TextData {
@@ -75,6 +81,40 @@ impl TextData {
             }
         }
         (image, caption)
+    }
+
+    /// The attributes with a phrase for each of their values.
+    ///
+    /// # Errors
+    /// A value has no phrase.
+    pub(super) fn completed_attributes(
+        &self,
+        phrases: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<Vec<CompletedAttribute>, TrainError> {
+        let phrase = |attribute: &Attribute, value: &String| {
+            let found = phrases.get(&attribute.name).and_then(|phrases| phrases.get(value));
+            found.cloned().ok_or_else(|| {
+                TrainError::setting(format!(
+                    "text_encoder.phrases: expected a phrase for every value of the data, found none for \
+                     {}.\"{value}\"; add one, or \"\" where nothing needs to be said",
+                    attribute.name
+                ))
+            })
+        };
+        let completed = |attribute: &Attribute| {
+            let phrases = attribute.values.iter().map(|value| phrase(attribute, value));
+            Ok::<_, TrainError>(CompletedAttribute {
+                name: attribute.name.clone(),
+                values: attribute.values.clone(),
+                phrases: phrases.collect::<Result<_, _>>()?,
+            })
+        };
+        self.attributes.iter().map(completed).collect()
+    }
+
+    /// The places of the values of every attribute of some images of the training data.
+    pub(super) fn examples(&self) -> Vec<Vec<usize>> {
+        self.labels.iter().take(self.num_train().min(MAX_EXAMPLES)).cloned().collect()
     }
 
     /// The place of an image's value of an attribute.

@@ -2,7 +2,6 @@
 
 mod config;
 mod data;
-mod model;
 mod trainer;
 
 pub use config::TextEncoderTrainConfig;

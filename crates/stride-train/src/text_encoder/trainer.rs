@@ -7,9 +7,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use rayon::prelude::*;
 use serde_json::json;
+use stride::completion::{AttributeReader, CompletionConfig};
 use stride::noise::{keyed_rng, purpose};
 use stride::pipeline::{
-    MODEL_INDEX, ModelIndex, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, VOCABULARY,
+    COMPLETION_CONFIG, COMPLETION_VOCABULARY, COMPLETION_WEIGHTS, MODEL_INDEX, ModelIndex,
+    TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, VOCABULARY,
 };
 use stride::text::QueryTextConfig;
 use stride::tokenizer::pad_token_ids;
@@ -17,7 +19,6 @@ use stride::weights::{self, StoredDtype};
 
 use super::config::TextEncoderTrainConfig;
 use super::data::TextData;
-use super::model::AttributeReader;
 use crate::TrainError;
 use crate::attributes::cross_entropy;
 use crate::memory;
@@ -33,13 +34,11 @@ pub(crate) struct TextEncoderTrainer {
     model_config: QueryTextConfig,
     seed: u64,
     data: TextData,
+    /// How prompts are to be completed, if they are.
+    completion: Option<CompletionConfig>,
     device: Device,
 }
 
-/// The values that the heads tell apart.
-const HEADS_CONFIG: &str = "heads/config.json";
-/// The heads, which a pipeline does not need.
-const HEADS_WEIGHTS: &str = "heads/model.safetensors";
 /// Captions of a batch that are read at once.
 const READ_TOGETHER: usize = 32;
 /// Captions that are read at once per core in an evaluation.
@@ -66,6 +65,15 @@ impl TextEncoderTrainer {
             eos_token_id: data.vocabulary.end_row() as usize,
             ..config.model.clone()
         };
+        let completion = if config.phrases.is_empty() {
+            None
+        } else {
+            Some(CompletionConfig {
+                text_encoder: model_config.clone(),
+                attributes: data.completed_attributes(&config.phrases)?,
+                examples: data.examples(),
+            })
+        };
         // Every layer keeps its input for the way back.
         let states = model_config.num_queries as u128 * model_config.hidden_size as u128;
         let states = states * model_config.num_hidden_layers as u128;
@@ -74,7 +82,8 @@ impl TextEncoderTrainer {
         // Right before the draws, since the library has one generator for the whole process.
         let autodiff = device.clone().autodiff();
         autodiff.seed(run.seed);
-        let model = AttributeReader::init(&model_config, &data.attributes, &autodiff);
+        let num_values: Vec<_> = data.attributes.iter().map(|of| of.values.len()).collect();
+        let model = AttributeReader::init(&model_config, &num_values, &autodiff);
         let model = model.map_err(TrainError::setting)?;
         progress.message(&format!(
             "{} images, {} attributes, {} words, {:.1}M parameters",
@@ -84,7 +93,10 @@ impl TextEncoderTrainer {
             model.num_params() as f64 / 1e6
         ));
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
-        Ok((Self { config: config.clone(), model_config, seed: run.seed, data, device }, state))
+        Ok((
+            Self { config: config.clone(), model_config, seed: run.seed, data, completion, device },
+            state,
+        ))
     }
 
     fn token_ids<C: AsRef<[u32]>>(&self, captions: &[C], device: &Device) -> Tensor<2, Int> {
@@ -177,30 +189,34 @@ impl TrainingTask for TextEncoderTrainer {
         Ok(std::iter::once(("held_out_accuracy".to_owned(), mean)).chain(named).collect())
     }
 
-    /// A folder with the text encoder and its vocabulary, laid out as in a pipeline, and the heads beside them; weights
-    /// in f32, since they are trained on.
+    /// A folder with the text encoder and its vocabulary and what completes prompts, laid out as in a pipeline; weights in
+    /// f32, since they are trained on.
     fn export(
         &self,
         state: &TrainState<AttributeReader>,
     ) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
-        let AttributeReader { text_encoder, heads } = self.exported(state);
+        let reader = self.exported(state);
         let index = json!({
             "_class_name": "StrideTextEncoder",
             "_stride_version": env!("CARGO_PKG_VERSION"),
             "text_encoder": ModelIndex::component(QueryTextConfig::CLASS_NAME),
             "tokenizer": ModelIndex::component("ClipTokenizer"),
         });
-        let attributes = json!({ "attributes": self.data.attributes });
-        let text_encoder = weights::save(&text_encoder, "", StoredDtype::F32, &[])?;
-        let heads = weights::save(&heads, "", StoredDtype::F32, &[])?;
-        Ok(vec![
+        let text_encoder = weights::save(&reader.text_encoder, "", StoredDtype::F32, &[])?;
+        let mut files = vec![
             (MODEL_INDEX.to_owned(), to_json(MODEL_INDEX, &index)?),
             (TEXT_ENCODER_CONFIG.to_owned(), to_json(TEXT_ENCODER_CONFIG, &self.model_config)?),
             (TEXT_ENCODER_WEIGHTS.to_owned(), text_encoder),
             (VOCABULARY.to_owned(), to_json(VOCABULARY, &self.data.vocabulary)?),
-            (HEADS_CONFIG.to_owned(), to_json(HEADS_CONFIG, &attributes)?),
-            (HEADS_WEIGHTS.to_owned(), heads),
-        ])
+        ];
+        if let Some(config) = &self.completion {
+            let weights = weights::save(&reader, "", StoredDtype::F32, &[])?;
+            let vocabulary = to_json(COMPLETION_VOCABULARY, &self.data.vocabulary)?;
+            files.push((COMPLETION_CONFIG.to_owned(), to_json(COMPLETION_CONFIG, config)?));
+            files.push((COMPLETION_VOCABULARY.to_owned(), vocabulary));
+            files.push((COMPLETION_WEIGHTS.to_owned(), weights));
+        }
+        Ok(files)
     }
 }
 

@@ -186,6 +186,7 @@ fn draw(model: &Path) -> RgbImage {
         cfg_scale: 1.0,
         seed: 1,
         count: 1,
+        as_typed: false,
     };
     let images = pipeline.generate(&request, &mut |_| ControlFlow::Continue(())).expect("drawn");
     images.into_iter().next().expect("one").image

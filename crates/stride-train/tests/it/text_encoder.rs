@@ -1,5 +1,6 @@
 //! A text encoder that learns two attributes from captions, and a transformer that starts from it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,9 @@ hidden_size = 16
 intermediate_size = 32
 num_hidden_layers = 1
 num_attention_heads = 2
+[text_encoder.phrases]
+color = { red = "red bar", blue = "blue bar" }
+place = { above = "above", below = "below" }
 "#;
 
 /// Captions in two orders and with two words for a colour; the last names one attribute alone. There are no images.
@@ -109,8 +113,21 @@ fn attributes_are_told_from_captions() {
     assert_eq!(vocabulary.len(), config.vocab_size);
     let ids = stride::tokenizer::pad_token_ids(&[[0, 3, 1]], vocabulary.end_row(), &device);
     assert_eq!(encoder.forward(ids).tokens.dims(), [1, 2 + 3, 16]);
-    let heads = fs::read_to_string(model.join("heads/config.json")).expect("there");
-    assert!(heads.contains("\"color\"") && !heads.contains("\"shape\""), "{heads}");
+    // What completes prompts: the attributes that can be told apart, their phrases, and what goes together.
+    let completion = stride_models::completion(&model, &device).expect("loads");
+    let attributes = &completion.config().attributes;
+    let names: Vec<_> = attributes.iter().map(|attribute| &*attribute.name).collect();
+    assert_eq!(names, ["color", "place"]);
+    assert_eq!(attributes[0].phrases, ["blue bar", "red bar"]);
+    assert_eq!(completion.config().examples[..4], [[1, 0], [0, 0], [1, 1], [0, 1]]);
+    let complete = |prompt: &str, seed| {
+        let tokens = stride::tokenizer::ClipTokenizer::new().expect("embedded").encode(prompt);
+        completion.complete(prompt, &tokens.expect("encodes"), seed)
+    };
+    assert_eq!(complete("a red bar above", 1), None);
+    let completed: BTreeSet<_> = (0..20).map(|seed| complete("navy bar.", seed)).collect();
+    let expected = ["navy bar, above", "navy bar, below"].map(|text| Some(text.to_owned()));
+    assert_eq!(completed, BTreeSet::from(expected));
 }
 
 /// Sets the stop flag after a few steps.
@@ -143,7 +160,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     let resume = RunStart { resume: Some(Resume::Latest), ..RunStart::default() };
     let mut progress = StopAfter(u64::MAX, &stop);
     train_with(dir.path(), "parts", &average, &resume, &mut progress, &stop).expect("trains");
-    for name in ["text_encoder/model.safetensors", "heads/model.safetensors"] {
+    for name in ["text_encoder/model.safetensors", "completion/model.safetensors"] {
         let bytes = |run: &str| fs::read(dir.path().join(run).join("model").join(name));
         assert!(bytes("whole").expect("there") == bytes("parts").expect("there"), "{name}");
     }
@@ -165,6 +182,7 @@ fn settings_and_data_that_do_not_fit_are_named() {
         ("text_encoder.model.num_hidden_layers=4611686018427387904", "at most 1024"),
         ("data.held_out=64", "expected at least 65, found 64"),
         ("data.prepared=x", "data.prepared"),
+        ("text_encoder.phrases.color={red = \"red\"}", "found none for color.\"blue\""),
     ] {
         let text = refused(&[setting]);
         assert!(text.contains(expected), "{setting}: {text}");

@@ -20,8 +20,14 @@ pub(super) const VAE_CONFIG: &str = "vae/config.json";
 pub(super) const VAE_WEIGHTS: &str = "vae/diffusion_pytorch_model.safetensors";
 /// The rows of the text encoder's embedding table.
 pub const VOCABULARY: &str = "tokenizer/vocabulary.json";
+/// The attributes and examples of a completion.
+pub const COMPLETION_CONFIG: &str = "completion/config.json";
+/// The rows of a completion's embedding table.
+pub const COMPLETION_VOCABULARY: &str = "completion/vocabulary.json";
+/// The weights of a completion.
+pub const COMPLETION_WEIGHTS: &str = "completion/model.safetensors";
 
-/// All files of a model folder, relative to it.
+/// The files of every model folder, relative to it.
 pub const FILE_NAMES: [&str; 8] = [
     MODEL_INDEX,
     TRANSFORMER_CONFIG,
@@ -32,6 +38,10 @@ pub const FILE_NAMES: [&str; 8] = [
     VAE_WEIGHTS,
     VOCABULARY,
 ];
+
+/// The files of a model folder that has a completion, beside [`FILE_NAMES`].
+pub const COMPLETION_FILE_NAMES: [&str; 3] =
+    [COMPLETION_CONFIG, COMPLETION_VOCABULARY, COMPLETION_WEIGHTS];
 
 /// The contents of a model folder: read from a disk by the caller, or part of the program.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +55,7 @@ impl PipelineFiles {
         Self::default()
     }
 
-    /// Adds or replaces a file; `name` is one of [`FILE_NAMES`].
+    /// Adds or replaces a file; `name` is one of [`FILE_NAMES`] or [`COMPLETION_FILE_NAMES`].
     pub fn insert(&mut self, name: &'static str, bytes: impl Into<Cow<'static, [u8]>>) {
         self.files.insert(name, bytes.into());
     }
@@ -99,6 +109,9 @@ pub struct ModelIndex {
     pub tokenizer: [String; 2],
     /// Library and class of the component.
     pub vae: [String; 2],
+    /// Library and class of the component, where prompts are completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<[String; 2]>,
 }
 
 fn no_guidance() -> f64 {
@@ -125,6 +138,7 @@ impl ModelIndex {
             text_encoder: Self::component("ClipTextModel"),
             tokenizer: Self::component("ClipTokenizer"),
             vae: Self::component("Autoencoder"),
+            completion: None,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::sampler::{GuidancePass, StepPlan, Trajectory};
 #[derive(Debug)]
 pub struct Drawing {
     seed: u64,
+    prompt: String,
     trajectory: Trajectory,
     cfg_scale: f64,
     context: TextContext,
@@ -34,6 +35,8 @@ pub struct GeneratedImage {
     pub image: RgbImage,
     /// Its own seed.
     pub seed: u64,
+    /// The prompt that it was drawn from: that of the request, or with what the model added to it.
+    pub prompt: String,
 }
 
 /// The state after a step of one image.
@@ -73,7 +76,8 @@ impl Pipeline {
         observer: &mut dyn FnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<GeneratedImage>, GenerateError> {
         let mut images = Vec::new();
-        for (image, mut drawing) in self.start(request)?.enumerate() {
+        for (image, drawing) in self.start(request)?.enumerate() {
+            let mut drawing = drawing?;
             while !drawing.is_done() {
                 self.advance([&mut drawing]);
                 let event = StepEvent {
@@ -99,7 +103,7 @@ impl Pipeline {
     pub fn start(
         &self,
         request: &GenerateRequest,
-    ) -> Result<impl Iterator<Item = Drawing>, GenerateError> {
+    ) -> Result<impl Iterator<Item = Result<Drawing, GenerateError>>, GenerateError> {
         let plan = StepPlan::new(request.num_steps)?;
         let is_guided = self.check_guidance(request, &plan)?;
         let context = self.encode_text(&request.prompt)?;
@@ -115,8 +119,9 @@ impl Pipeline {
             let device = self.device.clone();
             let noise = move |step| noise::gaussian_at_step(seed, step, shape, &device).unsqueeze();
             let trajectory = self.parts.index.sampler.start(plan.clone(), noise);
-            let (context, negative) = (context.clone(), negative.clone());
-            Drawing { seed, trajectory, cfg_scale, context, negative }
+            let negative = negative.clone();
+            let (prompt, context) = self.complete(request, &context, seed)?;
+            Ok(Drawing { seed, prompt, trajectory, cfg_scale, context, negative })
         }))
     }
 
@@ -176,7 +181,9 @@ impl Pipeline {
         if !(is_finite(latents) && is_finite(pixels.clone())) {
             return Err(GenerateError::NotFinite { seed });
         }
-        Ok(GeneratedImage { image: RgbImage::from_tensor(pixels).swap_remove(0), seed })
+        let (image, prompt) =
+            (RgbImage::from_tensor(pixels).swap_remove(0), drawing.prompt.clone());
+        Ok(GeneratedImage { image, seed, prompt })
     }
 
     fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
@@ -198,6 +205,11 @@ impl Drawing {
     /// The seed of its noise.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The prompt that it is drawn from: that of the request, or with what the model added to it.
+    pub fn prompt(&self) -> &str {
+        &self.prompt
     }
 
     /// Steps done.

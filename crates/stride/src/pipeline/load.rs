@@ -7,10 +7,12 @@ use stride_kernels::fused::Precision;
 use stride_kernels::gemm::Compute;
 
 use super::folder::{
-    CLASS_NAME, MODEL_INDEX, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG,
-    TRANSFORMER_WEIGHTS, VAE_CONFIG, VAE_WEIGHTS, VOCABULARY,
+    CLASS_NAME, COMPLETION_CONFIG, COMPLETION_VOCABULARY, COMPLETION_WEIGHTS, MODEL_INDEX,
+    TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG, TRANSFORMER_WEIGHTS, VAE_CONFIG,
+    VAE_WEIGHTS, VOCABULARY,
 };
 use super::{ModelIndex, PipelineError, PipelineFiles};
+use crate::completion::{Completion, CompletionConfig};
 use crate::dit::{Dit, DitConfig};
 use crate::sampler::{MAX_CFG_SCALE, StepPlan};
 use crate::text::{TextEncoder, TextEncoderConfig};
@@ -55,6 +57,8 @@ pub struct PipelineParts {
     pub vae_config: AutoencoderConfig,
     /// The autoencoder.
     pub vae: Autoencoder,
+    /// What completes prompts, if anything does.
+    pub completion: Option<Completion>,
 }
 
 impl Pipeline {
@@ -70,6 +74,16 @@ impl Pipeline {
             &parts.vocabulary,
             &parts.vae_config,
         )?;
+        let is_there = |is_there: bool| if is_there { "one" } else { "none" }.to_owned();
+        if parts.index.completion.is_some() != parts.completion.is_some() {
+            return Err(PipelineError::Mismatch {
+                file: MODEL_INDEX,
+                field: "completion",
+                other: COMPLETION_CONFIG,
+                expected: is_there(parts.completion.is_some()),
+                found: is_there(parts.index.completion.is_some()),
+            });
+        }
         Self::from_checked_parts(parts, device)
     }
 
@@ -111,10 +125,12 @@ impl Pipeline {
         // Before the weights are read, since a contradiction explains more than a tensor's shape;
         // after the networks have refused impossible numbers.
         check(&index, &dit_config, &text_config, &vocabulary, &vae_config)?;
+        let completion = index.completion.as_ref().map(|_| completion(files, device));
         let parts = PipelineParts {
             dit: weights::load_from(dit, weights.transformer, "")?,
             text_encoder: text_encoder.load_from(weights.text_encoder)?,
             vae: vae.load_from(weights.vae)?,
+            completion: completion.transpose()?,
             index,
             text_config,
             vocabulary,
@@ -155,8 +171,16 @@ impl Pipeline {
     /// # Errors
     /// The weights cannot be serialised, which names no case of ours.
     pub fn to_files(&self, dtype: StoredDtype) -> Result<PipelineFiles, PipelineError> {
-        let PipelineParts { index, dit, text_config, text_encoder, vocabulary, vae_config, vae } =
-            &self.parts;
+        let PipelineParts {
+            index,
+            dit,
+            text_config,
+            text_encoder,
+            vocabulary,
+            vae_config,
+            vae,
+            completion,
+        } = &self.parts;
         let mut files = PipelineFiles::new();
         files.insert(MODEL_INDEX, to_json(MODEL_INDEX, index)?);
         files.insert(TRANSFORMER_CONFIG, to_json(TRANSFORMER_CONFIG, dit.config())?);
@@ -166,6 +190,13 @@ impl Pipeline {
         files.insert(TRANSFORMER_WEIGHTS, weights::save(dit, "", dtype, &[])?);
         files.insert(TEXT_ENCODER_WEIGHTS, weights::save(text_encoder, "", dtype, &[])?);
         files.insert(VAE_WEIGHTS, weights::save(vae, "", dtype, &[])?);
+        if let Some(completion) = completion {
+            files.insert(COMPLETION_CONFIG, to_json(COMPLETION_CONFIG, completion.config())?);
+            let vocabulary = to_json(COMPLETION_VOCABULARY, completion.vocabulary())?;
+            files.insert(COMPLETION_VOCABULARY, vocabulary);
+            let weights = weights::save(completion.reader(), "", dtype, &[])?;
+            files.insert(COMPLETION_WEIGHTS, weights);
+        }
         Ok(files)
     }
 
@@ -247,6 +278,19 @@ fn check(
     let latents = format!("{:?}", vae.latent_shape(index.resolution));
     let found = format!("{:?}", [dit.in_channels, dit.input_size, dit.input_size]);
     same(TRANSFORMER_CONFIG, "in_channels and input_size", VAE_CONFIG, found, latents)
+}
+
+/// What completes prompts, in a folder whose index names it.
+///
+/// # Errors
+/// A file is missing, broken, or contradicts another one.
+pub fn completion(files: &PipelineFiles, device: &Device) -> Result<Completion, PipelineError> {
+    let config: CompletionConfig = json(files, COMPLETION_CONFIG)?;
+    let vocabulary: Vocabulary = json(files, COMPLETION_VOCABULARY)?;
+    let completion = config.init(vocabulary, device);
+    let completion = completion.map_err(|error| config_error(COMPLETION_CONFIG, &error))?;
+    let weights = SafetensorsBytes::open(COMPLETION_WEIGHTS, files.get(COMPLETION_WEIGHTS)?)?;
+    Ok(completion.load_from(&weights)?)
 }
 
 fn json<T: DeserializeOwned>(

@@ -11,10 +11,11 @@ mod words;
 pub use crate::sampler::{Guidance, MAX_CFG_SCALE};
 pub use error::{GenerateError, PipelineError};
 pub use folder::{
+    COMPLETION_CONFIG, COMPLETION_FILE_NAMES, COMPLETION_VOCABULARY, COMPLETION_WEIGHTS,
     FILE_NAMES, MODEL_INDEX, ModelIndex, PipelineFiles, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS,
     VOCABULARY,
 };
 pub use generate::{Drawing, GeneratedImage, StepEvent};
-pub use load::{Pipeline, PipelineParts, PipelineWeights};
+pub use load::{Pipeline, PipelineParts, PipelineWeights, completion};
 pub use request::GenerateRequest;
 pub use words::{PromptReport, PromptToken, UnknownWord};

@@ -21,6 +21,9 @@ pub struct GenerateRequest {
     pub seed: u64,
     /// Number of images.
     pub count: usize,
+    /// Whether the prompt is drawn as it is, and not [completed](crate::completion::Completion) by a model that could; with a
+    /// negative prompt it always is.
+    pub as_typed: bool,
 }
 
 impl Pipeline {
@@ -57,6 +60,31 @@ impl Pipeline {
             }
             _ if any(GuidancePass::Unknown) => Err(GenerateError::Guidance { steps }),
             _ => Ok(guided),
+        }
+    }
+
+    /// The prompt that the image of `seed` is drawn from, with its context; `context` is that of the prompt as typed.
+    pub(super) fn complete(
+        &self,
+        request: &GenerateRequest,
+        context: &TextContext,
+        seed: u64,
+    ) -> Result<(String, TextContext), TokenizerError> {
+        let as_typed = || (request.prompt.clone(), context.clone());
+        let Some(completion) = &self.parts.completion else { return Ok(as_typed()) };
+        // What a negative prompt excludes must not be chosen, and the completion does not read it.
+        if request.as_typed || request.negative_prompt.is_some() {
+            return Ok(as_typed());
+        }
+        let prompt = without_emphasis(&request.prompt);
+        let tokens = self.tokenizer.encode(&prompt)?;
+        let completed = self.precision.scope(|| completion.complete(&prompt, &tokens, seed));
+        match completed {
+            None => Ok(as_typed()),
+            Some(completed) => {
+                let context = self.encode_text(&completed)?;
+                Ok((completed, context))
+            }
         }
     }
 

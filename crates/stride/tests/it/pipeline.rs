@@ -1,15 +1,17 @@
 //! Prompt to image with a small random model.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use stride::clip::ClipTextConfig;
+use stride::completion::{CompletedAttribute, CompletionConfig};
 use stride::dit::{DitConfig, TextConditioning};
 use stride::noise::{self, keyed_rng};
 use stride::pipeline::{
-    Drawing, FILE_NAMES, GenerateRequest, GeneratedImage, Guidance, ModelIndex, Pipeline,
-    PipelineFiles, PipelineParts, UnknownWord,
+    COMPLETION_FILE_NAMES, Drawing, FILE_NAMES, GenerateRequest, GeneratedImage, Guidance,
+    ModelIndex, Pipeline, PipelineFiles, PipelineParts, UnknownWord,
 };
 use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler};
 use stride::text::{QueryTextConfig, TextEncoder, TextEncoderConfig};
@@ -64,6 +66,7 @@ fn parts(guidance: Guidance, max_position_embeddings: usize) -> PipelineParts {
         text_config: text_config.into(),
         vocabulary,
         vae_config,
+        completion: None,
     }
 }
 
@@ -83,6 +86,7 @@ fn request(prompt: &str) -> GenerateRequest {
         cfg_scale: 1.0,
         seed: 5,
         count: 1,
+        as_typed: false,
     }
 }
 
@@ -255,7 +259,8 @@ fn every_sampler_draws_from_its_model_folder() {
 /// the same forward passes, whatever the sampler.
 fn draw_together(work: &[(&Pipeline, GenerateRequest)]) -> Vec<GeneratedImage> {
     let start = |(pipeline, request): &(&Pipeline, GenerateRequest)| {
-        pipeline.start(request).expect("possible").next().expect("one image")
+        let mut drawings = pipeline.start(request).expect("possible");
+        drawings.next().expect("one image").expect("encoded")
     };
     let (early, late) = work.split_at(work.len() / 2);
     let mut drawings: Vec<Drawing> = early.iter().map(start).collect();
@@ -410,6 +415,87 @@ fn a_text_encoder_with_queries_survives_its_folder_and_shares_passes() {
         let pairs = alone[0].image.pixels.iter().zip(&together.image.pixels);
         let most = pairs.map(|(a, b)| a.abs_diff(*b)).max();
         assert!(most <= Some(1), "levels that padding changes: {most:?}");
+    }
+}
+
+/// Parts of a model that completes prompts; nothing is trained, so a prompt tells nothing.
+fn completing_parts() -> PipelineParts {
+    let device = Device::flex();
+    let parts = parts(Guidance::AnyLevel, 77);
+    let text_encoder = QueryTextConfig {
+        vocab_size: parts.vocabulary.len(),
+        eos_token_id: parts.vocabulary.end_row() as usize,
+        num_queries: 2,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        ..QueryTextConfig::default()
+    };
+    let attribute = |name: &str, phrases: [&str; 2]| CompletedAttribute {
+        name: name.to_owned(),
+        values: vec!["0".to_owned(), "1".to_owned()],
+        phrases: phrases.map(str::to_owned).to_vec(),
+    };
+    let config = CompletionConfig {
+        text_encoder,
+        attributes: vec![
+            attribute("hair", ["red hair", "no hair"]),
+            attribute("eyes", ["", "glasses"]),
+        ],
+        examples: vec![vec![0, 1], vec![1, 0]],
+    };
+    let completion = config.init(parts.vocabulary.clone(), &device).expect("fits");
+    let index =
+        ModelIndex { completion: Some(ModelIndex::component("Completion")), ..parts.index.clone() };
+    PipelineParts { index, completion: Some(completion), ..parts }
+}
+
+#[test]
+fn what_a_prompt_leaves_open_is_chosen_by_the_seed() {
+    let parts = completing_parts();
+    let pipeline = Pipeline::from_parts(parts.clone(), &Device::flex()).expect("parts fit");
+    let base = request("a man.");
+    let many = draw(&pipeline, &GenerateRequest { count: 12, ..base.clone() });
+    let prompts: BTreeSet<&str> = many.iter().map(|image| &*image.prompt).collect();
+    let expected = BTreeSet::from(["a man, no hair", "a man, red hair, glasses"]);
+    assert_eq!(prompts, expected, "values that an example has together");
+    for (image, seed) in many.iter().zip(5..) {
+        let alone = draw(&pipeline, &GenerateRequest { seed, ..base.clone() });
+        assert_eq!(alone[0], *image);
+        // It is the image of the completed prompt.
+        let prompt = image.prompt.clone();
+        let typed = GenerateRequest { prompt, seed, as_typed: true, ..base.clone() };
+        assert_eq!(draw(&pipeline, &typed)[0], *image);
+    }
+    let typed = draw(&pipeline, &GenerateRequest { as_typed: true, ..base });
+    assert_eq!(typed[0].prompt, "a man.");
+    assert_ne!(typed[0].image, many[0].image);
+
+    let error = |parts| {
+        Pipeline::from_parts(parts, &Device::flex()).expect_err("must be refused").to_string()
+    };
+    let message = error(PipelineParts { completion: None, ..parts.clone() });
+    assert!(message.starts_with("model_index.json") && message.contains("none"), "{message}");
+}
+
+#[test]
+fn a_model_that_completes_prompts_survives_its_folder() {
+    let device = Device::flex();
+    let original = Pipeline::from_parts(completing_parts(), &device).expect("parts fit");
+    let files = original.to_files(StoredDtype::F32).expect("serialisable");
+    let names = FILE_NAMES.into_iter().chain(COMPLETION_FILE_NAMES);
+    assert_eq!(files.iter().count(), names.count());
+    let loaded = Pipeline::from_files(&files, &device).expect("fits");
+    let request = request("a man");
+    assert_eq!(draw(&original, &request), draw(&loaded, &request));
+    for missing in COMPLETION_FILE_NAMES {
+        let mut rest = PipelineFiles::new();
+        for (name, bytes) in files.iter().filter(|(name, _)| *name != missing) {
+            rest.insert(name, bytes.to_vec());
+        }
+        let message = Pipeline::from_files(&rest, &device).expect_err("must fail").to_string();
+        assert!(message.starts_with(missing), "{message}");
     }
 }
 

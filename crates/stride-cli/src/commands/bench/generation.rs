@@ -88,6 +88,7 @@ pub(super) fn end_to_end(subject: &Subject, recorder: &mut Recorder) -> Result<(
             cfg_scale: 1.0,
             seed: 0,
             count: 1,
+            as_typed: true,
         };
         recorder.row(&format!("e2e_{num_steps}"), counted, || {
             Ok(subject.pipeline.generate(&request, &mut |_| ControlFlow::Continue(()))?)

@@ -56,6 +56,7 @@ impl Subject {
             vocabulary: Vocabulary::full(),
             vae: vae_config.init(&device)?,
             vae_config,
+            completion: None,
         };
         let pipeline = Pipeline::from_parts(parts, &device)?.with_compute(options.dtype());
         let tiny = preset.tiny_autoencoder();

@@ -40,6 +40,9 @@ pub(crate) struct Generate {
     /// Negative prompt: what guidance steers away from, instead of the empty prompt
     #[arg(short, long, alias = "negative_prompt", value_name = "TEXT")]
     negative_prompt: Option<String>,
+    /// Draw the prompt as it is; otherwise a model that can chooses what it leaves open, by the seed, and says so
+    #[arg(long)]
+    as_typed: bool,
     /// Model folder [default: the model inside this program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,

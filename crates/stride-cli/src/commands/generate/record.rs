@@ -18,6 +18,13 @@ pub(super) struct Record<'a> {
     pub(super) hash: &'a str,
 }
 
+/// What sets the images of one run apart.
+pub(super) struct Origin {
+    pub(super) seed: u64,
+    /// The prompt that it was drawn from.
+    pub(super) prompt: String,
+}
+
 /// What the JSON chunk of an image and `--json` have in common.
 #[derive(Serialize)]
 struct Settings<'a> {
@@ -32,12 +39,17 @@ struct Settings<'a> {
     model: &'a str,
     model_hash: &'a str,
     version: &'static str,
+    /// Whether the prompt was not to be completed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    as_typed: bool,
 }
 
 /// The JSON chunk of an image.
 #[derive(Serialize)]
 struct ImageRecord<'a> {
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_prompt: Option<&'a str>,
     #[serde(flatten)]
     settings: Settings<'a>,
 }
@@ -57,6 +69,8 @@ pub(super) struct Report<'a> {
 struct FileReport<'a> {
     file: &'a PathBuf,
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_prompt: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -81,7 +95,13 @@ impl Record<'_> {
             model: &self.pipeline.index().name,
             model_hash: self.hash,
             version: env!("CARGO_PKG_VERSION"),
+            as_typed: self.request.as_typed,
         }
+    }
+
+    /// The prompt that an image was drawn from, where it is not the one that was typed.
+    fn completed<'a>(&self, prompt: &'a str) -> Option<&'a str> {
+        (prompt != self.request.prompt).then_some(prompt)
     }
 
     /// What a PNG file says.
@@ -89,6 +109,7 @@ impl Record<'_> {
         let settings = self.settings();
         let parameters = Parameters {
             prompt: settings.prompt,
+            completed_prompt: self.completed(&image.prompt),
             negative_prompt: settings.negative_prompt,
             steps: settings.steps,
             sampler: self.pipeline.index().sampler.description(),
@@ -99,7 +120,8 @@ impl Record<'_> {
             model: settings.model,
             model_hash: settings.model_hash,
         };
-        let record = ImageRecord { seed: image.seed, settings: self.settings() };
+        let completed_prompt = self.completed(&image.prompt);
+        let record = ImageRecord { seed: image.seed, completed_prompt, settings: self.settings() };
         Ok(PngMetadata {
             parameters: Some(parameters.to_text()),
             json: Some(serde_json::to_string(&record)?),
@@ -109,16 +131,16 @@ impl Record<'_> {
     /// What `--json` prints.
     pub(super) fn report<'a>(
         &'a self,
-        files: impl Iterator<Item = (&'a PathBuf, &'a u64)>,
+        files: impl Iterator<Item = (&'a PathBuf, &'a Origin)>,
         strip: Option<&'a PathBuf>,
         timings_ms: Timings,
     ) -> Report<'a> {
-        Report {
-            files: files.map(|(file, &seed)| FileReport { file, seed }).collect(),
-            strip,
-            settings: self.settings(),
-            timings_ms,
-        }
+        let file = |(file, Origin { seed, prompt }): (_, &'a Origin)| FileReport {
+            file,
+            seed: *seed,
+            completed_prompt: self.completed(prompt),
+        };
+        Report { files: files.map(file).collect(), strip, settings: self.settings(), timings_ms }
     }
 }
 
@@ -126,6 +148,7 @@ impl Record<'_> {
 #[derive(Debug)]
 struct Parameters<'a> {
     prompt: &'a str,
+    completed_prompt: Option<&'a str>,
     negative_prompt: Option<&'a str>,
     steps: usize,
     /// The sampler's name.
@@ -164,6 +187,9 @@ impl Parameters<'_> {
             self.model_hash,
             env!("CARGO_PKG_VERSION"),
         );
+        if let Some(prompt) = self.completed_prompt {
+            let _ = write!(text, ", Completed prompt: {}", quote(prompt));
+        }
         text
     }
 }
@@ -210,6 +236,7 @@ mod tests {
     fn the_last_line_holds_the_pairs() {
         let parameters = Parameters {
             prompt: "a man\nwith glasses",
+            completed_prompt: Some("a man with glasses, no hat"),
             negative_prompt: Some("beard"),
             steps: 4,
             sampler: "Euler shortcut",
@@ -225,7 +252,8 @@ mod tests {
             parameters.to_text(),
             format!(
                 "a man\nwith glasses\nNegative prompt: beard\nSteps: 4, Sampler: Euler shortcut, CFG scale: 1, \
-                 Seed: 42, Size: 256x256, Model: \"avatars, small\", Model hash: 0123456789, Version: stride {version}"
+                 Seed: 42, Size: 256x256, Model: \"avatars, small\", Model hash: 0123456789, Version: stride {version}, \
+                 Completed prompt: \"a man with glasses, no hat\""
             )
         );
     }

@@ -14,7 +14,7 @@ use stride_kernels::workers::among_threads;
 use stride_models::Model;
 
 use super::Generate;
-use super::record::{Record, Timings};
+use super::record::{Origin, Record, Timings};
 use super::targets::Targets;
 use crate::terminal::printable_json;
 use crate::usage::usage;
@@ -69,6 +69,7 @@ impl Generate {
             cfg_scale,
             seed,
             count: self.count,
+            as_typed: self.as_typed,
         };
         if self.strip.is_some() {
             let columns = if self.strip_steps.is_empty() { steps } else { self.strip_steps.len() };
@@ -77,7 +78,7 @@ impl Generate {
         let record = Record { request: &request, pipeline: &pipeline, hash: &hash };
         let mut drawn = Drawn::default();
         let result = self.draw(&record, &targets, &stop, &mut drawn);
-        let written = &targets.images[..drawn.seeds.len()];
+        let written = &targets.images[..drawn.images.len()];
         let strip = targets.strip.as_ref().filter(|_| drawn.has_strip);
         let timings = Timings {
             load: milliseconds(loaded - start),
@@ -91,7 +92,7 @@ impl Generate {
                 writeln!(stdout, "{}", path.display())?;
             }
         } else if result.is_ok() || !written.is_empty() {
-            let report = record.report(written.iter().zip(&drawn.seeds), strip, timings);
+            let report = record.report(written.iter().zip(&drawn.images), strip, timings);
             writeln!(stdout, "{}", printable_json(&serde_json::to_string(&report)?))?;
         }
         result
@@ -126,7 +127,11 @@ impl Generate {
         let total = request.count * request.num_steps;
         let progress = progress::bar(total as u64, "{bar:30} {pos}/{len} steps  {eta} left")
             .with_finish(ProgressFinish::AndClear);
-        for (mut drawing, path) in pipeline.start(request)?.zip(&targets.images) {
+        for (drawing, path) in pipeline.start(request)?.zip(&targets.images) {
+            let mut drawing = drawing?;
+            if drawing.prompt() != request.prompt {
+                tracing::info!("seed {}: {}", drawing.seed(), drawing.prompt());
+            }
             let image = among_threads(|| {
                 let mut row = Vec::new();
                 while !drawing.is_done() {
@@ -143,10 +148,10 @@ impl Generate {
                 pipeline.finish(&drawing).map(Some)
             });
             let Some(image) = image? else {
-                return Err(interrupted(drawn.seeds.len(), request.count, targets));
+                return Err(interrupted(drawn.images.len(), request.count, targets));
             };
             drawn.write(path, || self.png(record, &image))?;
-            drawn.seeds.push(image.seed);
+            drawn.images.push(Origin { seed: image.seed, prompt: image.prompt });
         }
         drop(progress);
         if let Some(path) = &targets.strip {
@@ -187,7 +192,7 @@ fn check_strip_size(columns: usize, rows: usize, resolution: usize) -> anyhow::R
 #[derive(Default)]
 struct Drawn {
     /// Of the images, which are the first of all.
-    seeds: Vec<u64>,
+    images: Vec<Origin>,
     has_strip: bool,
     writing: Duration,
 }
