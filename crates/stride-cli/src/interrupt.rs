@@ -13,6 +13,9 @@ const ENDED_BY_SIGNAL: i32 = 128;
 /// The number of the latest signal; 0 before the first.
 static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
+/// Whether what the signal asked for is done in order, so that the program succeeds.
+static IS_OBEYED: AtomicBool = AtomicBool::new(false);
+
 /// Makes the first signal set the returned flag, so that the command ends in order; a second one ends
 /// the program at once.
 pub(crate) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
@@ -28,11 +31,17 @@ pub(crate) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Makes a signal that has come, or comes from now on, no failure: everything is saved, and a cluster's queue shall not
+/// take the job for a broken one.
+pub(crate) fn obeyed() {
+    IS_OBEYED.store(true, Ordering::SeqCst);
+}
+
 /// The exit code of a command that was asked to end, however much it finished: whatever waits for it in a script
-/// shall not begin.
+/// shall not begin. None where the command has obeyed in order.
 pub(crate) fn exit_code() -> Option<u8> {
     let signal = RECEIVED.get()?.load(Ordering::SeqCst);
-    (signal > 0).then(|| u8::try_from(ENDED_BY_SIGNAL as usize + signal).unwrap_or(u8::MAX))
+    (signal > 0 && !IS_OBEYED.load(Ordering::SeqCst)).then(|| u8::try_from(ENDED_BY_SIGNAL as usize + signal).unwrap_or(u8::MAX))
 }
 
 /// SIGHUP, unless `nohup` or its like made the program deaf to it.

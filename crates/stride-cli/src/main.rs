@@ -1,7 +1,7 @@
 //! The program `stride`: one file per subcommand in `commands/`, and what they share beside it.
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and the number of
-//! the signal when one asked the program to end (130 for Ctrl-C).
+//! the signal when one asked the program to end (130 for Ctrl-C); 0 after all where a training run has saved its state.
 
 mod commands;
 mod compute;

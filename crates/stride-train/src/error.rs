@@ -205,6 +205,22 @@ pub enum TrainError {
         /// The folder that was searched.
         path: PathBuf,
     },
+    /// A checkpoint cannot be saved.
+    #[error(
+        "step {step} is not saved: {problem}; {}; make room or mend the folder, then go on with --resume latest",
+        match latest {
+            Some(latest) => format!("{} is whole and stays", latest.display()),
+            None => "there is no earlier checkpoint".to_owned(),
+        }
+    )]
+    Save {
+        /// Steps made.
+        step: u64,
+        /// What went wrong.
+        problem: Box<TrainError>,
+        /// The latest checkpoint that there is.
+        latest: Option<PathBuf>,
+    },
     /// The system refuses a thread.
     #[error("cannot start one worker per core: {problem}")]
     Threads {

@@ -9,6 +9,7 @@ mod attributes;
 mod classifier;
 mod dit;
 mod error;
+mod initial_weights;
 mod memory;
 mod optim;
 mod run;
@@ -18,13 +19,14 @@ mod vae;
 pub use classifier::ClassifierTrainConfig;
 pub use dit::{DitInitConfig, DitTrainConfig, TextToLatent};
 pub use error::TrainError;
+pub use initial_weights::draw_weights;
 pub use optim::{
     Budget, Ema, EmaConfig, EmaDecay, LrSchedule, NamedGradients, NamedTensors, Optimizer,
     OptimizerConfig, OptimizerKind, with_own_leaves,
 };
 pub use run::{
     Checkpoint, DataConfig, DryRun, LateCaptionsConfig, LogProgress, LoopConfig, LossPart,
-    MasksConfig, OutputConfig, Progress, ProgressUpdate, Resume, RunConfig, RunContext, RunKind,
+    MasksConfig, OutputConfig, Progress, ProgressUpdate, Resume, Retention, RunConfig, RunContext, RunKind,
     RunStart, RunSummary, StepInfo, StepLoss, TrainState, TrainerState, TrainingTask,
     changed_settings, dry_run, run, train, train_loop,
 };

@@ -39,7 +39,7 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    /// Trains to the end of the budget, or until Ctrl-C, which leaves a checkpoint.
+    /// Trains to the end of the budget, or until Ctrl-C or the request to end, which leave a checkpoint and succeed.
     pub(crate) fn run(self) -> Result<()> {
         let stop = interrupt::stop_flag()?;
         let mut progress: Box<dyn Progress> = if stderr().is_terminal() {
@@ -66,6 +66,7 @@ impl Train {
             progress.as_mut(),
             &stop,
         )?;
+        interrupt::obeyed();
         let end = if summary.was_stopped { "stopped after" } else { "done:" };
         progress
             .message(&format!("{end} {} steps in {:.0} s", summary.steps, summary.elapsed_seconds));

@@ -14,6 +14,7 @@ use stride_data::ImageSet;
 use super::ClassifierTrainConfig;
 use super::augment::augment;
 use crate::TrainError;
+use crate::initial_weights::draw_weights;
 use crate::attributes::{attributes_of, cross_entropy, labels_of};
 use crate::memory;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
@@ -56,8 +57,8 @@ impl ClassifierTrainer {
         let labels = labels.collect::<Result<_, _>>().map_err(problem)?;
         let model_config = AttributeClassifierConfig::new(run.data.resolution, attributes);
         let autodiff = device.clone().autodiff();
-        autodiff.seed(run.seed);
-        let model = model_config.init(&autodiff).map_err(|error| problem(error.to_string()))?;
+        let model = draw_weights(&autodiff, run.seed, || model_config.init(&autodiff));
+        let model = model.map_err(|error| problem(error.to_string()))?;
         let numbers = 3 * (run.data.resolution as u128).pow(2);
         memory::check(
             "data.resolution and classifier.batch_size",

@@ -25,6 +25,7 @@ use super::data::DitData;
 use super::samples::SampleSheet;
 use super::{TextToLatent, init};
 use crate::TrainError;
+use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 use crate::vae::ImageEncoder;
@@ -85,27 +86,27 @@ impl DitTrainer {
         let data = if is_dry { DitData::look } else { DitData::load };
         let data = data(&run.data, cache, &encoder, vocabulary, progress, stop)?;
 
-        // Right before the draws, since the library has one generator for the whole process.
-        autodiff.seed(run.seed);
-        let mut dit = config.model.init(&autodiff).map_err(TrainError::setting)?;
-        if let Some(dir) = &config.init.transformer {
-            dit = init::transformer(dir, dit, progress)?;
-        }
-        let (text_config, text_encoder) = match (start, &config.text_encoder) {
-            (Some(start), _) => (start.config, start.model),
+        let (text_config, trained) = match (start, &config.text_encoder) {
+            (Some(start), _) => (start.config, Some(start.model)),
             (None, Some(text_config)) => {
                 let text_config = ClipTextConfig {
                     vocab_size: data.captions.vocabulary.len(),
                     eos_token_id: data.captions.vocabulary.end_row() as usize,
                     ..text_config.clone()
                 };
-                let text_config = TextEncoderConfig::Clip(text_config);
-                let model = text_config.init(&autodiff).map_err(TrainError::setting)?;
-                (text_config, model)
+                (TextEncoderConfig::Clip(text_config), None)
             }
             (None, None) => return Err(TrainError::setting("[dit.text_encoder] is missing")),
         };
-        let model = TextToLatent { dit, text_encoder };
+        let model = draw_weights(&autodiff, run.seed, || {
+            let mut dit = config.model.init(&autodiff).map_err(TrainError::setting)?;
+            if let Some(dir) = &config.init.transformer {
+                dit = init::transformer(dir, dit, progress)?;
+            }
+            let drawn = || text_config.init(&autodiff).map_err(TrainError::setting);
+            let text_encoder = trained.map_or_else(drawn, Ok)?;
+            Ok::<_, TrainError>(TextToLatent { dit, text_encoder })
+        })?;
         progress.message(&format!(
             "{} images, {} words, {:.1}M parameters",
             data.num_train(),

@@ -68,6 +68,33 @@ pub struct TrainerState {
     pub elapsed_seconds: f64,
 }
 
+/// Which checkpoints of a run stay.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// The latest ones, of which at least one stays.
+    pub latest: usize,
+    /// Of every so many steps, the first one.
+    pub every_steps: Option<u64>,
+}
+
+impl Retention {
+    /// Those of `all`, fewest steps first, that go.
+    fn outdated(self, all: Vec<(u64, PathBuf)>) -> Vec<PathBuf> {
+        let num_old = all.len().saturating_sub(self.latest.max(1));
+        let stretch = |step: u64| self.every_steps.map(|every| step / every.max(1));
+        let mut last_stretch = Some(0);
+        let mut outdated = Vec::new();
+        for (step, dir) in all.into_iter().take(num_old) {
+            let is_first = stretch(step) > last_stretch;
+            last_stretch = stretch(step).max(last_stretch);
+            if !is_first {
+                outdated.push(dir);
+            }
+        }
+        outdated
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Mark {
     files: Vec<FileMark>,
@@ -83,8 +110,8 @@ struct FileMark {
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint into a run folder and removes the oldest ones beyond `keep`; those of later steps, which are
-    /// none that this run made, stay.
+    /// Writes a checkpoint into a run folder and then removes the earlier ones that need not be kept; those of later
+    /// steps, which are none that this run made, stay.
     ///
     /// The folder appears whole or not at all, so that an interruption leaves the earlier checkpoints as they were.
     ///
@@ -94,14 +121,10 @@ impl Checkpoint {
         run_dir: &Path,
         step: u64,
         files: &[(String, Vec<u8>)],
-        keep: usize,
+        keep: Retention,
     ) -> Result<Self, TrainError> {
         let dir = run_dir.join(format!("checkpoint-{step:06}"));
         if !is_complete(&dir) {
-            if run_dir.is_dir() {
-                // Of kills at other steps, which nothing else would remove.
-                stride_files::remove_temporary(run_dir)?;
-            }
             let folder = NewFolder::create(&dir)?;
             let mut mark = Mark { files: Vec::new() };
             for (name, bytes) in files {
@@ -119,8 +142,7 @@ impl Checkpoint {
         }
         let mut all = complete_in(run_dir);
         all.retain(|&(other, _)| other <= step);
-        all.truncate(all.len().saturating_sub(keep.max(1)));
-        for (_, old) in all {
+        for old in keep.outdated(all) {
             Self::remove(&old)?;
         }
         Ok(Self { dir })
@@ -222,8 +244,22 @@ fn is_complete(dir: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn write(dir: &Path, step: u64, keep: usize) -> Checkpoint {
+    fn write(dir: &Path, step: u64, latest: usize) -> Checkpoint {
+        write_keeping(dir, step, Retention { latest, every_steps: None })
+    }
+
+    fn write_keeping(dir: &Path, step: u64, keep: Retention) -> Checkpoint {
         Checkpoint::write(dir, step, &[("a.bin".to_owned(), vec![7; 10])], keep).expect("writable")
+    }
+
+    #[test]
+    fn the_first_of_every_so_many_steps_is_kept_for_good() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for step in [3, 6, 9, 10, 13, 16, 29, 31, 35, 38] {
+            write_keeping(dir.path(), step, Retention { latest: 1, every_steps: Some(10) });
+        }
+        let left: Vec<_> = complete_in(dir.path()).iter().map(|c| c.0).collect();
+        assert_eq!(left, [10, 29, 31, 38]);
     }
 
     #[test]

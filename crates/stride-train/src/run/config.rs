@@ -118,10 +118,16 @@ pub struct OutputConfig {
     pub metrics_every_steps: u64,
     /// Seconds between checkpoints.
     pub checkpoint_every_seconds: f64,
+    /// Steps between checkpoints, whatever the seconds say; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every_steps: Option<u64>,
     /// Seconds between reports: evaluation and images.
     pub report_every_seconds: f64,
-    /// Checkpoints kept.
+    /// The latest checkpoints, of which this many are kept, one at least.
     pub keep_checkpoints: usize,
+    /// Of every so many steps, the first checkpoint is kept for good, too; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_every_steps: Option<u64>,
 }
 
 impl Default for OutputConfig {
@@ -129,8 +135,10 @@ impl Default for OutputConfig {
         Self {
             metrics_every_steps: 10,
             checkpoint_every_seconds: 300.0,
+            checkpoint_every_steps: None,
             report_every_seconds: 300.0,
             keep_checkpoints: 3,
+            keep_every_steps: None,
         }
     }
 }
@@ -443,6 +451,12 @@ impl RunConfig {
             ("training.output.report_every_seconds", output.report_every_seconds),
         ] {
             check(seconds >= 0.0, field, "at least 0")?;
+        }
+        for (field, steps) in [
+            ("training.output.checkpoint_every_steps", output.checkpoint_every_steps),
+            ("training.output.keep_every_steps", output.keep_every_steps),
+        ] {
+            check(steps != Some(0), field, "at least 1")?;
         }
         check_size("data.resolution", self.data.resolution, MAX_RESOLUTION)?;
         check(self.data.held_out > 0, "data.held_out", "at least 1")?;

@@ -15,6 +15,9 @@ use crate::TrainError;
 /// The record's file in the run folder.
 pub(super) const METRICS: &str = "metrics.jsonl";
 
+/// What every line has but those of reports.
+const LR_FACTOR: &str = "lr_factor";
+
 /// An open `metrics.jsonl`.
 #[derive(Debug)]
 pub(super) struct Metrics {
@@ -25,16 +28,21 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Opens the record of a run folder for appending.
     ///
-    /// Lines of steps after `step` are dropped first: a run that resumes at `step` makes them again.
+    /// Lines of steps after `step` are dropped first: a run that resumes at `step` makes them again. So is a report at
+    /// `step` where the run has come to its end (`is_over`), at which it reports.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub(super) fn open(run_dir: &Path, step: u64) -> Result<Self, TrainError> {
+    pub(super) fn open(run_dir: &Path, step: u64, is_over: bool) -> Result<Self, TrainError> {
         let path = run_dir.join(METRICS);
         if let Ok(text) = fs::read_to_string(&path) {
             let is_before = |line: &&str| {
                 let line: Option<Value> = serde_json::from_str(line).ok();
-                line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
+                line.is_some_and(|line| {
+                    let is_report = line[LR_FACTOR].is_null();
+                    let at = line["step"].as_u64();
+                    at.is_some_and(|at| at < step || at == step && !(is_over && is_report))
+                })
             };
             let kept: String =
                 text.lines().filter(is_before).flat_map(|line| [line, "\n"]).collect();
@@ -150,7 +158,7 @@ impl Averages {
             .drain(..)
             .map(|(name, sum, count)| (name.to_owned(), sum / f64::from(count)))
             .collect();
-        values.push(("lr_factor".to_owned(), lr_factor));
+        values.push((LR_FACTOR.to_owned(), lr_factor));
         values.push(("rows_per_second".to_owned(), self.last_speed));
         (self.rows, self.since) = (0, Some(Instant::now()));
         values
@@ -164,18 +172,26 @@ mod tests {
     #[test]
     fn lines_past_the_resumed_step_are_dropped() {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let mut metrics = Metrics::open(dir.path(), 0).expect("writable");
+        let mut metrics = Metrics::open(dir.path(), 0, false).expect("writable");
         for step in [10, 20, 30] {
-            metrics.write(step, 1.5, [("loss".to_owned(), 0.25)]).expect("writable");
+            let values = [("loss", 0.25), (LR_FACTOR, 1.0)];
+            let values = values.map(|(name, value)| (name.to_owned(), value));
+            metrics.write(step, 1.5, values).expect("writable");
         }
-        let mut metrics = Metrics::open(dir.path(), 20).expect("writable");
+        metrics.write(20, 1.5, [("held_out_error".to_owned(), 0.5)]).expect("writable");
+        let mut metrics = Metrics::open(dir.path(), 20, false).expect("writable");
         metrics.write(25, 2.0, []).expect("writable");
         let text = fs::read_to_string(dir.path().join("metrics.jsonl")).expect("readable");
         let steps: Vec<_> = text
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["step"].as_u64())
             .collect();
-        assert_eq!(steps, [Some(10), Some(20), Some(25)]);
+        assert_eq!(steps, [Some(10), Some(20), Some(20), Some(25)]);
         assert!(text.contains("\"loss\":0.25"));
+        // At its end a run reports; going on from there, it does so again.
+        Metrics::open(dir.path(), 20, true).expect("writable");
+        let text = fs::read_to_string(dir.path().join("metrics.jsonl")).expect("readable");
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains("held_out_error"), "{text}");
     }
 }

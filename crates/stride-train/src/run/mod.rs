@@ -14,7 +14,7 @@ mod task;
 mod train_loop;
 
 pub use changes::changed_settings;
-pub use checkpoint::{Checkpoint, Resume, TrainerState};
+pub use checkpoint::{Checkpoint, Resume, Retention, TrainerState};
 pub use config::{
     DataConfig, LateCaptionsConfig, LoopConfig, MasksConfig, OutputConfig, RunConfig, RunKind,
 };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stride_files::{FolderLock, remove_folder, remove_if_there};
+use stride_files::{FolderLock, remove_folder, remove_if_there, remove_temporary};
 
 use super::checkpoint::{Checkpoint, Resume};
 use super::metrics::METRICS;
@@ -44,7 +44,11 @@ impl<'a> RunFolder<'a> {
         let made = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
         let made = made.collect();
         match FolderLock::try_acquire(dir)? {
-            Some(lock) => Ok(Self { dir, made, _lock: lock }),
+            Some(lock) => {
+                // What killed saves left.
+                remove_temporary(dir)?;
+                Ok(Self { dir, made, _lock: lock })
+            }
             None => Err(TrainError::InUse { path: dir.to_owned() }),
         }
     }

@@ -9,8 +9,8 @@ use stride_files::NewFolder;
 use stride_kernels::fused::Precision;
 use stride_kernels::workers::{Workers, split_evenly};
 
-use super::checkpoint::{Checkpoint, TrainerState};
-use super::config::LoopConfig;
+use super::checkpoint::{Checkpoint, Retention, TrainerState};
+use super::config::{LoopConfig, OutputConfig};
 use super::metrics::{Averages, Clock, Metrics, StepValues};
 use super::progress::Progress;
 use super::state::TrainState;
@@ -66,20 +66,22 @@ pub fn train_loop<T: TrainingTask>(
     }
     let precision = Precision::training(config.compute_dtype);
     let workers = Workers::on(&config.device.device()).map_err(TrainError::threads)?;
-    let mut metrics = Metrics::open(run_dir, at.step)?;
+    let is_over = |at: &TrainerState, seconds: f64| {
+        at.step >= max_steps || max_seconds.is_some_and(|max| seconds >= max)
+    };
+    let mut metrics = Metrics::open(run_dir, at.step, is_over(&at, at.elapsed_seconds))?;
     let clock = Clock { start: Instant::now(), before: at.elapsed_seconds, first_step: at.step };
     let mut averages = Averages::default();
     let (mut last_checkpoint, mut last_report) = (at.elapsed_seconds, at.elapsed_seconds);
     let mut report = Vec::new();
     let was_stopped = loop {
-        if at.step >= max_steps {
-            break false;
-        }
-        if max_seconds.is_some_and(|max| clock.seconds() >= max) {
-            progress.message(&format!(
-                "training.budget.max_seconds is used up after {} of {max_steps} steps",
-                at.step
-            ));
+        if is_over(&at, clock.seconds()) {
+            if at.step < max_steps {
+                progress.message(&format!(
+                    "training.budget.max_seconds is used up after {} of {max_steps} steps",
+                    at.step
+                ));
+            }
             break false;
         }
         let fraction = at.step as f64 / max_steps as f64;
@@ -101,14 +103,17 @@ pub fn train_loop<T: TrainingTask>(
             report = make_report(task, &state, &info, run_dir, &mut metrics, progress, &clock)?;
             last_report = clock.seconds();
         }
-        if at.elapsed_seconds - last_checkpoint >= config.output.checkpoint_every_seconds {
+        let by_steps = config.output.checkpoint_every_steps;
+        if at.elapsed_seconds - last_checkpoint >= config.output.checkpoint_every_seconds
+            || by_steps.is_some_and(|every| at.step.is_multiple_of(every))
+        {
             at.elapsed_seconds = clock.seconds();
-            save(&state, &at, config_text, run_dir, config.output.keep_checkpoints, progress)?;
+            save(&state, &at, config_text, run_dir, &config.output, progress)?;
             last_checkpoint = at.elapsed_seconds;
         }
     };
     at.elapsed_seconds = clock.seconds();
-    save(&state, &at, config_text, run_dir, config.output.keep_checkpoints, progress)?;
+    save(&state, &at, config_text, run_dir, &config.output, progress)?;
     if !was_stopped {
         let info = StepInfo { step: at.step, fraction: 1.0 };
         report = make_report(task, &state, &info, run_dir, &mut metrics, progress, &clock)?;
@@ -207,11 +212,17 @@ fn save<M: Module>(
     at: &TrainerState,
     config_text: &str,
     run_dir: &Path,
-    keep: usize,
+    output: &OutputConfig,
     progress: &mut dyn Progress,
 ) -> Result<(), TrainError> {
     let files = state.files(at, config_text)?;
-    let checkpoint = Checkpoint::write(run_dir, at.step, &files, keep)?;
+    let keep = Retention { latest: output.keep_checkpoints, every_steps: output.keep_every_steps };
+    let checkpoint =
+        Checkpoint::write(run_dir, at.step, &files, keep).map_err(|problem| TrainError::Save {
+            step: at.step,
+            problem: Box::new(problem),
+            latest: Checkpoint::all(run_dir).pop().map(|(_, dir)| dir),
+        })?;
     progress.message(&format!("saved {}", checkpoint.dir().display()));
     Ok(())
 }

@@ -21,6 +21,7 @@ use super::config::TextEncoderTrainConfig;
 use super::data::TextData;
 use crate::TrainError;
 use crate::attributes::cross_entropy;
+use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
@@ -79,12 +80,10 @@ impl TextEncoderTrainer {
         let states = states * model_config.num_hidden_layers as u128;
         memory::check("text_encoder.batch_size", config.batch_size as u128 * states)?;
 
-        // Right before the draws, since the library has one generator for the whole process.
         let autodiff = device.clone().autodiff();
-        autodiff.seed(run.seed);
         let num_values: Vec<_> = data.attributes.iter().map(|of| of.values.len()).collect();
-        let model = AttributeReader::init(&model_config, &num_values, &autodiff);
-        let model = model.map_err(TrainError::setting)?;
+        let make = || AttributeReader::init(&model_config, &num_values, &autodiff);
+        let model = draw_weights(&autodiff, run.seed, make).map_err(TrainError::setting)?;
         progress.message(&format!(
             "{} images, {} attributes, {} words, {:.1}M parameters",
             data.num_train(),

@@ -17,6 +17,7 @@ use super::config::VaeTrainConfig;
 use super::encoder;
 use super::loss::{moment_kl, reconstruction_loss, shrunk};
 use crate::TrainError;
+use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, write_sheet};
 
@@ -313,11 +314,10 @@ fn make_model(
     device: &Device,
 ) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
     let device = device.clone().autodiff();
-    device.seed(run.seed);
     let (model_config, model) = match (&config.init_from, &config.model) {
         (Some(dir), _) => encoder::read(dir, &device)?,
         (None, Some(model_config)) => {
-            let model = model_config.init(&device);
+            let model = draw_weights(&device, run.seed, || model_config.init(&device));
             let model =
                 model.map_err(|error| TrainError::setting(format!("vae.model: {error}")))?;
             (model_config.clone(), model)

@@ -74,7 +74,7 @@ fn a_checkpoint_that_was_changed_is_refused() {
         ("trainer_state.json".to_owned(), state.as_bytes().to_vec()),
         ("model.safetensors".to_owned(), vec![7; 100]),
     ];
-    let written = Checkpoint::write(dir.path(), 3, &files, 3).expect("writable");
+    let written = Checkpoint::write(dir.path(), 3, &files, KEEP).expect("writable");
     let mut draws = Draws(30);
     for entry in fs::read_dir(written.dir()).expect("a folder") {
         let path = entry.expect("readable").path();
