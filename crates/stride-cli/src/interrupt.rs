@@ -41,7 +41,8 @@ pub(crate) fn obeyed() {
 /// shall not begin. None where the command has obeyed in order.
 pub(crate) fn exit_code() -> Option<u8> {
     let signal = RECEIVED.get()?.load(Ordering::SeqCst);
-    (signal > 0 && !IS_OBEYED.load(Ordering::SeqCst)).then(|| u8::try_from(ENDED_BY_SIGNAL as usize + signal).unwrap_or(u8::MAX))
+    (signal > 0 && !IS_OBEYED.load(Ordering::SeqCst))
+        .then(|| u8::try_from(ENDED_BY_SIGNAL as usize + signal).unwrap_or(u8::MAX))
 }
 
 /// SIGHUP, unless `nohup` or its like made the program deaf to it.

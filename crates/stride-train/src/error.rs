@@ -227,18 +227,18 @@ pub enum TrainError {
         /// The system's answer.
         problem: String,
     },
-    /// The loss or its gradient is not a number any more.
+    /// So many steps in a row would have spoiled the weights that the run ends.
     #[error(
-        "step {step}: {what} is {value}; lower optimizer.learning_rate or set optimizer.max_grad_norm, \
-         then resume from the last checkpoint"
+        "step {step}: {reason}; {count} steps in a row were left out (training.guard.max_skipped); mend the samples, lower \
+         optimizer.learning_rate or set optimizer.max_grad_norm, then resume from the last checkpoint"
     )]
-    NotFinite {
+    Skipped {
         /// The step, from 0.
         step: u64,
-        /// Loss or gradient norm.
-        what: &'static str,
-        /// Its value.
-        value: f64,
+        /// Steps left out one after the other.
+        count: u64,
+        /// What was wrong with this one.
+        reason: String,
     },
 }
 

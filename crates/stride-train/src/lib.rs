@@ -22,13 +22,13 @@ pub use error::TrainError;
 pub use initial_weights::draw_weights;
 pub use optim::{
     Budget, Ema, EmaConfig, EmaDecay, LrSchedule, NamedGradients, NamedTensors, Optimizer,
-    OptimizerConfig, OptimizerKind, with_own_leaves,
+    OptimizerConfig, OptimizerKind, ScheduleKind, with_own_leaves,
 };
 pub use run::{
-    Checkpoint, DataConfig, DryRun, LateCaptionsConfig, LogProgress, LoopConfig, LossPart,
-    MasksConfig, OutputConfig, Progress, ProgressUpdate, Resume, Retention, RunConfig, RunContext, RunKind,
-    RunStart, RunSummary, StepInfo, StepLoss, TrainState, TrainerState, TrainingTask,
-    changed_settings, dry_run, run, train, train_loop,
+    Checkpoint, DataConfig, DryRun, GuardConfig, GuardState, LateCaptionsConfig, LogProgress,
+    LoopConfig, LossPart, MasksConfig, OutputConfig, Progress, ProgressUpdate, Resume, Retention,
+    RunConfig, RunContext, RunKind, RunStart, RunSummary, StepInfo, StepLoss, TrainState,
+    TrainerState, TrainingTask, changed_settings, dry_run, run, train, train_loop,
 };
 pub use text_encoder::TextEncoderTrainConfig;
 pub use vae::{ImageEncoder, VaeLossConfig, VaeTrainConfig};

@@ -417,8 +417,12 @@ fn a_full_disk_leaves_the_checkpoint_that_was_there() {
     let output = shell.output().expect("the system has sh");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    let parts =
-        ["step 4 is not saved", "checkpoint-000002 is whole and stays", "--resume latest", "too large"];
+    let parts = [
+        "step 4 is not saved",
+        "checkpoint-000002 is whole and stays",
+        "--resume latest",
+        "too large",
+    ];
     for part in parts {
         assert!(said.contains(part), "expected {part:?} in:\n{said}");
     }
@@ -426,7 +430,8 @@ fn a_full_disk_leaves_the_checkpoint_that_was_there() {
     assert!(contents(&run_dir.join("checkpoint-000002")) == before);
     train_to(place.path(), 4, &["--resume", "latest"]).expect(0);
     for file in ["model.safetensors", "optimizer.safetensors"] {
-        let read = |run: &str| fs::read(place.path().join(run).join("checkpoint-000004").join(file));
+        let read =
+            |run: &str| fs::read(place.path().join(run).join("checkpoint-000004").join(file));
         assert!(read("run").expect("saved") == read("whole").expect("saved"), "{file}");
     }
 }

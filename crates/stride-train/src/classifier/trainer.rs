@@ -14,8 +14,8 @@ use stride_data::ImageSet;
 use super::ClassifierTrainConfig;
 use super::augment::augment;
 use crate::TrainError;
-use crate::initial_weights::draw_weights;
 use crate::attributes::{attributes_of, cross_entropy, labels_of};
+use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
@@ -25,6 +25,7 @@ pub(crate) struct ClassifierTrainer {
     seed: u64,
     model_config: AttributeClassifierConfig,
     images: ImageSet,
+    names: Vec<String>,
     /// The place of the value of every attribute of every image.
     labels: Vec<Vec<usize>>,
     /// The last images are for evaluation.
@@ -73,9 +74,10 @@ impl ClassifierTrainer {
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
         let (batch_size, seed) = (config.batch_size, run.seed);
+        let names = folder.images.iter().map(|image| image.name.clone()).collect();
         let train = run.data.check_train(images.train_images(held_out))?;
         Ok((
-            Self { batch_size, seed, model_config, images, labels, held_out, train, device },
+            Self { batch_size, seed, model_config, images, names, labels, held_out, train, device },
             state,
         ))
     }
@@ -145,6 +147,14 @@ impl TrainingTask for ClassifierTrainer {
 
     fn batch_size(&self) -> usize {
         self.batch_size
+    }
+
+    fn num_train(&self) -> usize {
+        self.train.len()
+    }
+
+    fn sample_name(&self, batch: &ClassifierBatch, row: usize) -> String {
+        self.names[batch.images[row]].clone()
     }
 
     fn batch(&self, at: &StepInfo) -> Result<ClassifierBatch, TrainError> {

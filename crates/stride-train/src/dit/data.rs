@@ -153,6 +153,11 @@ impl DitData {
         &self.set.image(image).captions[0]
     }
 
+    /// The name of an image.
+    pub(crate) fn name(&self, image: usize) -> &str {
+        &self.set.image(image).name
+    }
+
     /// Writes the latent of an image for one training row: mirrored or not, which it returns, and drawn from what the
     /// encoder gave.
     ///

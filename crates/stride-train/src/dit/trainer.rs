@@ -207,6 +207,8 @@ pub(crate) struct DitBatch {
     /// How far the run is, in [0, 1].
     progress: f64,
     rows: Vec<Row>,
+    /// The image of every row.
+    images: Vec<usize>,
     /// Noise and latents of the rows, one after the other.
     x_0: Vec<f32>,
     x_1: Vec<f32>,
@@ -235,6 +237,14 @@ impl TrainingTask for DitTrainer {
         self.config.batch_size
     }
 
+    fn num_train(&self) -> usize {
+        self.data.num_train()
+    }
+
+    fn sample_name(&self, batch: &DitBatch, row: usize) -> String {
+        self.data.name(batch.images[batch.order[row]]).to_owned()
+    }
+
     fn batch(&self, at: &StepInfo) -> Result<DitBatch, TrainError> {
         let (size, numbers) = (self.config.batch_size, self.data.shape().len());
         let mut rngs: Vec<_> = (0..size as u64)
@@ -255,13 +265,14 @@ impl TrainingTask for DitTrainer {
             (caption.to_vec(), (image, view))
         });
         let (captions, views): (_, Vec<_>) = drawn.unzip();
+        let images = views.iter().map(|&(image, _)| image).collect();
         let weights = self.data.masks.as_ref().map(|masks| {
             views.into_iter().flat_map(|(image, view)| masks.weights(image, view)).collect()
         });
         // After all draws, since the objective may exchange noise between rows.
         self.config.objective.pair_noise(&mut x_0, &x_1, size);
         let order = evenly_spaced(size);
-        Ok(DitBatch { progress: at.fraction, rows, x_0, x_1, captions, weights, order })
+        Ok(DitBatch { progress: at.fraction, rows, images, x_0, x_1, captions, weights, order })
     }
 
     fn loss(

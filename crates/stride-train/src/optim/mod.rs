@@ -6,6 +6,7 @@ mod optimizer;
 mod schedule;
 
 pub use ema::{Ema, EmaConfig, EmaDecay};
+pub(crate) use named_tensors::{GradientSum, flat_values};
 pub use named_tensors::{NamedGradients, NamedTensors, with_own_leaves};
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerKind};
-pub use schedule::{Budget, LrSchedule};
+pub use schedule::{Budget, LrSchedule, ScheduleKind};

@@ -116,7 +116,7 @@ pub(super) fn without_variants(name: &str) -> String {
 }
 
 /// The value of every parameter without its gradient graph, flattened, by path in the module.
-pub(super) fn flat_values<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
+pub(crate) fn flat_values<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
     collect(module, None)
 }
 
@@ -218,16 +218,36 @@ impl NamedGradients {
         self
     }
 
-    /// The sums over the shares, and the norm over all parameters: sqrt of the sum of squares, in f64.
-    pub(super) fn into_sums(self) -> (BTreeMap<String, Tensor<1>>, f64) {
-        let mut squares = 0.0;
+    /// Adds the shares so far, which leaves one tensor a parameter.
+    #[must_use]
+    pub(crate) fn joined(self) -> Self {
+        let join = |(name, shares)| (name, vec![fused::join_gradients(shares).0]);
+        Self(self.0.into_iter().map(join).collect())
+    }
+
+    /// The sum over the shares.
+    pub(crate) fn sum(self) -> GradientSum {
+        let mut squares = BTreeMap::new();
         let sums = self.0.into_iter().map(|(name, shares)| {
             let (sum, of_this) = fused::join_gradients(shares);
-            squares += of_this;
+            squares.insert(name.clone(), of_this);
             (name, sum)
         });
-        let sums = sums.collect();
-        (sums, squares.sqrt())
+        GradientSum { sums: sums.collect(), squares }
+    }
+}
+
+/// The gradient over all rows of a step.
+pub(crate) struct GradientSum {
+    pub(super) sums: BTreeMap<String, Tensor<1>>,
+    /// The sum of the squares of every parameter's gradient.
+    squares: BTreeMap<String, f64>,
+}
+
+impl GradientSum {
+    /// The norm over all parameters: sqrt of the sum of squares, in f64.
+    pub(crate) fn norm(&self) -> f64 {
+        self.squares.values().sum::<f64>().sqrt()
     }
 }
 

@@ -10,7 +10,7 @@ use stride_kernels::fused;
 use stride_kernels::gemm::Compute;
 use stride_kernels::muon::MuonStep;
 
-use super::named_tensors::{NamedGradients, NamedTensors, map_flat, without_variants};
+use super::named_tensors::{GradientSum, NamedGradients, NamedTensors, map_flat, without_variants};
 use crate::error::check;
 
 /// Settings of the optimizer.
@@ -35,6 +35,12 @@ pub struct OptimizerConfig {
     pub muon_compute: Compute,
     /// Factors on the learning rate of parameters whose names start with the key.
     pub lr_factors: BTreeMap<String, f64>,
+    /// Optimizer steps before which parameters whose names start with the key stay as they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub start_steps: BTreeMap<String, u64>,
+    /// Parameters whose names contain one of these are not decayed, such as "embedding".
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_decay: Vec<String>,
 }
 
 /// The rule that updates hidden matrices; all else is updated by AdamW.
@@ -60,6 +66,8 @@ impl Default for OptimizerConfig {
             muon_learning_rate: 0.02,
             muon_compute: Compute::Bf16,
             lr_factors: BTreeMap::new(),
+            start_steps: BTreeMap::new(),
+            no_decay: Vec::new(),
         }
     }
 }
@@ -82,6 +90,21 @@ impl OptimizerConfig {
         check(fits, "optimizer.max_grad_norm", "positive")?;
         let fits = self.lr_factors.values().all(|&factor| is_factor(factor));
         check(fits, "optimizer.lr_factors", "finite, at least 0")
+    }
+
+    /// Checks that settings of some parameters are of parameters that there are.
+    pub(crate) fn check_names(&self, names: &[&String]) -> Result<(), String> {
+        let begins = |key: &String| names.iter().any(|name| name.starts_with(key.as_str()));
+        let contains = |key: &String| names.iter().any(|name| name.contains(key.as_str()));
+        let factors = self.lr_factors.keys().map(|key| ("lr_factors", key, begins(key)));
+        let starts = self.start_steps.keys().map(|key| ("start_steps", key, begins(key)));
+        let masks = self.no_decay.iter().map(|key| ("no_decay", key, contains(key)));
+        for (setting, key, is_there) in factors.chain(starts).chain(masks) {
+            let first = names.first().map_or("", |name| name.as_str());
+            let expected = format!("names of parameters, such as {first}, found \"{key}\"");
+            check(is_there, &format!("optimizer.{setting}"), &expected)?;
+        }
+        Ok(())
     }
 }
 
@@ -130,20 +153,31 @@ impl Optimizer {
         gradients: NamedGradients,
         lr_factor: f64,
     ) -> (M, f64) {
-        let (gradients, norm) = gradients.into_sums();
+        let gradients = gradients.sum();
+        let norm = gradients.norm();
         if !norm.is_finite() {
             return (module, norm);
         }
+        (self.apply(module, gradients, lr_factor), norm)
+    }
+
+    /// As [`step`](Self::step) for a gradient that is known to be finite.
+    pub(crate) fn apply<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientSum,
+        lr_factor: f64,
+    ) -> M {
+        let norm = gradients.norm();
         let gradient_scale = match self.config.max_grad_norm {
             Some(max) if norm > max => max / norm,
             _ => 1.0,
         };
         self.steps += 1;
         let factors = [lr_factor, gradient_scale];
-        let module = map_flat(module, gradients, |name, dims, value, gradient| {
+        map_flat(module, gradients.sums, |name, dims, value, gradient| {
             self.update(name, dims, value, gradient, factors)
-        });
-        (module, norm)
+        })
     }
 
     /// The state to save.
@@ -156,6 +190,11 @@ impl Optimizer {
             }
         }
         state
+    }
+
+    /// Its settings.
+    pub(crate) fn config(&self) -> &OptimizerConfig {
+        &self.config
     }
 
     /// Steps made so far.
@@ -189,19 +228,26 @@ impl Optimizer {
         gradient: Tensor<1>,
         [lr_factor, gradient_scale]: [f64; 2],
     ) -> Tensor<1> {
-        let lr_factor = lr_factor * self.lr_factor_of(name);
+        let start = longest_prefix(&self.config.start_steps, name).copied().unwrap_or_default();
+        if self.steps <= start {
+            return value;
+        }
+        let factor = longest_prefix(&self.config.lr_factors, name).copied().unwrap_or(1.0);
+        let lr_factor = lr_factor * factor;
+        let is_masked = self.config.no_decay.iter().any(|part| name.contains(part.as_str()));
+        let weight_decay = if is_masked { 0.0 } else { self.config.weight_decay };
         let moments = self.moments.remove(name);
         let (value, moments) = match (self.config.kind, dims) {
             (OptimizerKind::Muon, &[d_in, d_out]) if is_hidden_matrix(name) => {
                 let buffer = moments.map_or_else(|| gradient.zeros_like(), |m| m.first);
-                let step = self.muon_step(lr_factor, gradient_scale, [d_in, d_out]);
+                let step = self.muon_step(lr_factor, weight_decay, gradient_scale, [d_in, d_out]);
                 let (value, first) = fused::muon(value, gradient, buffer, [d_in, d_out], step);
                 (value, Moments { first, second: None })
             }
             _ => {
                 let lr = self.config.learning_rate * lr_factor;
-                let decay = if dims.len() > 1 { lr * self.config.weight_decay } else { 0.0 };
-                let step = self.adamw_step(lr, decay, gradient_scale);
+                let decay = if dims.len() > 1 { lr * weight_decay } else { 0.0 };
+                let step = self.adamw_step(self.steps - start, lr, decay, gradient_scale);
                 let moments = match moments {
                     Some(Moments { first, second: Some(second) }) => [first, second],
                     _ => [gradient.zeros_like(), gradient.zeros_like()],
@@ -214,19 +260,26 @@ impl Optimizer {
         value
     }
 
-    fn muon_step(&self, lr_factor: f64, gradient_scale: f64, dims: [usize; 2]) -> MuonStep {
+    fn muon_step(
+        &self,
+        lr_factor: f64,
+        weight_decay: f64,
+        gradient_scale: f64,
+        dims: [usize; 2],
+    ) -> MuonStep {
         let lr = self.config.muon_learning_rate * lr_factor;
         MuonStep {
             gradient_scale: gradient_scale as f32,
             learning_rate: (lr * muon_scale(dims)) as f32,
             momentum: MUON_MOMENTUM,
-            decay: (lr * self.config.weight_decay) as f32,
+            decay: (lr * weight_decay) as f32,
             compute: self.config.muon_compute,
         }
     }
 
-    fn adamw_step(&self, lr: f64, decay: f64, gradient_scale: f64) -> AdamwStep {
-        let correction = |beta: f64| (1.0 - beta.powf(self.steps as f64)) as f32;
+    /// `steps` are those that the parameter has made, this one with it.
+    fn adamw_step(&self, steps: u64, lr: f64, decay: f64, gradient_scale: f64) -> AdamwStep {
+        let correction = |beta: f64| (1.0 - beta.powf(steps as f64)) as f32;
         AdamwStep {
             gradient_scale: gradient_scale as f32,
             learning_rate: lr as f32,
@@ -236,12 +289,12 @@ impl Optimizer {
             decay: decay as f32,
         }
     }
+}
 
-    fn lr_factor_of(&self, name: &str) -> f64 {
-        let longest =
-            self.config.lr_factors.iter().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
-        longest.max_by_key(|(prefix, _)| prefix.len()).map_or(1.0, |(_, &factor)| factor)
-    }
+/// The value of the longest key that a name starts with.
+fn longest_prefix<'a, V>(values: &'a BTreeMap<String, V>, name: &str) -> Option<&'a V> {
+    let prefixes = values.iter().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
+    prefixes.max_by_key(|(prefix, _)| prefix.len()).map(|(_, value)| value)
 }
 
 /// Decay rate of Muon's momentum.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use stride_files::{ContentHash, NewFolder};
 
+use super::guard::GuardState;
 use crate::TrainError;
 
 const MARK: &str = "complete.json";
@@ -66,6 +67,9 @@ pub struct TrainerState {
     pub optimizer_steps: u64,
     /// Seconds spent in the training loop.
     pub elapsed_seconds: f64,
+    /// What the guard remembers.
+    #[serde(default, skip_serializing_if = "GuardState::is_default")]
+    pub guard: GuardState,
 }
 
 /// Which checkpoints of a run stay.

@@ -10,12 +10,13 @@ use stride_kernels::gemm::Compute;
 use toml::{Table, Value};
 
 use super::checkpoint::{MODEL_WEIGHTS, ema_weights};
+use super::guard::GuardConfig;
 use super::layers::{BASE, apply_override, with_base};
 use crate::TrainError;
 use crate::classifier::ClassifierTrainConfig;
 use crate::dit::DitTrainConfig;
 use crate::error::{check, check_size};
-use crate::memory::MAX_RESOLUTION;
+use crate::memory::{MAX_BATCH, MAX_RESOLUTION};
 use crate::optim::{Budget, EmaConfig, LrSchedule, OptimizerConfig};
 use crate::text_encoder::TextEncoderTrainConfig;
 use crate::vae::VaeTrainConfig;
@@ -93,7 +94,7 @@ pub(crate) enum TaskConfig<'a> {
 }
 
 /// Settings of the loop.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopConfig {
     /// Where networks are trained and evaluated.
@@ -102,12 +103,42 @@ pub struct LoopConfig {
     /// Compute dtype of the training steps, `"f32"` or `"bf16"`; weights, gradients and moments are f32
     /// either way, and reports are computed in f32.
     pub compute_dtype: Compute,
+    /// Parts that the rows of every worker go through the network in, one after the other: the same rows and, up to
+    /// rounding, the same gradient in less memory.
+    #[serde(skip_serializing_if = "is_one")]
+    pub gradient_accumulation: usize,
+    /// Whether the gradient is added in an order that does not depend on the number of workers and processes, so that 1, 2,
+    /// 4 or 8 of them train the same weights to the byte. The batch must have 8 rows at least.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deterministic: bool,
     /// Length of the run.
     pub budget: Budget,
     /// Learning rate over the run.
     pub schedule: LrSchedule,
     /// When to write what.
     pub output: OutputConfig,
+    /// Which steps are left out.
+    #[serde(skip_serializing_if = "GuardConfig::is_default")]
+    pub guard: GuardConfig,
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
+impl Default for LoopConfig {
+    fn default() -> Self {
+        Self {
+            device: DeviceName::default(),
+            compute_dtype: Compute::default(),
+            gradient_accumulation: 1,
+            deterministic: false,
+            budget: Budget::default(),
+            schedule: LrSchedule::default(),
+            output: OutputConfig::default(),
+            guard: GuardConfig::default(),
+        }
+    }
 }
 
 /// When a run writes what.
@@ -432,18 +463,23 @@ impl RunConfig {
     fn validate(&self) -> Result<(), String> {
         let budget = self.training.budget;
         // Seconds alone are a budget that old runs have; new ones are refused when they begin.
-        let has_end = budget.max_steps.is_some() || budget.max_seconds.is_some();
+        let has_end = budget.has_steps() || budget.max_seconds.is_some();
         check(has_end, "training.budget.max_steps", "the number of steps")?;
         check(budget.max_steps != Some(0), "training.budget.max_steps", "at least 1")?;
+        for (field, value) in [
+            ("training.budget.max_seconds", budget.max_seconds),
+            ("training.budget.max_epochs", budget.max_epochs),
+        ] {
+            check(value.is_none_or(|value| value > 0.0), field, "positive")?;
+        }
+        self.training.schedule.validate()?;
+        self.training.guard.validate()?;
+        let parts = self.training.gradient_accumulation;
+        check_size("training.gradient_accumulation", parts, MAX_BATCH)?;
         check(
-            budget.max_seconds.is_none_or(|s| s > 0.0),
-            "training.budget.max_seconds",
-            "positive",
-        )?;
-        check(
-            (0.0..=1.0).contains(&self.training.schedule.decay_fraction),
-            "training.schedule.decay_fraction",
-            "in [0, 1]",
+            !self.training.deterministic || parts == 1,
+            "training.gradient_accumulation",
+            "1 with training.deterministic, which adds the gradient in parts of its own",
         )?;
         let output = &self.training.output;
         for (field, seconds) in [
@@ -529,7 +565,7 @@ mod tests {
                     assert_eq!(toml::from_str::<RunConfig>(&text).expect("valid"), config);
                     // Runs begun before there were devices are compared with this text.
                     assert!(!text.contains("device"), "{text}");
-                    let Budget { max_steps, max_seconds } = config.training.budget;
+                    let Budget { max_steps, max_seconds, .. } = config.training.budget;
                     assert!(max_steps.is_some() && max_seconds.is_none(), "{}", path.display());
                     count += 1;
                 }

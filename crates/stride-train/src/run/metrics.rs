@@ -81,6 +81,8 @@ impl Metrics {
 pub(super) struct StepValues {
     pub(super) losses: Vec<(&'static str, f64)>,
     pub(super) rows: usize,
+    /// Why the step was left out, if it was.
+    pub(super) skipped: Option<String>,
 }
 
 /// Seconds of the run, over resumes.
@@ -102,13 +104,17 @@ pub(super) struct Averages {
     latest: Vec<(&'static str, f64)>,
     sums: Vec<(&'static str, f64, u32)>,
     rows: usize,
+    skipped: u32,
     since: Option<Instant>,
     last_speed: f64,
 }
 
 impl Averages {
     pub(super) fn add(&mut self, values: StepValues) {
-        for &(name, value) in &values.losses {
+        // What is not finite would be all that the average shows.
+        let losses = values.losses.iter().filter(|_| values.skipped.is_none());
+        self.skipped += u32::from(values.skipped.is_some());
+        for &(name, value) in losses {
             match self.sums.iter_mut().find(|(other, ..)| *other == name) {
                 Some((_, sum, count)) => {
                     *sum += value;
@@ -160,6 +166,10 @@ impl Averages {
             .collect();
         values.push((LR_FACTOR.to_owned(), lr_factor));
         values.push(("rows_per_second".to_owned(), self.last_speed));
+        if self.skipped > 0 {
+            values.push(("skipped_steps".to_owned(), f64::from(self.skipped)));
+        }
+        self.skipped = 0;
         (self.rows, self.since) = (0, Some(Instant::now()));
         values
     }

@@ -3,6 +3,7 @@
 mod changes;
 mod checkpoint;
 mod config;
+mod guard;
 mod layers;
 mod metrics;
 mod output;
@@ -10,6 +11,7 @@ mod progress;
 mod run_folder;
 mod start;
 mod state;
+mod step;
 mod task;
 mod train_loop;
 
@@ -19,6 +21,7 @@ pub use config::{
     DataConfig, LateCaptionsConfig, LoopConfig, MasksConfig, OutputConfig, RunConfig, RunKind,
 };
 
+pub use guard::{GuardConfig, GuardState};
 pub(crate) use output::write_sheet;
 pub use progress::{LogProgress, Progress, ProgressUpdate};
 pub use run_folder::RunStart;

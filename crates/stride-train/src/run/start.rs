@@ -76,7 +76,7 @@ fn train_in(
     let checkpoint = folder.checkpoint(begin)?;
     match &checkpoint {
         Some(checkpoint) => changes::check(config, checkpoint, begin.allow_changes, progress)?,
-        None if config.training.budget.max_steps.is_none() => return Err(TrainError::NoSteps),
+        None if !config.training.budget.has_steps() => return Err(TrainError::NoSteps),
         None => {}
     }
     let config_text = config.to_toml()?;
@@ -177,7 +177,8 @@ impl<T: TrainingTask> Start for (T, TrainState<T::Model>) {
 
     fn dry_run(self: Box<Self>, config: &LoopConfig) -> Result<DryRun, TrainError> {
         let (task, state) = *self;
-        let max_steps = config.budget.max_steps.ok_or(TrainError::NoSteps)?;
+        let budget = config.budget.in_steps(task.num_train(), task.batch_size());
+        let max_steps = budget.max_steps.ok_or(TrainError::NoSteps)?;
         let parameters = state.model().num_params();
         let (seconds_per_step, loss) = time_steps(&task, state, config, DRY_STEPS)?;
         let bound = config.budget.max_seconds.unwrap_or(f64::INFINITY);

@@ -7,7 +7,10 @@ use stride::weights::{self, StoredDtype};
 
 use super::checkpoint::{Checkpoint, MODEL_WEIGHTS, TrainerState, ema_weights};
 use crate::TrainError;
-use crate::optim::{Ema, EmaConfig, NamedGradients, NamedTensors, Optimizer, OptimizerConfig};
+use crate::optim::{
+    Ema, EmaConfig, GradientSum, NamedGradients, NamedTensors, Optimizer, OptimizerConfig,
+    flat_values,
+};
 
 /// What changes during training and is saved in a checkpoint.
 #[derive(Debug)]
@@ -38,17 +41,29 @@ impl<M: Module> TrainState<M> {
     ///
     /// Nothing changes when the norm is not finite.
     pub fn update(&mut self, gradients: NamedGradients, lr_factor: f64) -> f64 {
-        let Some(model) = self.model.take() else {
-            return f64::NAN;
-        };
-        let (model, norm) = self.optimizer.step(model, gradients, lr_factor);
+        let gradients = gradients.sum();
+        let norm = gradients.norm();
         if norm.is_finite() {
-            for ema in &mut self.emas {
-                ema.update(&model, self.optimizer.steps());
-            }
+            self.apply(gradients, lr_factor);
+        }
+        norm
+    }
+
+    /// Updates weights and averages by a gradient that is finite.
+    pub(super) fn apply(&mut self, gradients: GradientSum, lr_factor: f64) {
+        let Some(model) = self.model.take() else { return };
+        let model = self.optimizer.apply(model, gradients, lr_factor);
+        for ema in &mut self.emas {
+            ema.update(&model, self.optimizer.steps());
         }
         self.model = Some(model);
-        norm
+    }
+
+    /// Checks that the optimizer's settings of some parameters are of parameters that there are.
+    pub(super) fn check_names(&self) -> Result<(), TrainError> {
+        let values = flat_values(self.model());
+        let names: Vec<&String> = values.keys().collect();
+        self.optimizer.config().check_names(&names).map_err(TrainError::setting)
     }
 
     pub(super) fn files(

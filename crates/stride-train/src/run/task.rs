@@ -25,6 +25,9 @@ pub trait TrainingTask: Sync {
     /// Rows of a batch.
     fn batch_size(&self) -> usize;
 
+    /// Images or captions to train on, which make an epoch.
+    fn num_train(&self) -> usize;
+
     /// Makes the batch of a step.
     ///
     /// Everything random must be drawn from a generator keyed by the seed, `at.step` and the row, so that neither a
@@ -45,6 +48,9 @@ pub trait TrainingTask: Sync {
         batch: &Self::Batch,
         rows: Range<usize>,
     ) -> StepLoss;
+
+    /// What a person knows the sample of a row of `0..batch_size` by, such as the name of its image.
+    fn sample_name(&self, batch: &Self::Batch, row: usize) -> String;
 
     /// Evaluates and writes images into the run folder, every so often and at the end.
     ///

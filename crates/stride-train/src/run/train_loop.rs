@@ -6,17 +6,16 @@ use std::time::Instant;
 
 use burn::module::Module;
 use stride_files::NewFolder;
-use stride_kernels::fused::Precision;
-use stride_kernels::workers::{Workers, split_evenly};
 
 use super::checkpoint::{Checkpoint, Retention, TrainerState};
 use super::config::{LoopConfig, OutputConfig};
-use super::metrics::{Averages, Clock, Metrics, StepValues};
+use super::guard::GuardState;
+use super::metrics::{Averages, Clock, Metrics};
 use super::progress::Progress;
 use super::state::TrainState;
-use super::task::{LossPart, StepInfo, StepLoss, TrainingTask};
+use super::step::Stepper;
+use super::task::{StepInfo, TrainingTask};
 use crate::TrainError;
-use crate::optim::{NamedGradients, with_own_leaves};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,15 +56,19 @@ pub fn train_loop<T: TrainingTask>(
     context: RunContext<'_>,
 ) -> Result<RunSummary, TrainError> {
     let RunContext { config, config_text, run_dir, mut at, progress, stop } = context;
-    let max_steps = config.budget.steps(at.step, at.elapsed_seconds).ok_or(TrainError::NoSteps)?;
-    let max_seconds = config.budget.seconds_bound();
-    if config.budget.max_steps.is_none() {
+    state.check_names()?;
+    let budget = config.budget.in_steps(task.num_train(), task.batch_size());
+    let max_steps = budget.steps(at.step, at.elapsed_seconds).ok_or(TrainError::NoSteps)?;
+    let max_seconds = budget.seconds_bound();
+    if let Some(epochs) = budget.max_epochs {
+        progress.message(&format!("{epochs} epochs at most: the run has {max_steps} steps"));
+    }
+    if budget.max_steps.is_none() {
         progress.message(&format!(
             "the budget is in seconds alone, which are {max_steps} steps at the speed so far; the run has that many"
         ));
     }
-    let precision = Precision::training(config.compute_dtype);
-    let workers = Workers::on(&config.device.device()).map_err(TrainError::threads)?;
+    let stepper = Stepper::new(config)?;
     let is_over = |at: &TrainerState, seconds: f64| {
         at.step >= max_steps || max_seconds.is_some_and(|max| seconds >= max)
     };
@@ -90,7 +93,11 @@ pub fn train_loop<T: TrainingTask>(
             break true;
         }
         let lr_factor = config.schedule.factor(at.step, fraction);
-        averages.add(step(task, &mut state, &info, lr_factor, &precision, &workers)?);
+        let values = stepper.step(task, &mut state, &mut at.guard, &info, lr_factor)?;
+        if let Some(reason) = &values.skipped {
+            progress.message(&format!("step {} is left out: {reason}", at.step));
+        }
+        averages.add(values);
         at.step += 1;
         at.optimizer_steps = state.optimizer.steps();
         at.elapsed_seconds = clock.seconds();
@@ -137,57 +144,20 @@ pub(crate) fn time_steps<T: TrainingTask>(
     config: &LoopConfig,
     count: u64,
 ) -> Result<(f64, f64), TrainError> {
-    let precision = Precision::training(config.compute_dtype);
-    let workers = Workers::on(&config.device.device()).map_err(TrainError::threads)?;
+    state.check_names()?;
+    let stepper = Stepper::new(config)?;
     let (mut fastest, mut loss) = (f64::INFINITY, f64::NAN);
     for number in 0..count {
         let start = Instant::now();
         let at = StepInfo { step: number, fraction: 1.0 };
-        let values = step(task, &mut state, &at, 1.0, &precision, &workers)?;
+        let values = stepper.step(task, &mut state, &mut GuardState::default(), &at, 1.0)?;
+        if let Some(reason) = values.skipped {
+            return Err(TrainError::Skipped { step: number, count: 1, reason });
+        }
         fastest = fastest.min(start.elapsed().as_secs_f64());
         loss = values.losses[0].1;
     }
     Ok((fastest, loss))
-}
-
-fn step<T: TrainingTask>(
-    task: &T,
-    state: &mut TrainState<T::Model>,
-    at: &StepInfo,
-    lr_factor: f64,
-    precision: &Precision,
-    workers: &Workers,
-) -> Result<StepValues, TrainError> {
-    let rows = task.batch_size();
-    let batch = task.batch(at)?;
-    let shares = workers.run(split_evenly(rows, workers.count()), |range| {
-        let of_share = range.len();
-        let model = with_own_leaves(state.model());
-        let StepLoss { loss, parts } = precision.scope(|| task.loss(&model, state, &batch, range));
-        let weighted = loss.clone().mul_scalar(of_share as f64 / rows as f64);
-        let gradients = NamedGradients::of(&weighted, &model);
-        let mean = loss.inner().into_data().iter::<f64>().sum();
-        (gradients, LossPart { name: "loss", mean, rows: of_share }, parts)
-    });
-    let mut gradients = NamedGradients::default();
-    let mut parts: Vec<LossPart> = Vec::new();
-    for (share_gradients, loss, share_parts) in shares {
-        gradients = gradients.plus(share_gradients);
-        for part in std::iter::once(loss).chain(share_parts) {
-            match parts.iter_mut().find(|other| other.name == part.name) {
-                Some(other) => other.add(part),
-                None => parts.push(part),
-            }
-        }
-    }
-    // In the order of their names, whichever rows the first share had.
-    parts[1..].sort_unstable_by_key(|part| part.name);
-    let mut losses: Vec<_> = parts.iter().map(|part| (part.name, part.mean)).collect();
-    losses.push(("grad_norm", state.update(gradients, lr_factor)));
-    match losses.iter().find(|(_, value)| !value.is_finite()) {
-        Some(&(what, value)) => Err(TrainError::NotFinite { step: at.step, what, value }),
-        None => Ok(StepValues { losses, rows }),
-    }
 }
 
 fn make_report<T: TrainingTask>(

@@ -23,6 +23,7 @@ pub(super) struct TextData {
     captions: Vec<Vec<Vec<u32>>>,
     /// The place of the value of every attribute of every image.
     labels: Vec<Vec<usize>>,
+    names: Vec<String>,
     held_out: usize,
 }
 
@@ -48,7 +49,13 @@ impl TextData {
         let vocabulary = Vocabulary::from_token_ids(encoded.iter().flatten().flatten().copied());
         let rows = |ids: &Vec<u32>| vocabulary.rows(ids);
         let captions = encoded.iter().map(|captions| captions.iter().map(rows).collect()).collect();
-        Ok(Self { attributes, vocabulary, captions, labels, held_out: config.held_out })
+        let names = folder.images.iter().map(|image| image.name.clone()).collect();
+        Ok(Self { attributes, vocabulary, captions, labels, names, held_out: config.held_out })
+    }
+
+    /// The name of an image.
+    pub(super) fn name(&self, image: usize) -> &str {
+        &self.names[image]
     }
 
     /// Images to train on.

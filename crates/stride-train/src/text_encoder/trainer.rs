@@ -141,6 +141,14 @@ impl TrainingTask for TextEncoderTrainer {
         self.config.batch_size
     }
 
+    fn num_train(&self) -> usize {
+        self.data.num_train()
+    }
+
+    fn sample_name(&self, batch: &CaptionBatch, row: usize) -> String {
+        self.data.name(batch.0[row].0).to_owned()
+    }
+
     fn batch(&self, at: &StepInfo) -> Result<CaptionBatch, TrainError> {
         let rng = |row: usize| keyed_rng(self.seed, purpose::TRAINING_ROW, at.step, row as u64);
         let draw = |row| self.data.draw(self.config.unknown_fraction, &mut rng(row));

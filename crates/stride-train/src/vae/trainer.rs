@@ -27,6 +27,7 @@ pub(crate) struct VaeTrainer {
     model_config: AutoencoderConfig,
     seed: u64,
     images: ImageSet,
+    names: Vec<String>,
     /// The last images of the set are for evaluation.
     held_out: usize,
     /// The images to train on.
@@ -81,8 +82,9 @@ impl VaeTrainer {
         let images = ImageSet::load(&folder, run.data.resolution)?;
         let state = TrainState::new(model, run.optimizer.clone(), &run.ema);
         let (config, seed) = (config.clone(), run.seed);
+        let names = folder.images.iter().map(|image| image.name.clone()).collect();
         let train = run.data.check_train(images.train_images(held_out))?;
-        Ok((Self { config, model_config, seed, images, held_out, train, device }, state))
+        Ok((Self { config, model_config, seed, images, names, held_out, train, device }, state))
     }
 
     /// The generator of a row; `what` keeps draws for different ends apart.
@@ -90,13 +92,14 @@ impl VaeTrainer {
         keyed_rng(self.seed, purpose::AUTOENCODER_ROW, step, row as u64 | what)
     }
 
-    /// Draws a crop `[3, S, S]` of a training image.
-    fn write_crop(&self, rng: &mut ChaCha8Rng, out: &mut [f32]) {
+    /// Draws a crop `[3, S, S]` of a training image, and tells which.
+    fn write_crop(&self, rng: &mut ChaCha8Rng, out: &mut [f32]) -> usize {
         let size = self.config.crop_size;
         let index = self.train[below(rng, self.train.len())];
         let room = self.images.resolution() - size + 1;
         let (top, left) = (below(rng, room), below(rng, room));
         self.images.crop(index, top, left, size, out);
+        index
     }
 
     /// The whole images `range`, `[n, 3, R, R]`, outside automatic differentiation.
@@ -171,6 +174,8 @@ impl VaeTrainer {
 
 /// Crops of one step and the noise on their latents.
 pub(crate) struct VaeBatch {
+    /// The images of the crops.
+    images: Vec<usize>,
     /// `[B, 3, S, S]`.
     crops: Vec<f32>,
     /// `[B, C, h, w]`, scaled by a factor that is drawn for every row.
@@ -196,13 +201,22 @@ impl TrainingTask for VaeTrainer {
         self.config.batch_size
     }
 
+    fn num_train(&self) -> usize {
+        self.train.len()
+    }
+
+    fn sample_name(&self, batch: &VaeBatch, row: usize) -> String {
+        self.names[batch.images[row]].clone()
+    }
+
     fn batch(&self, at: &StepInfo) -> Result<VaeBatch, TrainError> {
         let latent_shape = self.model_config.latent_shape(self.config.crop_size);
         let latent_len = latent_shape.iter().product();
         let count = self.config.batch_size;
-        let crops = draw_rows(count, 3 * self.config.crop_size.pow(2), |row, out| {
-            self.write_crop(&mut self.rng(at.step, row, CROP), out);
-        });
+        let mut crops = vec![0.0; count * 3 * self.config.crop_size.pow(2)];
+        let rows = crops.par_chunks_exact_mut(3 * self.config.crop_size.pow(2)).enumerate();
+        let draw = |(row, out)| self.write_crop(&mut self.rng(at.step, row, CROP), out);
+        let images = rows.map(draw).collect();
         let latent_noise = draw_rows(count, latent_len, |row, out| {
             let mut rng = self.rng(at.step, row, LATENTS);
             let sigma = (uniform(&mut rng) * self.config.latent_noise) as f32;
@@ -214,7 +228,7 @@ impl TrainingTask for VaeTrainer {
                 fill_normal(&mut self.rng(at.step, row, POSTERIOR), out);
             })
         });
-        Ok(VaeBatch { crops, latent_noise, posterior_noise, latent_shape })
+        Ok(VaeBatch { images, crops, latent_noise, posterior_noise, latent_shape })
     }
 
     fn loss(

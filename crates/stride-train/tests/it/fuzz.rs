@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stride_train::{Checkpoint, Resume, RunConfig};
+use stride_train::{Checkpoint, Resume, Retention, RunConfig};
 
 use crate::mutations::{Draws, check_peak, rounds};
 
 /// Megabytes that all tests of this binary may take together.
 const BOUND: u64 = 4000;
+
+const KEEP: Retention = Retention { latest: 3, every_steps: None };
 
 /// Presets of all kinds.
 const PRESETS: [&str; 4] =

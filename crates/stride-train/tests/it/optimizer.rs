@@ -69,6 +69,7 @@ fn config(kind: OptimizerKind) -> OptimizerConfig {
         muon_learning_rate: 0.02,
         muon_compute: Compute::F32,
         lr_factors: BTreeMap::new(),
+        ..OptimizerConfig::default()
     }
 }
 
@@ -115,6 +116,31 @@ fn a_zero_factor_freezes_what_its_prefix_names() {
     let Block { tall, bias, .. } = train(config).0.blocks;
     assert_close("bias", bias.val(), fixture("start.bias"), 1e-9);
     assert_close("tall", tall.val().transpose(), fixture("adamw.tall"), 1e-6);
+}
+
+#[test]
+fn a_part_that_starts_late_makes_the_steps_that_it_would_have_made() {
+    let start_steps = BTreeMap::from([("blocks.tall".to_owned(), 3)]);
+    let late = OptimizerConfig { start_steps, ..config(OptimizerKind::Adamw) };
+    let Block { tall, wide, .. } = train(late).0.blocks;
+    assert_close("wide", wide.val().transpose(), fixture("adamw.wide"), 1e-6);
+    // Its one step is a first one: by the learning rate in the direction of the sign, beside the decay.
+    let start = fixture::<2>("start.tall");
+    let gradient = fixture::<3>("gradients.tall").narrow(0, 3, 1).squeeze_dim::<2>(0);
+    let expected = start.mul_scalar(1.0 - 1e-2 * 0.1).sub(gradient.sign().mul_scalar(1e-2));
+    assert_close("tall", tall.val().transpose(), expected, 1e-6);
+}
+
+#[test]
+fn masked_parameters_do_not_decay() {
+    let of = |weight_decay, no_decay: &[&str]| {
+        let no_decay = no_decay.iter().map(|&part| part.to_owned()).collect();
+        let config = OptimizerConfig { weight_decay, no_decay, ..config(OptimizerKind::Adamw) };
+        train(config).0.blocks
+    };
+    let (masked, plain) = (of(0.1, &["wide"]), of(0.0, &[]));
+    assert_close("wide", masked.wide.val(), plain.wide.val().inner(), 1e-9);
+    assert_close("tall", masked.tall.val().transpose(), fixture("adamw.tall"), 1e-6);
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Plan {
                 let mut config = config.clone();
                 config.seed = seed;
                 config.run_dir = out.join("runs").join(&name);
-                config.training.budget = Budget { max_steps: Some(steps), max_seconds: None };
+                config.training.budget = Budget { max_steps: Some(steps), ..Budget::default() };
                 sides.push(Side { objective: stem.clone(), name, config, passes_per_row, steps });
             }
         }

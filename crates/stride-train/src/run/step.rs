@@ -1,0 +1,197 @@
+//! One step: the gradient over all rows, and what becomes of it.
+
+use std::ops::Range;
+
+use stride_kernels::fused::Precision;
+use stride_kernels::workers::{Workers, split_evenly};
+
+use super::config::LoopConfig;
+use super::guard::{Fault, GuardState};
+use super::metrics::StepValues;
+use super::state::TrainState;
+use super::task::{LossPart, StepInfo, StepLoss, TrainingTask};
+use crate::TrainError;
+use crate::optim::{NamedGradients, with_own_leaves};
+
+/// Parts that the rows of a step are cut into where the gradient shall not depend on who computes it.
+pub(super) const FIXED_PARTS: usize = 8;
+/// Samples that a message names.
+const SHOWN: usize = 8;
+
+/// Makes steps on the workers of a device.
+pub(super) struct Stepper<'a> {
+    config: &'a LoopConfig,
+    precision: Precision,
+    workers: Workers,
+}
+
+impl<'a> Stepper<'a> {
+    pub(super) fn new(config: &'a LoopConfig) -> Result<Self, TrainError> {
+        let precision = Precision::training(config.compute_dtype);
+        let workers = Workers::on(&config.device.device()).map_err(TrainError::threads)?;
+        Ok(Self { config, precision, workers })
+    }
+
+    /// Makes a step, unless the guard finds it to spoil the weights.
+    pub(super) fn step<T: TrainingTask>(
+        &self,
+        task: &T,
+        state: &mut TrainState<T::Model>,
+        guard: &mut GuardState,
+        at: &StepInfo,
+        lr_factor: f64,
+    ) -> Result<StepValues, TrainError> {
+        let rows = task.batch_size();
+        let batch = task.batch(at)?;
+        let (gradients, parts) = self.gradient(task, state, &batch);
+        let gradients = gradients.sum();
+        let norm = gradients.norm();
+        let mut losses: Vec<_> = parts.iter().map(|part| (part.name, part.mean)).collect();
+        let fault = guard.judge(&self.config.guard, &losses, norm);
+        losses.push(("grad_norm", norm));
+        let skipped = match fault {
+            None => {
+                state.apply(gradients, lr_factor);
+                None
+            }
+            Some(fault @ Fault::Spike(..)) => Some(fault.to_string()),
+            Some(fault) => {
+                let samples = self.samples_at_fault(task, state, &batch);
+                Some(format!("{fault}{samples}"))
+            }
+        };
+        if let Some(reason) = &skipped
+            && guard.skipped_in_a_row >= self.config.guard.max_skipped
+        {
+            let (step, count) = (at.step, guard.skipped_in_a_row);
+            return Err(TrainError::Skipped { step, count, reason: reason.clone() });
+        }
+        Ok(StepValues { losses, rows, skipped })
+    }
+
+    /// The gradient of the mean loss over all rows, in tensors yet to be added, and the losses.
+    fn gradient<T: TrainingTask>(
+        &self,
+        task: &T,
+        state: &TrainState<T::Model>,
+        batch: &T::Batch,
+    ) -> (NamedGradients, Vec<LossPart>) {
+        let rows = task.batch_size();
+        let count = self.workers.count();
+        let shares = if self.config.deterministic {
+            split_evenly(rows, FIXED_PARTS)
+        } else {
+            split_evenly(rows, count * self.config.gradient_accumulation)
+        };
+        let mut sum = Sum::new(self.config.deterministic);
+        let mut parts: Vec<LossPart> = Vec::new();
+        for together in shares.chunks(count) {
+            let results = self
+                .workers
+                .run(together.to_vec(), |range| self.gradient_of_share(task, state, batch, range));
+            for (gradients, share_parts) in results {
+                sum.add(gradients);
+                for part in share_parts {
+                    match parts.iter_mut().find(|other| other.name == part.name) {
+                        Some(other) => other.add(part),
+                        None => parts.push(part),
+                    }
+                }
+            }
+            if shares.len() > count {
+                sum.join();
+            }
+        }
+        // In the order of their names, whichever rows the first share had.
+        parts[1..].sort_unstable_by_key(|part| part.name);
+        (sum.into_gradients(), parts)
+    }
+
+    fn gradient_of_share<T: TrainingTask>(
+        &self,
+        task: &T,
+        state: &TrainState<T::Model>,
+        batch: &T::Batch,
+        range: Range<usize>,
+    ) -> (NamedGradients, Vec<LossPart>) {
+        let of_share = range.len();
+        let model = with_own_leaves(state.model());
+        let StepLoss { loss, parts } =
+            self.precision.scope(|| task.loss(&model, state, batch, range));
+        let weighted = loss.clone().mul_scalar(of_share as f64 / task.batch_size() as f64);
+        let gradients = NamedGradients::of(&weighted, &model);
+        let mean = loss.inner().into_data().iter::<f64>().sum();
+        let loss = LossPart { name: "loss", mean, rows: of_share };
+        (gradients, std::iter::once(loss).chain(parts).collect())
+    }
+
+    /// Which rows alone make a loss or gradient that is not finite, as the end of a sentence.
+    fn samples_at_fault<T: TrainingTask>(
+        &self,
+        task: &T,
+        state: &TrainState<T::Model>,
+        batch: &T::Batch,
+    ) -> String {
+        let rows: Vec<Range<usize>> = (0..task.batch_size()).map(|row| row..row + 1).collect();
+        let mut found = Vec::new();
+        for together in rows.chunks(self.workers.count()) {
+            let are_finite = self.workers.run(together.to_vec(), |row| {
+                let (gradients, parts) = self.gradient_of_share(task, state, batch, row);
+                gradients.sum().norm().is_finite() && parts.iter().all(|p| p.mean.is_finite())
+            });
+            let rows = together.iter().zip(are_finite).filter(|(_, is_finite)| !is_finite);
+            found.extend(rows.map(|(row, _)| task.sample_name(batch, row.start)));
+        }
+        if found.is_empty() {
+            return ", though no row alone makes it so".to_owned();
+        }
+        let more = if found.len() > SHOWN { ", ..." } else { "" };
+        let names = found.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        format!(", because of {} of {} rows: {names}{more}", found.len(), task.batch_size())
+    }
+}
+
+/// Gradients of shares on the way to their sum.
+enum Sum {
+    /// Added in the order of the shares, all at once where that is possible.
+    Free(NamedGradients),
+    /// Added in pairs of neighbours, pairs of pairs and so on, each with the number of shares in it, so that whoever
+    /// has half of the shares, or a quarter, has a part of the same sum.
+    Fixed(Vec<(usize, NamedGradients)>),
+}
+
+impl Sum {
+    fn new(is_fixed: bool) -> Self {
+        if is_fixed { Self::Fixed(Vec::new()) } else { Self::Free(NamedGradients::default()) }
+    }
+
+    fn add(&mut self, gradients: NamedGradients) {
+        match self {
+            Self::Free(sum) => *sum = std::mem::take(sum).plus(gradients),
+            Self::Fixed(stack) => {
+                let mut next = (1, gradients);
+                while let Some((count, last)) = stack.pop_if(|(count, _)| *count == next.0) {
+                    next = (2 * count, last.plus(next.1).joined());
+                }
+                stack.push(next);
+            }
+        }
+    }
+
+    /// Makes room: adds what is there.
+    fn join(&mut self) {
+        if let Self::Free(sum) = self {
+            *sum = std::mem::take(sum).joined();
+        }
+    }
+
+    fn into_gradients(self) -> NamedGradients {
+        match self {
+            Self::Free(sum) => sum,
+            Self::Fixed(stack) => {
+                let all = stack.into_iter().map(|(_, gradients)| gradients);
+                all.reduce(|sum, next| sum.plus(next).joined()).unwrap_or_default()
+            }
+        }
+    }
+}
