@@ -24,8 +24,8 @@ use crate::weights::{self, TensorSource, WeightsError};
 /// p_a(v) = softmax(W_a s_a + b_a)_v,    s_a the state of query a, v a value of attribute a,
 /// ```
 ///
-/// an image of the training data is drawn that the prompt does not contradict, and that image's phrases for the attributes
-/// that the prompt leaves open are appended. Trained by cross-entropy on captions, `p_a` is the posterior of the attribute
+/// an image of the training data is drawn, those more often that are like what the prompt says, and that image's phrases for the
+/// attributes that the prompt leaves open are appended. Trained by cross-entropy on captions, `p_a` is the posterior of the attribute
 /// given the caption, and is as broad as the caption is silent.
 ///
 /// # Source

@@ -191,7 +191,10 @@ impl Pipeline {
         files.insert(TEXT_ENCODER_WEIGHTS, weights::save(text_encoder, "", dtype, &[])?);
         files.insert(VAE_WEIGHTS, weights::save(vae, "", dtype, &[])?);
         if let Some(completion) = completion {
-            files.insert(COMPLETION_CONFIG, to_json(COMPLETION_CONFIG, completion.config())?);
+            // Thousands of numbers, which nobody wants on a line each.
+            let config = serde_json::to_vec(completion.config());
+            let config = config.map_err(|error| config_error(COMPLETION_CONFIG, &error))?;
+            files.insert(COMPLETION_CONFIG, config);
             let vocabulary = to_json(COMPLETION_VOCABULARY, completion.vocabulary())?;
             files.insert(COMPLETION_VOCABULARY, vocabulary);
             let weights = weights::save(completion.reader(), "", dtype, &[])?;
