@@ -24,6 +24,9 @@ pub(crate) fn pipeline() -> PipelineFiles {
         "transformer/diffusion_pytorch_model.safetensors",
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
+        "completion/config.json",
+        "completion/vocabulary.json",
+        "completion/model.safetensors",
     ) {
         files.insert(name, bytes);
     }

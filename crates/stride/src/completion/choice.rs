@@ -11,7 +11,7 @@ const MOST_EVIDENCE: f64 = 4.0;
 /// speaks for no hat more than for a hat.
 const PLAUSIBLE: f64 = 0.4;
 /// The same where the prompt speaks of the attribute, as "a hat" does: some hats are meant about equally.
-const PLAUSIBLE_OF_SPOKEN: f64 = 0.7;
+const PLAUSIBLE_OF_SPOKEN: f64 = 0.8;
 /// The evidence for a value from which on a prompt speaks of the attribute.
 const SPOKEN: f64 = 4.0;
 /// The weight of an example for each of its values that is open and not plausible.
