@@ -549,7 +549,7 @@ impl RunConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stride::objective::{FlowTime, LevelAllocation, ObjectiveConfig, ShortcutConfig};
+    use stride::objective::{FlowTime, MeanFlowConfig, ObjectiveConfig};
 
     /// Every preset of the repository is valid, and says what it said before objectives had a trait.
     #[test]
@@ -573,18 +573,15 @@ mod tests {
         }
         assert!(count >= 3, "{count} presets");
         let avatars = RunConfig::load(&configs.join("avatars-dit.toml"), &[]).expect("valid");
-        let expected = ShortcutConfig {
-            bootstrap_start: 0.4,
-            levels: LevelAllocation::Random,
-            one_step_bias: 0.15,
-            clip: 5.0,
-            bootstrap_cond_dropout: true,
+        let expected = MeanFlowConfig {
+            mean_start: 0.4,
+            mean_full: 0.6,
             flow_time: FlowTime::LogitNormal { mean: -0.7, std: 1.4, uniform_fraction: 0.25 },
-            ..ShortcutConfig::default()
+            ..MeanFlowConfig::default()
         };
         assert_eq!(
             avatars.dit.expect("a transformer").objective,
-            ObjectiveConfig::Shortcut(expected)
+            ObjectiveConfig::MeanFlow(expected)
         );
         // New runs get what did best.
         let small = RunConfig::load(&configs.join("celeba-hq-small.toml"), &[]).expect("valid");
