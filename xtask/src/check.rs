@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::output::print;
-use crate::tidy;
+use crate::{dist, tidy};
 
 /// The steps that call cargo after tidy. All use the release profile, so that tests and program
 /// share one build of the dependencies.
@@ -23,6 +23,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let start = Instant::now();
     timed("cargo fmt --all --check", || cargo(root, &["fmt", "--all", "--check"]))?;
     timed("tidy", || tidy::run(root))?;
+    timed("licences", || dist::check_licenses(root))?;
     for arguments in CARGO_STEPS {
         timed(&format!("cargo {}", arguments.join(" ")), || cargo(root, arguments))?;
     }

@@ -15,10 +15,10 @@ use stride_kernels::gemm::Compute;
 #[derive(Clone, Copy, Debug, Args, Serialize, Deserialize)]
 pub(crate) struct ComputeOptions {
     /// Device that the networks run on
-    #[arg(long, default_value = "cpu", value_parser = devices())]
+    #[arg(long, env = "STRIDE_DEVICE", default_value = "cpu", value_parser = devices())]
     device: DeviceName,
     /// Compute dtype: what matrix products round their inputs to; sums, weights and images stay f32
-    #[arg(long, default_value = "f32", value_parser = dtypes())]
+    #[arg(long, env = "STRIDE_DTYPE", default_value = "f32", value_parser = dtypes())]
     dtype: Compute,
 }
 

@@ -14,10 +14,17 @@ mod usage;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand};
 use stride_kernels::isa::Isa;
+use stride_kernels::workers::limit_threads;
 
-use crate::commands::{Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Prepare, Train};
+use crate::commands::{
+    Bench, Compare, Completions, Evaluate, Export, Generate, Import, Inspect, Man, Plot, Prepare,
+    Train,
+};
+use crate::logging::Loudness;
 use crate::terminal::printable;
 use crate::usage::{UsageError, usage};
 
@@ -27,16 +34,43 @@ use crate::usage::{UsageError, usage};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    general: GeneralOptions,
 }
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "General")]
+struct GeneralOptions {
+    /// Say nothing but warnings, errors and results
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more of what is done; RUST_LOG chooses more finely
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Threads that the processor's work is shared among [default: one for every core]
+    #[arg(long, global = true, env = "STRIDE_THREADS", value_name = "N", value_parser = threads())]
+    threads: Option<u16>,
+}
+
+fn threads() -> RangedU64ValueParser<u16> {
+    RangedU64ValueParser::new().range(1..=MAX_THREADS)
+}
+
+/// More than any machine has cores.
+const MAX_THREADS: u64 = 4096;
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(Bench),
     Compare(Compare),
+    Completions(Completions),
     Evaluate(Box<Evaluate>),
-    Generate(Generate),
+    Export(Export),
+    Generate(Box<Generate>),
     Import(Import),
     Inspect(Inspect),
+    Man(Man),
     Plot(Plot),
     Prepare(Prepare),
     Train(Train),
@@ -44,9 +78,10 @@ enum Command {
 
 fn main() -> ExitCode {
     stride_kernels::memory::keep_freed_memory();
-    let command = Cli::parse().command;
-    logging::init(matches!(command, Command::Compare(_) | Command::Prepare(_) | Command::Train(_)));
-    let result = check_environment().and_then(|()| command.run());
+    let Cli { command, general } = Cli::parse();
+    let with_time =
+        matches!(command, Command::Compare(_) | Command::Prepare(_) | Command::Train(_));
+    let result = general.apply(with_time).and_then(|()| command.run());
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -66,10 +101,13 @@ impl Command {
         match self {
             Self::Bench(command) => command.run(),
             Self::Compare(command) => command.run(),
+            Self::Completions(command) => command.run::<Cli>(),
             Self::Evaluate(command) => command.run(),
+            Self::Export(command) => command.run(),
             Self::Generate(command) => command.run(),
             Self::Import(command) => command.run(),
             Self::Inspect(command) => command.run(),
+            Self::Man(command) => command.run::<Cli>(),
             Self::Plot(command) => command.run(),
             Self::Prepare(command) => command.run(),
             Self::Train(command) => command.run(),
@@ -77,9 +115,30 @@ impl Command {
     }
 }
 
-/// Refuses values of environment variables that mean nothing.
-fn check_environment() -> anyhow::Result<()> {
-    Isa::check_environment().or_else(|error| usage(error.to_string()))
+impl GeneralOptions {
+    /// Does what they say, and refuses values of environment variables that mean nothing.
+    fn apply(&self, with_time: bool) -> anyhow::Result<()> {
+        let loudness = match (self.quiet, self.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, true) => Loudness::Verbose,
+            (false, false) => Loudness::Usual,
+        };
+        logging::init(loudness, with_time);
+        if self.quiet {
+            progress::hide_bars();
+        }
+        if let Some(threads) = self.threads {
+            limit_threads(threads.into()).context("cannot limit the threads")?;
+        }
+        Isa::check_environment().or_else(|error| usage(error.to_string()))?;
+        tracing::debug!(
+            "stride {}, instructions {:?}, {} threads",
+            env!("CARGO_PKG_VERSION"),
+            Isa::detect(),
+            self.threads.map_or_else(|| "all".to_owned(), |threads| threads.to_string())
+        );
+        Ok(())
+    }
 }
 
 /// An error and its causes; a cause that ends the message already is not told again.

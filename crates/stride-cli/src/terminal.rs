@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 /// Stdout, which may be closed: `stride inspect FILE | head -1` reads one line, and the rest is for nobody.
 pub(crate) struct Stdout(io::Stdout);
 
@@ -19,6 +21,11 @@ impl Write for Stdout {
     fn flush(&mut self) -> io::Result<()> {
         quiet(self.0.flush(), ())
     }
+}
+
+/// Writes a JSON object as one line to stdout.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(writeln!(stdout(), "{}", printable_json(&serde_json::to_string(value)?))?)
 }
 
 /// Counts what nobody reads as written, and says of other failures where they happened.

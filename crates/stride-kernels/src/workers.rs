@@ -37,12 +37,12 @@ impl Workers {
         if is_cpu(device) { Self::per_core() } else { Self::new(1) }
     }
 
-    /// One worker for every core the process may use.
+    /// One worker for every core the process may use, or for every thread of [`limit_threads`].
     ///
     /// # Errors
     /// The system refuses a thread.
     fn per_core() -> Result<Self, ThreadPoolBuildError> {
-        Self::new(thread::available_parallelism().map_or(1, usize::from))
+        Self::new(rayon::current_num_threads())
     }
 
     /// The number of workers.
@@ -71,6 +71,15 @@ impl Workers {
         });
         results.into_iter().flatten().collect()
     }
+}
+
+/// Shares work among this many threads instead of one for every core; 0 is one for every core. To be called before any
+/// work.
+///
+/// # Errors
+/// Work has begun already, or the system refuses a thread.
+pub fn limit_threads(count: usize) -> Result<(), ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global()
 }
 
 /// Runs `work` on one of the threads that parallel loops use, and keeps the others from falling asleep.

@@ -49,6 +49,42 @@ impl TextContext {
         }
     }
 
+    /// The context between those of two captions: (1 - f) a + f b for pooled vectors and tokens. The end of a shorter
+    /// caption stands for the tokens that it lacks. At f = 0 and 1, `fraction`, it is the context of one of them.
+    ///
+    /// # Panics
+    /// One holds more than one caption, or their widths differ.
+    pub fn between(a: &Self, b: &Self, fraction: f64) -> Self {
+        if fraction == 0.0 || fraction == 1.0 {
+            return if fraction == 0.0 { a.clone() } else { b.clone() };
+        }
+        let length = a.visible().max(b.visible());
+        let (first, second) = (1.0 - fraction, fraction);
+        let device = a.tokens.device();
+        Self {
+            tokens: a.prolonged_to(length) * first + b.prolonged_to(length) * second,
+            padding_mask: Tensor::<2>::zeros([1, length], &device).bool(),
+            pooled: a.pooled.clone() * first + b.pooled.clone() * second,
+        }
+    }
+
+    /// Tokens of a single caption that attention sees.
+    fn visible(&self) -> usize {
+        let hidden = self.padding_mask.clone().into_data();
+        hidden.iter::<bool>().take_while(|hidden| !hidden).count()
+    }
+
+    /// The visible tokens of a single caption, the last of them again and again, `length` in all.
+    fn prolonged_to(&self, length: usize) -> Tensor<3> {
+        let visible = self.visible();
+        let tokens = self.tokens.clone().narrow(1, 0, visible);
+        if visible == length {
+            return tokens;
+        }
+        let end = tokens.clone().narrow(1, visible - 1, 1).repeat_dim(1, length - visible);
+        Tensor::cat(vec![tokens, end], 1)
+    }
+
     /// The same captions with hidden positions behind them, `length` in all.
     fn padded_to(&self, length: usize) -> Self {
         let [batch, own, width] = self.tokens.dims();
@@ -70,6 +106,28 @@ impl TextContext {
 mod tests {
     use super::*;
     use burn::tensor::Device;
+
+    #[test]
+    fn between_captions_the_shorter_ends_later() {
+        let device = Device::flex();
+        let context = |value: f32, length: usize, visible: usize| {
+            let hidden: Vec<f32> =
+                (0..length).map(|k| if k < visible { 0.0 } else { 1.0 }).collect();
+            TextContext {
+                tokens: Tensor::full([1, length, 2], value, &device),
+                padding_mask: Tensor::<1>::from_floats(&hidden[..], &device).unsqueeze().bool(),
+                pooled: Tensor::full([1, 2], value, &device),
+            }
+        };
+        let (short, long) = (context(1.0, 6, 2), context(3.0, 5, 5));
+        let found = TextContext::between(&short, &long, 0.25);
+        assert_eq!(found.tokens.dims(), [1, 5, 2]);
+        assert_eq!(found.tokens.into_data().iter::<f32>().collect::<Vec<_>>(), [1.5; 10]);
+        assert_eq!(found.pooled.into_data().iter::<f32>().collect::<Vec<_>>(), [1.5; 2]);
+        assert!(found.padding_mask.into_data().iter::<bool>().all(|hidden| !hidden));
+        assert_eq!(TextContext::between(&short, &long, 0.0).tokens.dims(), [1, 6, 2]);
+        assert_eq!(TextContext::between(&short, &long, 1.0).tokens.dims(), [1, 5, 2]);
+    }
 
     #[test]
     fn shorter_captions_are_hidden_behind_their_end() {

@@ -60,6 +60,40 @@ pub fn gaussian_at_step(seed: u64, step: u64, shape: [usize; 3], device: &Device
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
+/// The noise between that of two images, on the arc from one to the other, so that its length fits what the network
+/// was trained on: (sin((1-f) w) a + sin(f w) b) / sin w, w the angle between a and b.
+///
+/// `fraction` f in [0, 1] is 0 at the first seed. Shape and step as in [`gaussian_at_step`].
+///
+/// # Source
+/// Animating Rotation with Quaternion Curves (Shoemake 1985), equation 3.3.
+pub fn gaussian_between(
+    seeds: [u64; 2],
+    fraction: f64,
+    step: u64,
+    shape: [usize; 3],
+    device: &Device,
+) -> Tensor<3> {
+    let [a, b] = seeds.map(|seed| {
+        let mut values = vec![0.0f32; shape.iter().product()];
+        fill_normal(&mut keyed_rng(seed, purpose::SAMPLING, step, 0), &mut values);
+        values
+    });
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+    let angle = cosine.clamp(-1.0, 1.0).acos();
+    let (wa, wb) = if angle.sin() < 1e-6 {
+        (1.0 - fraction, fraction)
+    } else {
+        (((1.0 - fraction) * angle).sin() / angle.sin(), (fraction * angle).sin() / angle.sin())
+    };
+    let mix = |(&a, &b): (&f32, &f32)| (wa * f64::from(a) + wb * f64::from(b)) as f32;
+    let values: Vec<f32> = a.iter().zip(&b).map(mix).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
 /// What a keyed generator is for: the second number of its key.
 pub mod purpose {
     /// Starting noise of a generated image.
@@ -82,6 +116,8 @@ pub mod purpose {
     pub const TRAINING_LATENT: u64 = 8;
     /// What a completion says of the attributes that a prompt leaves open.
     pub const COMPLETION: u64 = 9;
+    /// Choice among the alternatives of a prompt.
+    pub const ALTERNATIVE: u64 = 10;
 }
 
 fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {
@@ -112,6 +148,21 @@ mod tests {
         assert!(mean.abs() < 0.01, "mean {mean}");
         assert!((moment(2) - 1.0).abs() < 0.02, "variance {}", moment(2));
         assert!((moment(4) - 3.0).abs() < 0.15, "fourth moment {}", moment(4));
+    }
+
+    #[test]
+    fn noise_between_seeds_begins_and_ends_there_and_keeps_its_length() {
+        let device = Device::flex();
+        let shape = [4, 16, 16];
+        let values = |tensor: Tensor<3>| crate::floats::floats(tensor);
+        let at = |seeds, fraction| values(gaussian_between(seeds, fraction, 0, shape, &device));
+        let alone = |seed| values(gaussian(seed, shape, &device));
+        assert_eq!(at([3, 4], 0.0), alone(3));
+        assert_eq!(at([3, 4], 1.0), alone(4));
+        assert_eq!(at([3, 3], 0.5), alone(3));
+        let length = |v: &[f32]| v.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let (middle, end) = (length(&at([3, 4], 0.5)), length(&alone(3)));
+        assert!((middle / end - 1.0).abs() < 0.05, "{middle} {end}");
     }
 
     #[test]

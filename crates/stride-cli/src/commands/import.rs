@@ -4,7 +4,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 use stride_models::{ImportReport, import};
+
+use crate::terminal::print_json;
 
 /// Names of tensors that the report lists.
 const SHOWN: usize = 5;
@@ -24,10 +27,29 @@ pub(crate) struct Import {
     /// Entry of a training checkpoint to take, such as `model` or `state_dict.ema`; else averages, or else weights
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 impl Import {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        let report = import(&self.source, &self.out, self.key.as_deref())?;
+        if self.json {
+            return print_json(&json!({
+                "folder": self.out,
+                "files": report.files,
+                "sources": report.sources,
+                "key": report.key,
+                "class": report.class,
+                "tensors": report.tensors,
+                "parameters": report.parameters,
+                "left_out": report.left_out,
+                "other_entries": report.other_entries,
+                "not_finite": report.not_finite,
+                "config_from_shapes": report.config_from_shapes,
+            }));
+        }
         let ImportReport {
             sources,
             key,
@@ -39,7 +61,7 @@ impl Import {
             not_finite,
             files,
             config_from_shapes,
-        } = import(&self.source, &self.out, self.key.as_deref())?;
+        } = report;
         let mut stdout = crate::terminal::stdout();
         for source in sources {
             writeln!(stdout, "read {}", source.display())?;

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use stride_eval::report::chart::{Chart, Points, smooth, svg_file};
 use stride_files::write_whole;
+
+use crate::terminal::print_json;
 
 /// Draw the loss curves of a training run as an SVG image
 #[derive(Debug, Args)]
@@ -18,6 +20,9 @@ pub(crate) struct Plot {
     /// SVG file to write [default: RUN_DIR/curves.svg]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 /// Names that share a chart, by what they start with, with its title.
@@ -32,6 +37,7 @@ impl Plot {
     /// Reads the metrics and writes the image.
     pub(crate) fn run(self) -> Result<()> {
         let curves = read_curves(&self.run_dir.join("metrics.jsonl"))?;
+        let names: Vec<String> = curves.keys().cloned().collect();
         let curves = curves.into_iter().map(|(name, points)| (name, smooth(&points))).collect();
         let charts: Vec<Chart> = CHARTS
             .iter()
@@ -43,6 +49,9 @@ impl Plot {
         }
         let output = self.output.unwrap_or_else(|| self.run_dir.join("curves.svg"));
         write_whole(&output, svg_file(&charts).as_bytes())?;
+        if self.json {
+            return print_json(&json!({ "file": output, "curves": names }));
+        }
         writeln!(crate::terminal::stdout(), "{}", output.display())?;
         Ok(())
     }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use image::ImageFormat;
 use indicatif::ProgressBar;
+use serde_json::json;
 use stride_data::{
     CaptionWriter, DataReport, Filter, PREPARED_REPORT, Part, Preparation, PrepareProgress,
     PreparedHeader, Problem, Record, Source, SourceOptions, merge_prepared,
@@ -18,6 +19,7 @@ use stride_files::write_whole;
 use stride_train::ImageEncoder;
 
 use crate::compute::ComputeOptions;
+use crate::terminal::print_json;
 use crate::usage::usage;
 use crate::{interrupt, progress};
 
@@ -62,6 +64,9 @@ pub(crate) struct Prepare {
     /// Do only part I of N (from 0); `stride prepare merge` joins the parts
     #[arg(long, value_name = "I/N")]
     shard: Option<Part>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,7 +148,23 @@ impl Prepare {
         let summary = preparation.run(out, &mut |at| display.show(at))?;
         display.clear();
         tell(&source, &summary.problems);
-        writeln!(crate::terminal::stdout(), "{summary}")?;
+        if self.json {
+            print_json(&json!({
+                "folder": out,
+                "images": summary.images,
+                "reused": summary.reused,
+                "made": summary.made,
+                "remade": summary.remade,
+                "dropped": summary.dropped,
+                "recaptioned": summary.recaptioned,
+                "without_caption": summary.without_caption,
+                "left_out": summary.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "was_stopped": summary.was_stopped,
+                "seconds": summary.seconds,
+            }))?;
+        } else {
+            writeln!(crate::terminal::stdout(), "{summary}")?;
+        }
         let mut was_stopped = summary.was_stopped;
         // Scanning every image takes a while, so not where nothing is new.
         if !was_stopped && !out.join(PREPARED_REPORT).exists() {

@@ -1,14 +1,17 @@
 //! `stride train`: trains a model as a configuration file says.
 
-use std::io::{IsTerminal, Write as _, stderr};
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
+use serde_json::json;
 use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunStart};
 
+use crate::terminal::print_json;
 use crate::{interrupt, progress};
 
 /// Train an autoencoder, a text encoder, a diffusion transformer or an attribute classifier
@@ -36,13 +39,16 @@ pub(crate) struct Train {
     /// Check configuration, data and weights, make a few steps and say how long the run would take; writes nothing
     #[arg(long, conflicts_with_all = ["resume", "overwrite"])]
     dry_run: bool,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
 }
 
 impl Train {
     /// Trains to the end of the budget, or until Ctrl-C or the request to end, which leave a checkpoint and succeed.
     pub(crate) fn run(self) -> Result<()> {
         let stop = interrupt::stop_flag()?;
-        let mut progress: Box<dyn Progress> = if stderr().is_terminal() {
+        let mut progress: Box<dyn Progress> = if progress::are_bars_seen() {
             Box::new(Bar::new())
         } else {
             Box::new(LogProgress::new(Duration::from_secs(15)))
@@ -50,6 +56,15 @@ impl Train {
         if self.dry_run {
             let (file, overrides) = (&self.config, &self.overrides);
             let run = stride_train::dry_run(file, overrides, progress.as_mut(), &stop)?;
+            if self.json {
+                return print_json(&json!({
+                    "parameters": run.parameters,
+                    "batch_size": run.batch_size,
+                    "seconds_per_step": run.seconds_per_step,
+                    "loss": run.loss,
+                    "total_seconds": run.total_seconds,
+                }));
+            }
             writeln!(crate::terminal::stdout(), "{}", describe(&run))?;
             return Ok(());
         }
@@ -72,6 +87,15 @@ impl Train {
             .message(&format!("{end} {} steps in {:.0} s", summary.steps, summary.elapsed_seconds));
         if summary.was_stopped {
             progress.message("the same command with --resume latest goes on from here");
+        }
+        if self.json {
+            let report: BTreeMap<String, f64> = summary.report.into_iter().collect();
+            print_json(&json!({
+                "steps": summary.steps,
+                "elapsed_seconds": summary.elapsed_seconds,
+                "was_stopped": summary.was_stopped,
+                "report": report,
+            }))?;
         }
         Ok(())
     }

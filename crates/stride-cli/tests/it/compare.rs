@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 use tempfile::TempDir;
 
 use crate::model::{SIDE, workplace};
@@ -58,7 +58,7 @@ pub(crate) fn place() -> TempDir {
     for k in 0..12u8 {
         let pixels = (0..SIDE * SIDE * 3).map(|i| (i % 251) as u8 ^ (k * 20)).collect();
         let image = RgbImage { width: SIDE, height: SIDE, pixels };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("writable");
+        let bytes = png_bytes(&image, &ImageMetadata::default()).expect("writable");
         fs::write(data.join(format!("{k}.png")), bytes).expect("writable");
         lines += &format!(
             "{{\"file_name\": \"{k}.png\", \"text\": \"a man\", \"attributes\": {{\"gender\": \"man\"}}}}\n"

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 use tempfile::TempDir;
 
 use crate::clip::write_clip;
@@ -67,7 +67,7 @@ fn inception_bytes(change: impl Fn(f32) -> f32) -> Vec<u8> {
 fn image(kind: u8, side: usize) -> Vec<u8> {
     let pixels = (0..side * side * 3).map(|i| (i % 251) as u8 ^ kind.wrapping_mul(37)).collect();
     let image = RgbImage { width: side, height: side, pixels };
-    png_bytes(&image, &PngMetadata::default()).expect("an image")
+    png_bytes(&image, &ImageMetadata::default()).expect("an image")
 }
 
 /// A workplace with a tiny model, captioned images in `data`, others in `heldout`.

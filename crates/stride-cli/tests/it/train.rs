@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 #[cfg(unix)]
 use stride_files::FolderLock;
 use tempfile::TempDir;
@@ -42,7 +42,7 @@ fn workplace() -> TempDir {
     for k in 0..6u8 {
         let pixels = (0..16 * 16 * 3).map(|i| (i % 251) as u8 ^ (k * 40)).collect();
         let image = RgbImage { width: 16, height: 16, pixels };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("writable");
+        let bytes = png_bytes(&image, &ImageMetadata::default()).expect("writable");
         fs::write(data.join(format!("{k}.png")), bytes).expect("writable");
         lines += &format!("{{\"file_name\": \"{k}.png\", \"text\": \"a man\"}}\n");
     }

@@ -15,9 +15,9 @@ fn step_counts_outside_the_range_are_wrong_usage() {
 fn other_arguments_out_of_range_are_wrong_usage() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let last_seed = u64::MAX.to_string();
-    let cases: [(&[&str], &str); 18] = [
+    let cases: [(&[&str], &str); 33] = [
         (&[], "PROMPT"),
-        (&["x", "--count", "0"], "1..=1000"),
+        (&["x", "--count", "0"], "1..=100000"),
         (&["x", "--cfg-scale", "nan"], "at least 0"),
         (&["x", "--cfg-scale=-1"], "at least 0"),
         (&["x", "--cfg-scale", "inf"], "at least 0"),
@@ -27,7 +27,22 @@ fn other_arguments_out_of_range_are_wrong_usage() {
         (&["x", "--seed", &last_seed, "--count", "2"], "too large"),
         (&["x", "--device", "abacus"], "[possible values: cpu]"),
         (&["x", "--dtype", "f8"], "f32"),
-        (&["x", "-o", "x.jpg"], ".png"),
+        (&["x", "-o", "x.gif"], ".png, .jpg, .jpeg or .webp"),
+        (&["x", "-o", "x.jpg", "--format", "webp"], "does not fit the ending .jpg"),
+        (&["x", "--quality", "101"], "1..=100"),
+        (&["x", "--seed=-2"], "-1 for a random one"),
+        (&["x", "--seeds", "5-3"], "0-49"),
+        (&["x", "--seeds", "1,2", "--seed", "3"], "--seed"),
+        (&["x", "--batch", "0"], "1..=256"),
+        (&["x", "-p", "y"], "-p"),
+        (&["--prompt-file", "-"], "stdin: expected a prompt a line, found none"),
+        (&["x", "--init-image", "a.png"], "--strength"),
+        (&["x", "--strength", "0.5"], "--init-image"),
+        (&["x", "--init-image", "a.png", "--strength", "0"], "more than 0"),
+        (&["x", "--interpolate", "x.webp"], "at least two images"),
+        (&["x", "--seeds", "1,2", "--steps", "1,2", "--interpolate", "x.webp"], "one step count"),
+        (&["a __hat__", "-o", "x.png"], "wildcards/hat.txt"),
+        (&["x", "-o", "-", "--count", "2"], "stdout takes one image"),
         (&["x", "-o", "x.png", "--strip", "x.png"], "one file"),
         (&["x", "-o", "x.png", "--strip", "./x.png"], "one file"),
         (&["x", "-o", "x.png", "--count", "2", "--strip", ".//x-1.png"], "one file"),

@@ -1,11 +1,15 @@
 //! A sheet of images with their captions, for a person to look over a data set.
 
 mod lettering;
+mod style;
+mod table;
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use crate::{Filter, square};
 use lettering::{Lettering, blend};
+use style::{BACKGROUND, CARD, EDGE, INK, LINE_HEIGHT, TEXT_SIZE};
+pub use table::image_table;
 
 /// Images on a sheet by default.
 const DEFAULT_IMAGES: usize = 24;
@@ -17,15 +21,8 @@ const MARGIN: u32 = 36;
 /// Space around the caption inside its card.
 const PADDING: u32 = 14;
 const RADIUS: f32 = 10.0;
-const TEXT_SIZE: f32 = 16.0;
-const LINE_HEIGHT: u32 = 22;
 /// A longer caption ends in dots; the longest that CLIP reads takes about this many.
 const MAX_LINES: usize = 14;
-
-const BACKGROUND: Rgb<u8> = Rgb([239, 239, 235]);
-const CARD: Rgb<u8> = Rgb([255, 255, 255]);
-const EDGE: Rgb<u8> = Rgb([214, 214, 208]);
-const INK: Rgb<u8> = Rgb([38, 38, 42]);
 
 /// Collects evenly spaced images of a set that is read once, and draws them on one sheet.
 ///
@@ -154,6 +151,8 @@ fn corner_distance(x: u32, y: u32, height: u32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
 
     fn gray(value: u8) -> RgbImage {

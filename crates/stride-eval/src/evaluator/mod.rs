@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 use stride_data::{CaptionedImage, Part, decode_rgb};
 use stride_files::write_whole;
 use stride_kernels::workers::Workers;
@@ -362,7 +362,7 @@ impl Evaluator {
         if let Some(folder) = self.image_dir.as_ref().map(|dir| dir.join(&set.name)) {
             fs::create_dir_all(&folder).map_err(EvalError::io(&folder))?;
             for (index, image) in indices.iter().zip(&images) {
-                let bytes = png_bytes(image, &PngMetadata::default())
+                let bytes = png_bytes(image, &ImageMetadata::default())
                     .map_err(|error| EvalError::Generator(Box::new(error)))?;
                 write_whole(&folder.join(format!("{index:06}.png")), &bytes)?;
             }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 use stride_eval::Features;
 use stride_eval::diversity::diversity;
 use stride_eval::embedding_score::{pair_score, r_precision};
@@ -151,7 +151,7 @@ fn copies_of_training_images_are_found() {
 fn folders_of_one_image_or_mixed_sizes_are_refused_by_name() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let write = |name: &str, image: &RgbImage| {
-        let bytes = png_bytes(image, &PngMetadata::default()).expect("an image");
+        let bytes = png_bytes(image, &ImageMetadata::default()).expect("an image");
         fs::write(dir.path().join(name), bytes).expect("writable");
     };
     write("a.png", &image(1, 8, 8));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 use stride_data::{ImageFolder, Part};
 use stride_eval::comparison::{STEP_COUNTS, StepEvaluator};
 use stride_eval::evaluator::{
@@ -115,7 +115,7 @@ fn data(count: usize) -> TempDir {
     let dir = tempfile::tempdir().expect("temporary folder");
     let mut listing = String::new();
     for k in 0..count {
-        let bytes = png_bytes(&image([k, k / 3, 5 * k]), &PngMetadata::default()).expect("a PNG");
+        let bytes = png_bytes(&image([k, k / 3, 5 * k]), &ImageMetadata::default()).expect("a PNG");
         fs::write(dir.path().join(format!("{k}.png")), bytes).expect("writable");
         let gender = ["man", "woman"][k % 2];
         listing += &format!(

@@ -101,7 +101,7 @@ fn write_shares(path: &Path, side: usize, out: &mut [u8]) -> Result<(), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stride::image::{PngMetadata, RgbImage, png_bytes};
+    use stride::image::{ImageMetadata, RgbImage, png_bytes};
 
     #[test]
     fn positions_have_the_share_of_their_pixels() {
@@ -111,7 +111,7 @@ mod tests {
         let is_white = |x: usize, y: usize| x == 1 || (x, y) == (4, 3);
         let pixels = (0..24).flat_map(|at| [if is_white(at % 6, at / 6) { 255 } else { 0 }; 3]);
         let image = RgbImage { width: 6, height: 4, pixels: pixels.collect() };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
+        let bytes = png_bytes(&image, &ImageMetadata::default()).expect("an image");
         std::fs::write(&path, bytes).expect("writable");
         let mut shares = vec![0; 4];
         write_shares(&path, 2, &mut shares).expect("fits");

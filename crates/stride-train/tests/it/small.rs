@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 
 /// A transformer of one block on latents of 4x4, without a text encoder.
 pub(crate) const DIT: &str = r#"
@@ -42,7 +42,7 @@ pub(crate) fn write_images(
     let mut lines = String::new();
     for index in 0..count {
         let image = RgbImage { width: side, height: side, pixels: pixels(index) };
-        let bytes = png_bytes(&image, &PngMetadata::default()).expect("an image");
+        let bytes = png_bytes(&image, &ImageMetadata::default()).expect("an image");
         fs::write(dir.join(format!("{index}.png")), bytes).expect("writable");
         writeln!(lines, "{{\"file_name\":\"{index}.png\",{}}}", fields(index)).expect("string");
     }

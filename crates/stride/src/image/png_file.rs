@@ -2,46 +2,14 @@
 
 use std::io::Cursor;
 
-use thiserror::Error;
-
-use super::RgbImage;
+use super::error::ImageError;
+use super::metadata::{ImageFile, ImageFormat, ImageMetadata};
+use super::rgb::RgbImage;
 
 /// The keyword that web interfaces for image models read and write.
 const PARAMETERS: &str = "parameters";
 /// The keyword of our own JSON.
 const STRIDE: &str = "stride";
-
-/// What a PNG file says about how its image was made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PngMetadata {
-    /// The text that other programs read: prompt, negative prompt, a line of `Key: value` pairs.
-    pub parameters: Option<String>,
-    /// One JSON object.
-    pub json: Option<String>,
-}
-
-/// An image that cannot be written or a file that cannot be read.
-#[derive(Debug, Error)]
-pub enum ImageError {
-    /// The numbers of the image contradict each other.
-    #[error(
-        "image of {width}x{height}: expected 3 x {width} x {height} bytes, at least 3, found {found}"
-    )]
-    Size {
-        /// Pixels in a row.
-        width: usize,
-        /// Rows.
-        height: usize,
-        /// Number of bytes.
-        found: usize,
-    },
-    /// The image does not fit the format.
-    #[error("cannot write a PNG file: {0}")]
-    Encode(#[from] png::EncodingError),
-    /// The bytes are no PNG file.
-    #[error("not a readable PNG file: {0}")]
-    Decode(#[from] png::DecodingError),
-}
 
 /// The bytes of a PNG file: 8-bit RGB, then text chunks.
 ///
@@ -51,14 +19,8 @@ pub enum ImageError {
 ///
 /// # Errors
 /// The image has no pixels, or another number of them than its sides say.
-pub fn png_bytes(image: &RgbImage, metadata: &PngMetadata) -> Result<Vec<u8>, ImageError> {
-    let RgbImage { width, height, ref pixels } = *image;
-    let (Ok(columns @ 1..), Ok(rows @ 1..)) = (u32::try_from(width), u32::try_from(height)) else {
-        return Err(ImageError::Size { width, height, found: pixels.len() });
-    };
-    if u64::from(columns) * u64::from(rows) * 3 != pixels.len() as u64 {
-        return Err(ImageError::Size { width, height, found: pixels.len() });
-    }
+pub fn png_bytes(image: &RgbImage, metadata: &ImageMetadata) -> Result<Vec<u8>, ImageError> {
+    let [columns, rows] = image.checked_sides()?;
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, columns, rows);
     encoder.set_color(png::ColorType::Rgb);
@@ -74,44 +36,34 @@ pub fn png_bytes(image: &RgbImage, metadata: &PngMetadata) -> Result<Vec<u8>, Im
         }
     }
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
+    writer.write_image_data(&image.pixels)?;
     writer.finish()?;
     Ok(bytes)
 }
 
-/// What a PNG file says about how its image was made.
+/// What a PNG file says about how its image was made, and keyword and text of every other text chunk.
 ///
 /// # Errors
 /// The bytes are no PNG file, or one that is cut short before its end.
-pub fn read_png_metadata(bytes: &[u8]) -> Result<PngMetadata, ImageError> {
-    read_png_metadata_and_others(bytes).map(|(metadata, _)| metadata)
-}
-
-/// As [`read_png_metadata`], with keyword and text of every text chunk that it is not made of.
-///
-/// # Errors
-/// As [`read_png_metadata`].
-pub fn read_png_metadata_and_others(
-    bytes: &[u8],
-) -> Result<(PngMetadata, Vec<(String, String)>), ImageError> {
-    let mut texts = read_png_texts(bytes)?;
+pub(super) fn read_png(bytes: &[u8]) -> Result<ImageFile, ImageError> {
+    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info()?;
+    // Text may stand behind the pixels.
+    reader.finish()?;
+    let (width, height) = reader.info().size();
+    let mut texts = texts(reader.info());
     let find = |keyword: &str| {
         texts.iter().find(|(found, _)| found == keyword).map(|(_, text)| text.clone())
     };
-    let metadata = PngMetadata { parameters: find(PARAMETERS), json: find(STRIDE) };
+    let metadata = ImageMetadata { parameters: find(PARAMETERS), json: find(STRIDE) };
     texts.retain(|(keyword, _)| keyword != PARAMETERS && keyword != STRIDE);
-    Ok((metadata, texts))
+    Ok(ImageFile { format: ImageFormat::Png, width, height, metadata, other_texts: texts })
 }
 
 /// Keyword and text of every text chunk of a PNG file, compressed or not: `tEXt`, then `zTXt`, then `iTXt`.
 ///
 /// `tEXt` is Latin-1 by the format, but many programs write UTF-8 there; a text that is UTF-8 beyond ASCII is read
 /// so. Texts that cannot be unpacked are left out.
-fn read_png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>, ImageError> {
-    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info()?;
-    // Text may stand behind the pixels.
-    reader.finish()?;
-    let info = reader.info();
+fn texts(info: &png::Info<'_>) -> Vec<(String, String)> {
     let latin = info
         .uncompressed_latin1_text
         .iter()
@@ -124,7 +76,7 @@ fn read_png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>, ImageError> {
         .utf8_text
         .iter()
         .filter_map(|chunk| chunk.get_text().ok().map(|text| (&chunk.keyword, text)));
-    Ok(latin.chain(packed).chain(utf8).map(|(keyword, text)| (keyword.clone(), text)).collect())
+    latin.chain(packed).chain(utf8).map(|(keyword, text)| (keyword.clone(), text)).collect()
 }
 
 /// The text whose UTF-8 bytes were taken for Latin-1, if there is anything beyond ASCII.
@@ -144,16 +96,16 @@ mod tests {
     fn texts_survive_in_any_script() {
         let image = RgbImage { width: 2, height: 2, pixels: (0..12).collect() };
         for prompt in ["a man with glasses", "ein Mann mit Hut, größer", "Ã¶", "眼鏡の男"] {
-            let metadata = PngMetadata {
+            let metadata = ImageMetadata {
                 parameters: Some(format!("{prompt}\nSteps: 4, Seed: 1, Size: 2x2")),
                 json: Some(format!("{{\"prompt\":\"{prompt}\"}}")),
             };
             let bytes = png_bytes(&image, &metadata).expect("writable");
-            assert_eq!(read_png_metadata(&bytes).expect("readable"), metadata);
+            assert_eq!(read_png(&bytes).expect("readable").metadata, metadata);
             assert_eq!(bytes, png_bytes(&image, &metadata).expect("writable"));
         }
-        let plain = png_bytes(&image, &PngMetadata::default()).expect("writable");
-        assert_eq!(read_png_metadata(&plain).expect("readable"), PngMetadata::default());
+        let plain = png_bytes(&image, &ImageMetadata::default()).expect("writable");
+        assert_eq!(read_png(&plain).expect("readable").metadata, ImageMetadata::default());
     }
 
     #[test]
@@ -167,24 +119,24 @@ mod tests {
         let mut writer = encoder.write_header().expect("writable");
         writer.write_image_data(&[0]).expect("one pixel");
         writer.finish().expect("writable");
-        let texts = read_png_texts(&bytes).expect("readable");
-        let owned = |keyword: &str, text: &str| (keyword.to_owned(), text.to_owned());
-        assert_eq!(texts, [owned(PARAMETERS, "größer 眼鏡"), owned("workflow", "{}")]);
+        let file = read_png(&bytes).expect("readable");
+        assert_eq!(file.metadata.parameters.as_deref(), Some("größer 眼鏡"));
+        assert_eq!(file.other_texts, [("workflow".to_owned(), "{}".to_owned())]);
     }
 
     #[test]
     fn other_bytes_are_refused() {
-        assert!(read_png_metadata(b"not an image").is_err());
+        assert!(read_png(b"not an image").is_err());
         for (width, height, bytes) in [(0, 0, 0), (2, 2, 11), (usize::MAX, 1, 3)] {
             let image = RgbImage { width, height, pixels: vec![7; bytes] };
-            assert!(png_bytes(&image, &PngMetadata::default()).is_err(), "{width}x{height}");
+            assert!(png_bytes(&image, &ImageMetadata::default()).is_err(), "{width}x{height}");
         }
         let image = RgbImage { width: 1, height: 1, pixels: vec![7; 3] };
-        let metadata = PngMetadata { parameters: Some("a\0b".to_owned()), json: None };
+        let metadata = ImageMetadata { parameters: Some("a\0b".to_owned()), json: None };
         let good = png_bytes(&image, &metadata).expect("writable");
-        assert_eq!(read_png_metadata(&good).expect("readable").parameters.as_deref(), Some("a b"));
+        assert_eq!(read_png(&good).expect("readable").metadata.parameters.as_deref(), Some("a b"));
         for end in 0..good.len() - 12 {
-            assert!(read_png_metadata(&good[..end]).is_err(), "{end} bytes were accepted");
+            assert!(read_png(&good[..end]).is_err(), "{end} bytes were accepted");
         }
     }
 }

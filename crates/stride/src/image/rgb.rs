@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::error::ImageError;
 use crate::floats::floats;
 
 /// A channel's value from 0 to 255 as networks take it: v / 127.5 - 1, in [-1, 1].
@@ -58,6 +59,18 @@ impl RgbImage {
             .flat_map(|image| (0..3).flat_map(|channel| image.channel(channel).map(signed_unit)))
             .collect();
         Tensor::from_data(TensorData::new(values, [images.len(), 3, height, width]), device)
+    }
+
+    /// Width and height, if there are pixels, and as many as these say.
+    pub(super) fn checked_sides(&self) -> Result<[u32; 2], ImageError> {
+        let Self { width, height, ref pixels } = *self;
+        let size = || ImageError::Size { width, height, found: pixels.len() };
+        let (Ok(columns @ 1..), Ok(rows @ 1..)) = (u32::try_from(width), u32::try_from(height))
+        else {
+            return Err(size());
+        };
+        let expected = u64::from(columns) * u64::from(rows) * 3;
+        if expected == pixels.len() as u64 { Ok([columns, rows]) } else { Err(size()) }
     }
 
     /// The bytes of one channel, row by row.

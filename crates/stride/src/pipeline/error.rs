@@ -98,6 +98,19 @@ pub enum GenerateError {
          beyond that guidance leaves no image, only saturated colours"
     )]
     GuidanceScale(f64),
+    /// The strength is no number, or out of range.
+    #[error("the strength must be more than 0 and at most 1, found {0}")]
+    Strength(f64),
+    /// The image to begin with has another size than the model's images.
+    #[error("the image to begin with must be {expected}x{expected} pixels, found {width}x{height}")]
+    InitImageSize {
+        /// The model's resolution.
+        expected: usize,
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
     /// A prompt cannot be tokenised.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
-use super::{GenerateError, GenerateRequest, Guidance, Pipeline};
+use super::{GenerateError, GenerateRequest, Guidance, InitImage, Pipeline};
 use crate::context::TextContext;
 use crate::floats::floats;
 use crate::image::RgbImage;
@@ -22,6 +22,12 @@ pub struct Drawing {
     seed: u64,
     prompt: String,
     trajectory: Trajectory,
+    texts: Texts,
+}
+
+/// What leads a drawing.
+#[derive(Clone, Debug)]
+struct Texts {
     cfg_scale: f64,
     context: TextContext,
     /// The negative prompt, or the empty caption; absent without guidance.
@@ -104,25 +110,99 @@ impl Pipeline {
         &self,
         request: &GenerateRequest,
     ) -> Result<impl Iterator<Item = Result<Drawing, GenerateError>>, GenerateError> {
+        let texts = self.texts(request)?;
         let plan = StepPlan::new(request.num_steps)?;
-        let is_guided = self.check_guidance(request, &plan)?;
+        Ok((0..request.count).map(move |image| {
+            let seed = request.seed.wrapping_add(image as u64);
+            let trajectory = self.parts.index.sampler.start(plan.clone(), self.noise(seed));
+            self.drawing(request, &texts, seed, trajectory)
+        }))
+    }
+
+    /// As [`start`](Self::start), from an image instead of noise alone: its latents are made as noisy as the first
+    /// step that is taken expects them, and steps before that are left out.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); or the image has another size than the model's, or the strength is out of range.
+    pub fn start_at_image(
+        &self,
+        request: &GenerateRequest,
+        init: &InitImage,
+    ) -> Result<impl Iterator<Item = Result<Drawing, GenerateError>>, GenerateError> {
+        let texts = self.texts(request)?;
+        let plan = StepPlan::new(request.num_steps)?;
+        let num_skipped = init.num_skipped(plan.len())?;
+        let RgbImage { width, height, .. } = init.image;
+        let expected = self.parts.index.resolution;
+        if (width, height) != (expected, expected) {
+            return Err(GenerateError::InitImageSize { expected, width, height });
+        }
+        let pixels = RgbImage::to_tensor(std::slice::from_ref(&init.image), &self.device);
+        let x_1 = self.precision.scope(|| self.parts.vae.encode(pixels));
+        Ok((0..request.count).map(move |image| {
+            let seed = request.seed.wrapping_add(image as u64);
+            let (sampler, noise) = (self.parts.index.sampler, self.noise(seed));
+            let trajectory = sampler.start_at_data(plan.clone(), x_1.clone(), num_skipped, noise);
+            self.drawing(request, &texts, seed, trajectory)
+        }))
+    }
+
+    /// An image between the first ones of two requests: of noise between theirs and of a prompt between theirs.
+    /// `fraction`, from 0 to 1, is 0 at `a`, whose steps, guidance scale and negative prompt it has.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_between(
+        &self,
+        a: &GenerateRequest,
+        b: &GenerateRequest,
+        fraction: f64,
+    ) -> Result<Drawing, GenerateError> {
+        let mut texts = self.texts(a)?;
+        let (prompt, from) = self.complete(a, &texts.context, a.seed)?;
+        let (_, to) = self.complete(b, &self.encode_text(&b.prompt)?, b.seed)?;
+        texts.context = TextContext::between(&from, &to, fraction);
+        let (device, shape) = (self.device.clone(), self.latent_shape());
+        let seeds = [a.seed, b.seed];
+        let noise =
+            move |step| noise::gaussian_between(seeds, fraction, step, shape, &device).unsqueeze();
+        let plan = StepPlan::new(a.num_steps)?;
+        let trajectory = self.parts.index.sampler.start(plan, noise);
+        Ok(Drawing { seed: a.seed, prompt, trajectory, texts })
+    }
+
+    /// A drawing of the prompt as the seed completes it.
+    fn drawing(
+        &self,
+        request: &GenerateRequest,
+        texts: &Texts,
+        seed: u64,
+        trajectory: Trajectory,
+    ) -> Result<Drawing, GenerateError> {
+        let (prompt, context) = self.complete(request, &texts.context, seed)?;
+        Ok(Drawing { seed, prompt, trajectory, texts: Texts { context, ..texts.clone() } })
+    }
+
+    /// What the prompts of a request become, as typed.
+    fn texts(&self, request: &GenerateRequest) -> Result<Texts, GenerateError> {
+        let is_guided = self.check_guidance(request, &StepPlan::new(request.num_steps)?)?;
         let context = self.encode_text(&request.prompt)?;
         let negative = if is_guided {
             Some(self.encode_text(request.negative_prompt.as_deref().unwrap_or_default())?)
         } else {
             None
         };
-        let shape = self.parts.vae_config.latent_shape(self.parts.index.resolution);
-        let (first_seed, cfg_scale) = (request.seed, request.cfg_scale);
-        Ok((0..request.count).map(move |image| {
-            let seed = first_seed.wrapping_add(image as u64);
-            let device = self.device.clone();
-            let noise = move |step| noise::gaussian_at_step(seed, step, shape, &device).unsqueeze();
-            let trajectory = self.parts.index.sampler.start(plan.clone(), noise);
-            let negative = negative.clone();
-            let (prompt, context) = self.complete(request, &context, seed)?;
-            Ok(Drawing { seed, prompt, trajectory, cfg_scale, context, negative })
-        }))
+        Ok(Texts { cfg_scale: request.cfg_scale, context, negative })
+    }
+
+    /// The noise of an image, by step.
+    fn noise(&self, seed: u64) -> impl Fn(u64) -> Tensor<4> + Send + 'static {
+        let (device, shape) = (self.device.clone(), self.latent_shape());
+        move |step| noise::gaussian_at_step(seed, step, shape, &device).unsqueeze()
+    }
+
+    fn latent_shape(&self) -> [usize; 3] {
+        self.parts.vae_config.latent_shape(self.parts.index.resolution)
     }
 
     /// Advances every drawing that is not done by a step, in one forward pass of the transformer.
@@ -212,7 +292,7 @@ impl Drawing {
         &self.prompt
     }
 
-    /// Steps done.
+    /// Steps done, and those that an image to begin with left out.
     pub fn num_done(&self) -> usize {
         self.trajectory.num_done()
     }
@@ -233,10 +313,12 @@ impl Drawing {
         let Some(time) = self.trajectory.time() else { return Vec::new() };
         let x_t = self.trajectory.state();
         let row = |context, guidance_scale| Row { x_t, time, guidance_scale, context };
-        match (&self.negative, guidance.pass(time)) {
-            (None, _) => vec![row(&self.context, 1.0)],
-            (Some(_), GuidancePass::ScaleInput) => vec![row(&self.context, self.cfg_scale)],
-            (Some(negative), _) => vec![row(&self.context, 1.0), row(negative, 1.0)],
+        match (&self.texts.negative, guidance.pass(time)) {
+            (None, _) => vec![row(&self.texts.context, 1.0)],
+            (Some(_), GuidancePass::ScaleInput) => {
+                vec![row(&self.texts.context, self.texts.cfg_scale)]
+            }
+            (Some(negative), _) => vec![row(&self.texts.context, 1.0), row(negative, 1.0)],
         }
     }
 
@@ -245,7 +327,7 @@ impl Drawing {
         let row = |index| velocities.clone().narrow(0, index, 1);
         let velocity = match velocities.dims()[0] {
             1 => row(0),
-            _ => row(1) + (row(0) - row(1)) * self.cfg_scale,
+            _ => row(1) + (row(0) - row(1)) * self.texts.cfg_scale,
         };
         self.trajectory.advance(velocity);
     }

@@ -17,5 +17,5 @@ pub use folder::{
 };
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights, completion};
-pub use request::GenerateRequest;
+pub use request::{GenerateRequest, InitImage};
 pub use words::{PromptReport, PromptToken, UnknownWord};

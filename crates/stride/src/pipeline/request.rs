@@ -3,6 +3,7 @@
 use super::emphasis::without_emphasis;
 use super::{GenerateError, Guidance, Pipeline};
 use crate::context::TextContext;
+use crate::image::RgbImage;
 use crate::sampler::{GuidancePass, MAX_CFG_SCALE, StepPlan};
 use crate::tokenizer::TokenizerError;
 
@@ -26,7 +27,38 @@ pub struct GenerateRequest {
     pub as_typed: bool,
 }
 
+/// An image that a drawing begins with, instead of noise alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InitImage {
+    /// A square of the model's resolution.
+    pub image: RgbImage,
+    /// How much of the way from noise to image is drawn anew, in (0, 1]: of n steps the last round(n strength), at least one.
+    pub strength: f64,
+}
+
+impl InitImage {
+    /// How many of the first steps are left out.
+    ///
+    /// # Errors
+    /// The strength is out of range.
+    pub fn num_skipped(&self, num_steps: usize) -> Result<usize, GenerateError> {
+        if !(self.strength > 0.0 && self.strength <= 1.0) {
+            return Err(GenerateError::Strength(self.strength));
+        }
+        let taken = (num_steps as f64 * self.strength).round() as usize;
+        Ok(num_steps - taken.clamp(1, num_steps))
+    }
+}
+
 impl Pipeline {
+    /// Whether the model can do what is asked, before any of it is done; a prompt is not looked at.
+    ///
+    /// # Errors
+    /// The step count is out of range, or guidance is not possible with it.
+    pub fn check(&self, request: &GenerateRequest) -> Result<(), GenerateError> {
+        self.check_guidance(request, &StepPlan::new(request.num_steps)?).map(|_| ())
+    }
+
     /// Whether the request is guided; an error where the model does not know how.
     pub(super) fn check_guidance(
         &self,

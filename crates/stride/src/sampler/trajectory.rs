@@ -40,6 +40,31 @@ impl Sampler {
             num_done: 0,
         }
     }
+
+    /// Samples that begin at data, made as noisy as the state before step `num_skipped` of the plan: at the time t
+    /// of that step x_t = (1 - t) x_0 + t x_1, or as the noise schedule of a diffusion model mixes them.
+    ///
+    /// `x_1` is the data, `[B, C, H, W]`; `noise` is as in [`start`](Self::start).
+    ///
+    /// # Panics
+    /// No step would be left.
+    pub fn start_at_data(
+        &self,
+        plan: StepPlan,
+        x_1: Tensor<4>,
+        num_skipped: usize,
+        noise: impl Fn(u64) -> Tensor<4> + Send + 'static,
+    ) -> Trajectory {
+        let mut trajectory = self.start(plan, noise);
+        let t = trajectory.times[num_skipped].t;
+        let (signal, amount) = match self {
+            Self::Euler { .. } | Self::Consistency => (t, 1.0 - t),
+            Self::Ddim(process) | Self::Ddpm(process) => process.schedule.signal_and_noise(t),
+        };
+        trajectory.state = x_1 * signal + trajectory.state * amount;
+        trajectory.num_done = num_skipped;
+        trajectory
+    }
 }
 
 impl Trajectory {
@@ -53,7 +78,7 @@ impl Trajectory {
         &self.state
     }
 
-    /// Steps done.
+    /// Steps done, and those that were skipped.
     pub fn num_done(&self) -> usize {
         self.num_done
     }
@@ -150,6 +175,30 @@ mod tests {
                     x.zeros_like() + 3.0
                 };
                 check(draw(Sampler::Euler { base_level_only }, n, |_| 0.0, network), 3.0, 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn samples_that_begin_at_data_are_as_noisy_as_their_time() {
+        let process = DiffusionSampling {
+            schedule: NoiseSchedule::Linear,
+            prediction: Prediction::Epsilon,
+            clip: 4.0,
+        };
+        let data = || Tensor::full([2, 1, 1, 1], 3.0, &Device::flex());
+        let noise = |_| Tensor::full([2, 1, 1, 1], -1.0, &Device::flex());
+        for sampler in [Sampler::default(), Sampler::Consistency, Sampler::Ddim(process)] {
+            for skipped in 0..4 {
+                let plan = StepPlan::new(4).expect("in range");
+                let trajectory = sampler.start_at_data(plan, data(), skipped, noise);
+                let t = trajectory.time().expect("steps are left").t;
+                let (signal, amount) = match sampler {
+                    Sampler::Ddim(_) => process.schedule.signal_and_noise(t),
+                    _ => (t, 1.0 - t),
+                };
+                check(trajectory.state().clone(), 3.0 * signal - amount, 1e-5);
+                assert_eq!((trajectory.num_done(), trajectory.num_steps()), (skipped, 4));
             }
         }
     }

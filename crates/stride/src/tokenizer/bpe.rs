@@ -164,6 +164,14 @@ impl ClipTokenizer {
         self.tokenizer.id_to_token(id)
     }
 
+    /// The tokenizer as a `tokenizer.json` of Hugging Face, with its cleaning and word splitting.
+    ///
+    /// # Errors
+    /// None that a correct build can give.
+    pub fn to_json(&self) -> Result<String, TokenizerError> {
+        self.tokenizer.to_string(false).map_err(TokenizerError::Engine)
+    }
+
     /// The word that a token ends, if it has nothing but letters.
     pub fn whole_word(&self, id: u32) -> Option<String> {
         let word = self.token(id)?.strip_suffix(END_OF_WORD)?.to_owned();

@@ -10,8 +10,8 @@ use stride::completion::{CompletedAttribute, CompletionConfig};
 use stride::dit::{DitConfig, TextConditioning};
 use stride::noise::{self, keyed_rng};
 use stride::pipeline::{
-    COMPLETION_FILE_NAMES, Drawing, FILE_NAMES, GenerateRequest, GeneratedImage, Guidance,
-    ModelIndex, Pipeline, PipelineFiles, PipelineParts, UnknownWord,
+    COMPLETION_FILE_NAMES, Drawing, FILE_NAMES, GenerateError, GenerateRequest, GeneratedImage,
+    Guidance, InitImage, ModelIndex, Pipeline, PipelineFiles, PipelineParts, UnknownWord,
 };
 use stride::sampler::{DiffusionSampling, NoiseSchedule, Prediction, Sampler};
 use stride::text::{QueryTextConfig, TextEncoder, TextEncoderConfig};
@@ -108,6 +108,59 @@ fn image_k_is_the_image_of_seed_plus_k_alone() {
     let alone = draw(&pipeline, &GenerateRequest { seed: 8, ..base });
     assert_eq!(many[3], alone[0]);
     assert_ne!(many[0].image, many[1].image);
+}
+
+/// Takes all the steps of a drawing.
+fn finished(pipeline: &Pipeline, mut drawing: Drawing) -> (GeneratedImage, usize) {
+    let mut taken = 0;
+    while !drawing.is_done() {
+        pipeline.advance([&mut drawing]);
+        taken += 1;
+    }
+    (pipeline.finish(&drawing).expect("finite"), taken)
+}
+
+#[test]
+fn an_image_to_begin_with_leaves_out_the_first_steps() {
+    let pipeline = pipeline(Guidance::AnyLevel);
+    let request = GenerateRequest { num_steps: 8, ..request("a man") };
+    let image = draw(&pipeline, &request).swap_remove(0).image;
+    let start = |strength, image| {
+        let init = InitImage { image, strength };
+        let mut all = pipeline.start_at_image(&request, &init)?;
+        let drawing = all.next().expect("one image")?;
+        Ok::<_, GenerateError>(finished(&pipeline, drawing))
+    };
+    let from = |strength| start(strength, image.clone()).expect("in range");
+    for (strength, steps) in [(1.0, 8), (0.5, 4), (0.2, 2), (0.01, 1)] {
+        assert_eq!(from(strength).1, steps, "strength {strength}");
+    }
+    // All of the way is drawn anew.
+    assert_eq!(from(1.0).0.image, image);
+    assert_ne!(from(0.5).0.image, image);
+    for strength in [0.0, -1.0, 1.5, f64::NAN] {
+        let error = start(strength, image.clone()).expect_err("out of range").to_string();
+        assert!(error.contains("more than 0 and at most 1"), "{error}");
+    }
+    let small = stride::image::RgbImage { width: 16, height: 16, pixels: vec![0; 768] };
+    let error = start(0.5, small).expect_err("another size").to_string();
+    assert!(error.contains("32x32 pixels, found 16x16"), "{error}");
+}
+
+#[test]
+fn images_between_two_begin_and_end_at_them() {
+    let pipeline = pipeline(Guidance::AnyLevel);
+    let a = GenerateRequest { cfg_scale: 2.0, ..request("a man with glasses and red hair") };
+    let b = GenerateRequest { prompt: "a woman".to_owned(), seed: 9, ..a.clone() };
+    let at = |fraction| {
+        let drawing = pipeline.start_between(&a, &b, fraction).expect("possible");
+        finished(&pipeline, drawing).0.image
+    };
+    let alone = |request| draw(&pipeline, request).swap_remove(0).image;
+    assert_eq!(at(0.0), alone(&a));
+    assert_eq!(at(1.0), alone(&b));
+    assert_ne!(at(0.5), at(0.0));
+    assert_ne!(at(0.5), at(1.0));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use stride::image::read_png_metadata;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageFormat, image_bytes, read_image_file};
+use stride::image::{ImageMetadata, RgbImage};
 use stride::sampler::StepPlan;
 use stride::tokenizer::{ClipTokenizer, Vocabulary};
 
@@ -72,17 +72,19 @@ fn any_number_of_steps_has_a_plan_or_an_error() {
 #[test]
 fn broken_metadata_of_images_is_read_or_refused() {
     let image = RgbImage { width: 2, height: 2, pixels: vec![7; 12] };
-    let metadata = PngMetadata {
+    let metadata = ImageMetadata {
         parameters: Some("a man été\nSteps: 3, Seed: 5".to_owned()),
         json: Some("{\"seed\": 5}".to_owned()),
     };
-    let whole = png_bytes(&image, &metadata).expect("an image");
-    assert_eq!(read_png_metadata(&whole).expect("whole"), metadata);
-    let mut draws = Draws(3);
-    for _ in 0..rounds(500) {
-        if let Ok(found) = read_png_metadata(&draws.mutate(&whole)) {
-            let texts = [found.parameters, found.json].into_iter().flatten();
-            assert!(texts.map(|text| text.len()).sum::<usize>() < 1 << 16);
+    for format in ImageFormat::ALL {
+        let whole = image_bytes(&image, format, 90, &metadata).expect("an image");
+        assert_eq!(read_image_file(&whole).expect("whole").metadata, metadata);
+        let mut draws = Draws(3);
+        for _ in 0..rounds(500) {
+            if let Ok(found) = read_image_file(&draws.mutate(&whole)) {
+                let texts = [found.metadata.parameters, found.metadata.json].into_iter().flatten();
+                assert!(texts.map(|text| text.len()).sum::<usize>() < 1 << 16);
+            }
         }
     }
     check_peak(BOUND);

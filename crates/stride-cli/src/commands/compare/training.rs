@@ -1,6 +1,5 @@
 //! Trains one side, or finds that it is trained.
 
-use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use stride_train::{LogProgress, Progress, ProgressUpdate, Resume, RunStart, chan
 
 use super::plan::Side;
 use crate::commands::train::Bar;
+use crate::progress;
 
 /// Trains a side up to its steps, from its latest checkpoint if there is one.
 pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
@@ -28,7 +28,7 @@ pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
     if Model::load(Some(&side.model_dir()), &side.config.training.device.device()).is_ok() {
         return Ok(());
     }
-    let mut inner: Box<dyn Progress> = if stderr().is_terminal() {
+    let mut inner: Box<dyn Progress> = if progress::are_bars_seen() {
         Box::new(Bar::new())
     } else {
         Box::new(LogProgress::new(Duration::from_secs(60)))

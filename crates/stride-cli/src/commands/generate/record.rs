@@ -1,57 +1,61 @@
-//! How images were made, as the PNG files and `--json` tell it.
+//! How images were made, as their files and `--json` tell it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use stride::image::PngMetadata;
-use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
+use stride::image::ImageMetadata;
+use stride::pipeline::{GenerateRequest, Pipeline};
 use stride_kernels::gemm::Compute;
 
 /// What begins the negative prompt in the `parameters` text.
-const NEGATIVE_PROMPT: &str = "Negative prompt:";
+pub(super) const NEGATIVE_PROMPT: &str = "Negative prompt:";
 
-/// How the images of one run were made.
+/// What made the images of one run.
 pub(super) struct Record<'a> {
-    pub(super) request: &'a GenerateRequest,
     pub(super) pipeline: &'a Pipeline,
     pub(super) hash: &'a str,
+    /// Of the image to begin with.
+    pub(super) strength: Option<f64>,
 }
 
-/// What sets the images of one run apart.
-pub(super) struct Origin {
-    pub(super) seed: u64,
-    /// The prompt that it was drawn from.
-    pub(super) prompt: String,
-}
-
-/// What the JSON chunk of an image and `--json` have in common.
+/// How an image was made: what its JSON and `--json` have in common.
 #[derive(Serialize)]
-struct Settings<'a> {
+struct ImageRecord<'a> {
+    seed: u64,
     prompt: &'a str,
+    /// The prompt that it was drawn from, where it is not the one that was typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_prompt: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     negative_prompt: Option<&'a str>,
     steps: usize,
     cfg_scale: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strength: Option<f64>,
+    /// Whether the prompt was not to be completed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    as_typed: bool,
+}
+
+/// What is the same for all images of a run.
+#[derive(Serialize)]
+struct ModelRecord<'a> {
     width: usize,
     height: usize,
     dtype: Compute,
     model: &'a str,
     model_hash: &'a str,
     version: &'static str,
-    /// Whether the prompt was not to be completed.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    as_typed: bool,
 }
 
-/// The JSON chunk of an image.
+/// The JSON of an image.
 #[derive(Serialize)]
-struct ImageRecord<'a> {
-    seed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completed_prompt: Option<&'a str>,
+struct StoredRecord<'a> {
     #[serde(flatten)]
-    settings: Settings<'a>,
+    image: ImageRecord<'a>,
+    #[serde(flatten)]
+    model: ModelRecord<'a>,
 }
 
 /// What `--json` prints.
@@ -60,17 +64,20 @@ pub(super) struct Report<'a> {
     files: Vec<FileReport<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strip: Option<&'a PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grid: Option<&'a PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interpolation: Option<&'a PathBuf>,
     #[serde(flatten)]
-    settings: Settings<'a>,
+    model: ModelRecord<'a>,
     timings_ms: Timings,
 }
 
 #[derive(Serialize)]
 struct FileReport<'a> {
     file: &'a PathBuf,
-    seed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completed_prompt: Option<&'a str>,
+    #[serde(flatten)]
+    image: ImageRecord<'a>,
 }
 
 #[derive(Serialize)]
@@ -81,66 +88,95 @@ pub(super) struct Timings {
     pub(super) total: f64,
 }
 
+/// The files of a run that are written.
+pub(super) struct Written<'a> {
+    /// The images, which are the first of all.
+    pub(super) images: &'a [PathBuf],
+    pub(super) strip: Option<&'a PathBuf>,
+    pub(super) grid: Option<&'a PathBuf>,
+    pub(super) interpolation: Option<&'a PathBuf>,
+}
+
+impl Written<'_> {
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PathBuf> {
+        self.images.iter().chain(self.strip).chain(self.grid).chain(self.interpolation)
+    }
+}
+
 impl Record<'_> {
-    fn settings(&self) -> Settings<'_> {
+    /// `drawn_from` is the prompt as the model completed it.
+    fn image<'a>(&self, request: &'a GenerateRequest, drawn_from: &'a str) -> ImageRecord<'a> {
+        ImageRecord {
+            seed: request.seed,
+            prompt: &request.prompt,
+            completed_prompt: (drawn_from != request.prompt).then_some(drawn_from),
+            negative_prompt: request.negative_prompt.as_deref(),
+            steps: request.num_steps,
+            cfg_scale: request.cfg_scale,
+            strength: self.strength,
+            as_typed: request.as_typed,
+        }
+    }
+
+    fn model(&self) -> ModelRecord<'_> {
         let side = self.pipeline.index().resolution;
-        Settings {
-            prompt: &self.request.prompt,
-            negative_prompt: self.request.negative_prompt.as_deref(),
-            steps: self.request.num_steps,
-            cfg_scale: self.request.cfg_scale,
+        ModelRecord {
             width: side,
             height: side,
             dtype: self.pipeline.precision().compute(),
             model: &self.pipeline.index().name,
             model_hash: self.hash,
             version: env!("CARGO_PKG_VERSION"),
-            as_typed: self.request.as_typed,
         }
     }
 
-    /// The prompt that an image was drawn from, where it is not the one that was typed.
-    fn completed<'a>(&self, prompt: &'a str) -> Option<&'a str> {
-        (prompt != self.request.prompt).then_some(prompt)
-    }
-
-    /// What a PNG file says.
-    pub(super) fn metadata(&self, image: &GeneratedImage) -> anyhow::Result<PngMetadata> {
-        let settings = self.settings();
+    /// What the file of an image says.
+    pub(super) fn metadata(
+        &self,
+        request: &GenerateRequest,
+        drawn_from: &str,
+    ) -> anyhow::Result<ImageMetadata> {
+        let (image, model) = (self.image(request, drawn_from), self.model());
         let parameters = Parameters {
-            prompt: settings.prompt,
-            completed_prompt: self.completed(&image.prompt),
-            negative_prompt: settings.negative_prompt,
-            steps: settings.steps,
+            prompt: image.prompt,
+            completed_prompt: image.completed_prompt,
+            negative_prompt: image.negative_prompt,
+            steps: image.steps,
             sampler: self.pipeline.index().sampler.description(),
-            cfg_scale: settings.cfg_scale,
+            cfg_scale: image.cfg_scale,
             seed: image.seed,
-            width: image.image.width,
-            height: image.image.height,
-            model: settings.model,
-            model_hash: settings.model_hash,
+            width: model.width,
+            height: model.height,
+            strength: self.strength,
+            model: model.model,
+            model_hash: model.model_hash,
         };
-        let completed_prompt = self.completed(&image.prompt);
-        let record = ImageRecord { seed: image.seed, completed_prompt, settings: self.settings() };
-        Ok(PngMetadata {
+        Ok(ImageMetadata {
             parameters: Some(parameters.to_text()),
-            json: Some(serde_json::to_string(&record)?),
+            json: Some(serde_json::to_string(&StoredRecord { image, model })?),
         })
     }
 
-    /// What `--json` prints.
+    /// What `--json` prints; `images` are requests and completed prompts of all images, in order.
     pub(super) fn report<'a>(
         &'a self,
-        files: impl Iterator<Item = (&'a PathBuf, &'a Origin)>,
-        strip: Option<&'a PathBuf>,
+        images: impl Iterator<Item = (&'a GenerateRequest, &'a String)>,
+        written: &Written<'a>,
         timings_ms: Timings,
     ) -> Report<'a> {
-        let file = |(file, Origin { seed, prompt }): (_, &'a Origin)| FileReport {
+        let file = |(file, (request, drawn_from)): (_, (_, &'a String))| FileReport {
             file,
-            seed: *seed,
-            completed_prompt: self.completed(prompt),
+            image: self.image(request, drawn_from),
         };
-        Report { files: files.map(file).collect(), strip, settings: self.settings(), timings_ms }
+        Report {
+            files: written.images.iter().zip(images).map(file).collect(),
+            strip: written.strip,
+            grid: written.grid,
+            interpolation: written.interpolation,
+            model: self.model(),
+            timings_ms,
+        }
     }
 }
 
@@ -157,6 +193,8 @@ struct Parameters<'a> {
     seed: u64,
     width: usize,
     height: usize,
+    /// Of the image that it was drawn from, if any.
+    strength: Option<f64>,
     model: &'a str,
     model_hash: &'a str,
 }
@@ -175,14 +213,15 @@ impl Parameters<'_> {
         }
         let _ = write!(
             text,
-            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Model hash: {}, \
-             Version: stride {}",
-            self.steps,
-            self.sampler,
-            self.cfg_scale,
-            self.seed,
-            self.width,
-            self.height,
+            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, ",
+            self.steps, self.sampler, self.cfg_scale, self.seed, self.width, self.height,
+        );
+        if let Some(strength) = self.strength {
+            let _ = write!(text, "Denoising strength: {strength}, ");
+        }
+        let _ = write!(
+            text,
+            "Model: {}, Model hash: {}, Version: stride {}",
             quote(self.model),
             self.model_hash,
             env!("CARGO_PKG_VERSION"),
@@ -244,6 +283,7 @@ mod tests {
             seed: 42,
             width: 256,
             height: 256,
+            strength: None,
             model: "avatars, small",
             model_hash: "0123456789",
         };

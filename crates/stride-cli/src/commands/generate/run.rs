@@ -2,277 +2,346 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
-use indicatif::ProgressFinish;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
-use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
+use anyhow::{Context as _, anyhow};
+use stride::image::{ImageFormat, ImageMetadata, RgbImage, animated_webp, image_bytes};
+use stride::pipeline::{GenerateRequest, InitImage};
 use stride_files::write_whole;
-use stride_kernels::workers::among_threads;
 use stride_models::Model;
 
 use super::Generate;
-use super::record::{Origin, Record, Timings};
-use super::targets::Targets;
-use crate::terminal::printable_json;
+use super::draw::{Artist, Finished, images, way};
+use super::plan::Planned;
+use super::record::{Record, Timings, Written};
+use super::sheet::{Grid, check_size};
+use super::targets::{Defaults, Targets, format_of};
+use super::warnings::warn_about_all;
+use crate::interrupt;
+use crate::terminal::print_json;
 use crate::usage::usage;
-use crate::{interrupt, progress};
 
 /// White pixels between the images of a strip.
 const STRIP_GAP: usize = 2;
-/// The most pixels of a strip, without gaps; at the end it is in memory three times, with 3 bytes a pixel.
-const MAX_STRIP_PIXELS: usize = 100_000_000;
+/// How long an animation shows a frame.
+const FRAME_MILLISECONDS: u32 = 80;
 
 impl Generate {
     /// Makes the images and writes them.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
-        let prompt = self.prompt.join(" ");
-        let seed = self.seed.map_or_else(random_seed, Ok)?;
-        // Image k has seed + k, so the last one of all is the last.
-        if seed.checked_add(self.count as u64 - 1).is_none() {
-            return usage(format!(
-                "--seed {seed}: too large for --count {}; the last seed is {}",
-                self.count,
-                u64::MAX
-            ));
-        }
-        self.check_strip_steps(self.steps)?;
-        let targets =
-            Targets::new(self.output.as_deref(), self.strip.as_deref(), seed, self.count)?;
-        targets.check(self.no_clobber)?;
+        let plan = self.plan()?;
+        self.check_strip_steps(&plan, None)?;
+        self.check_interpolation(&plan)?;
+        let targets = |defaults: Defaults| -> anyhow::Result<Targets> {
+            let targets = self.targets(&plan, defaults)?;
+            targets.check(self.no_clobber)?;
+            Ok(targets)
+        };
+        // Before any work, unless the names depend on the model.
+        let early = if self.names_need_model(&plan) { None } else { Some(targets((1, 1.0))?) };
         let device = self.compute.device();
         let stop = interrupt::stop_flag()?;
 
         let Model { pipeline, hash } = Model::load(self.model.as_deref(), &device)?;
         let pipeline = pipeline.with_compute(self.compute.dtype());
-        let steps = self.steps.unwrap_or(pipeline.index().default_steps);
-        self.check_strip_steps(Some(steps))?;
-        let cfg_scale = self.cfg_scale.unwrap_or(pipeline.index().default_cfg_scale);
+        let index = pipeline.index();
+        let defaults = (index.default_steps, index.default_cfg_scale);
+        let targets = early.map_or_else(|| targets(defaults), Ok)?;
+        self.check_strip_steps(&plan, Some(defaults.0))?;
+        let requests: Vec<GenerateRequest> =
+            plan.iter().map(|image| image.request(&pipeline)).collect();
+        let init = self.read_init_image(index.resolution)?;
+        let grid = self.grid.is_some().then(|| Grid::new(&plan, &requests));
+        self.check_sheets(&requests, grid.as_ref(), index.resolution)?;
+        warn_about_all(&pipeline, &requests)?;
+        for request in &requests {
+            pipeline.check(request)?;
+        }
         let loaded = Instant::now();
+        tracing::debug!(
+            "loaded the model {} in {:.2} s",
+            index.name,
+            (loaded - start).as_secs_f64()
+        );
 
-        warn_about(&pipeline, "prompt", &prompt)?;
-        if let Some(negative_prompt) = &self.negative_prompt {
-            warn_about(&pipeline, "negative prompt", negative_prompt)?;
-            if cfg_scale == 1.0 {
-                tracing::warn!(
-                    "the negative prompt has no effect at --cfg-scale 1; try --cfg-scale 2"
-                );
-            }
-        }
-        let request = GenerateRequest {
-            prompt,
-            negative_prompt: self.negative_prompt.clone(),
-            num_steps: steps,
-            cfg_scale,
-            seed,
-            count: self.count,
-            as_typed: self.as_typed,
-        };
-        if self.strip.is_some() {
-            let columns = if self.strip_steps.is_empty() { steps } else { self.strip_steps.len() };
-            check_strip_size(columns, self.count, pipeline.index().resolution)?;
-        }
-        let record = Record { request: &request, pipeline: &pipeline, hash: &hash };
+        let record = Record { pipeline: &pipeline, hash: &hash, strength: self.strength };
         let mut drawn = Drawn::default();
-        let result = self.draw(&record, &targets, &stop, &mut drawn);
-        let written = &targets.images[..drawn.images.len()];
-        let strip = targets.strip.as_ref().filter(|_| drawn.has_strip);
+        let work = Work { flags: &self, record: &record, targets: &targets, requests: &requests };
+        let result = work.draw(grid.as_ref(), init.as_ref(), &stop, &mut drawn);
         let timings = Timings {
             load: milliseconds(loaded - start),
             generate: milliseconds(loaded.elapsed().saturating_sub(drawn.writing)),
             write: milliseconds(drawn.writing),
             total: milliseconds(start.elapsed()),
         };
+        let written = Written {
+            images: &targets.images[..drawn.prompts.len().min(targets.images.len())],
+            strip: targets.strip.as_ref().filter(|_| drawn.sheets),
+            grid: targets.grid.as_ref().filter(|_| drawn.sheets),
+            interpolation: targets.interpolation.as_ref().filter(|_| drawn.sheets),
+        };
         let mut stdout = crate::terminal::stdout();
-        if !self.json {
-            for path in written.iter().chain(strip) {
+        if targets.to_stdout {
+            stdout.write_all(&drawn.for_stdout)?;
+            stdout.flush()?;
+        } else if !self.json {
+            for path in written.iter() {
                 writeln!(stdout, "{}", path.display())?;
             }
-        } else if result.is_ok() || !written.is_empty() {
-            let report = record.report(written.iter().zip(&drawn.images), strip, timings);
-            writeln!(stdout, "{}", printable_json(&serde_json::to_string(&report)?))?;
+        } else if result.is_ok() || !written.images.is_empty() {
+            let images = requests.iter().zip(&drawn.prompts);
+            print_json(&record.report(images, &written, timings))?;
         }
         result
     }
 
     /// Steps of the strip must be among the steps that are taken, as soon as these are known.
-    fn check_strip_steps(&self, steps: Option<usize>) -> anyhow::Result<()> {
-        let beyond = self.strip_steps.iter().find(|&&step| steps.is_some_and(|steps| step > steps));
-        match (beyond, steps) {
-            (Some(step), Some(steps)) => usage(format!(
+    fn check_strip_steps(&self, plan: &[Planned], default: Option<usize>) -> anyhow::Result<()> {
+        let known = plan.iter().filter_map(|image| image.steps.or(default));
+        let Some(steps) = known.min() else { return Ok(()) };
+        match self.strip_steps.iter().find(|&&step| step > steps) {
+            Some(step) => usage(format!(
                 "--strip-steps {step}: expected steps in 1..={steps}, since {steps} are taken"
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
-    /// Draws and writes one image after the other, then the strip. What is done stays, however this ends.
-    fn draw(
-        &self,
-        record: &Record<'_>,
-        targets: &Targets,
-        stop: &AtomicBool,
-        drawn: &mut Drawn,
-    ) -> anyhow::Result<()> {
-        let Record { request, pipeline, .. } = record;
-        let is_shown = |step| {
-            self.strip.is_some()
-                && (self.strip_steps.is_empty() || self.strip_steps.contains(&step))
-        };
-        let mut strip = Vec::new();
-        tracing::info!("seed {}, {} steps", request.seed, request.num_steps);
-        let total = request.count * request.num_steps;
-        let progress = progress::bar(total as u64, "{bar:30} {pos}/{len} steps  {eta} left")
-            .with_finish(ProgressFinish::AndClear);
-        for (drawing, path) in pipeline.start(request)?.zip(&targets.images) {
-            let mut drawing = drawing?;
-            if drawing.prompt() != request.prompt {
-                tracing::info!("seed {}: {}", drawing.seed(), drawing.prompt());
-            }
-            let image = among_threads(|| {
-                let mut row = Vec::new();
-                while !drawing.is_done() {
-                    pipeline.advance([&mut drawing]);
-                    progress.inc(1);
-                    if stop.load(Ordering::SeqCst) {
-                        return Ok(None);
-                    }
-                    if is_shown(drawing.num_done()) {
-                        row.push(pipeline.preview(&drawing));
-                    }
-                }
-                strip.push(row);
-                pipeline.finish(&drawing).map(Some)
-            });
-            let Some(image) = image? else {
-                return Err(interrupted(drawn.images.len(), request.count, targets));
-            };
-            drawn.write(path, || self.png(record, &image))?;
-            drawn.images.push(Origin { seed: image.seed, prompt: image.prompt });
+    /// A way between images changes seeds and prompts alone.
+    fn check_interpolation(&self, plan: &[Planned]) -> anyhow::Result<()> {
+        if self.interpolate.is_none() {
+            return Ok(());
         }
-        drop(progress);
-        if let Some(path) = &targets.strip {
-            let sheet = RgbImage::sheet(&strip, STRIP_GAP);
-            drop(strip);
-            drawn.write(path, || Ok(png_bytes(&sheet, &PngMetadata::default())?))?;
-            drawn.has_strip = true;
+        if plan.len() < 2 {
+            return usage(
+                "--interpolate: expected at least two images, of several seeds (--seeds 1,2) or prompts (-p A -p B)",
+            );
+        }
+        let others = |image: &Planned| (image.steps, image.cfg_scale.map(f64::to_bits));
+        if plan.iter().any(|image| others(image) != others(&plan[0])) {
+            return usage(
+                "--interpolate: expected one step count and guidance scale for all images",
+            );
         }
         Ok(())
     }
 
-    /// An image as a file that says how it was made.
-    fn png(&self, record: &Record<'_>, image: &GeneratedImage) -> anyhow::Result<Vec<u8>> {
-        let metadata = if self.disable_image_metadata {
-            PngMetadata::default()
-        } else {
-            record.metadata(image)?
+    /// Sheets have to fit into memory.
+    fn check_sheets(
+        &self,
+        requests: &[GenerateRequest],
+        grid: Option<&Grid>,
+        resolution: usize,
+    ) -> anyhow::Result<()> {
+        if self.strip.is_some() {
+            let most = requests.iter().map(|request| request.num_steps).max().unwrap_or(0);
+            let columns = if self.strip_steps.is_empty() { most } else { self.strip_steps.len() };
+            let remedy = "show fewer steps with --strip-steps, or draw fewer images";
+            check_size("--strip", columns, requests.len(), resolution, remedy)?;
+        }
+        if let Some(grid) = grid {
+            let [columns, rows] = grid.size();
+            check_size("--grid", columns, rows, resolution, "draw fewer images")?;
+        }
+        if self.interpolate.is_some() {
+            let frames = (requests.len() - 1).saturating_mul(self.frames) + 1;
+            check_size("--interpolate", frames, 1, resolution, "take fewer --frames or images")?;
+        }
+        Ok(())
+    }
+
+    /// The image to begin with, as a square of the model's size.
+    fn read_init_image(&self, resolution: usize) -> anyhow::Result<Option<InitImage>> {
+        let (Some(path), Some(strength)) = (&self.init_image, self.strength) else {
+            return Ok(None);
         };
-        Ok(png_bytes(&image.image, &metadata)?)
+        let bytes = stride_files::read_file(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let image = stride_data::decode(&bytes, &stride_data::Limits::default())
+            .map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
+        let square = stride_data::square(&image, resolution, stride_data::Filter::Bicubic);
+        let image = RgbImage { width: resolution, height: resolution, pixels: square.into_raw() };
+        Ok(Some(InitImage { image, strength }))
     }
 }
 
-/// A strip has to fit into memory.
-fn check_strip_size(columns: usize, rows: usize, resolution: usize) -> anyhow::Result<()> {
-    let pixels = columns.saturating_mul(rows).saturating_mul(resolution.saturating_pow(2));
-    if pixels > MAX_STRIP_PIXELS {
-        return usage(format!(
-            "--strip: {columns} steps of {rows} images are {} million pixels, expected at most {}; show fewer \
-             steps with --strip-steps, or fewer images with --count",
-            pixels.div_ceil(1_000_000),
-            MAX_STRIP_PIXELS / 1_000_000
-        ));
-    }
-    Ok(())
+/// What is to be drawn and written.
+struct Work<'a> {
+    flags: &'a Generate,
+    record: &'a Record<'a>,
+    targets: &'a Targets,
+    requests: &'a [GenerateRequest],
 }
 
 /// What a run has written so far.
 #[derive(Default)]
 struct Drawn {
-    /// Of the images, which are the first of all.
-    images: Vec<Origin>,
-    has_strip: bool,
+    /// What the images were drawn from, which are the first of all.
+    prompts: Vec<String>,
+    /// The only image, for stdout.
+    for_stdout: Vec<u8>,
+    /// Whether sheets and animations are written.
+    sheets: bool,
     writing: Duration,
 }
 
-impl Drawn {
-    fn write(
-        &mut self,
-        path: &Path,
-        bytes: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+/// Images that sheets and animations will show.
+#[derive(Default)]
+struct Shown {
+    strip: Vec<Vec<RgbImage>>,
+    grid: Vec<RgbImage>,
+    frames: Vec<RgbImage>,
+}
+
+impl Work<'_> {
+    /// Draws and writes one image after the other, then the sheets. What is done stays, however this ends.
+    fn draw(
+        &self,
+        grid: Option<&Grid>,
+        init: Option<&InitImage>,
+        stop: &AtomicBool,
+        drawn: &mut Drawn,
     ) -> anyhow::Result<()> {
-        let start = Instant::now();
-        write_whole(path, &bytes()?)?;
-        self.writing += start.elapsed();
+        let Self { flags, targets, requests, .. } = self;
+        let parts = match targets.interpolation {
+            Some(_) => way(requests, flags.frames),
+            None => images(requests),
+        };
+        self.announce(init)?;
+        let is_shown = |step: usize| {
+            targets.strip.is_some()
+                && (flags.strip_steps.is_empty() || flags.strip_steps.contains(&step))
+        };
+        let artist = Artist {
+            pipeline: self.record.pipeline,
+            init,
+            batch: flags.batch,
+            is_shown: &is_shown,
+            stop,
+        };
+        let mut shown = Shown::default();
+        let is_complete =
+            artist.draw(&parts, |Finished { is_asked_for, prompt, image, previews }| {
+                if targets.interpolation.is_some() {
+                    shown.frames.push(image.clone());
+                }
+                if !is_asked_for {
+                    return Ok(());
+                }
+                self.write_image(&image, prompt, drawn)?;
+                if targets.strip.is_some() {
+                    shown.strip.push(previews);
+                }
+                if grid.is_some() {
+                    shown.grid.push(image);
+                }
+                Ok(())
+            })?;
+        if !is_complete {
+            return Err(self.interrupted(drawn.prompts.len()));
+        }
+        self.write_sheets(grid, shown, drawn)
+    }
+
+    /// Says what is drawn, and with which seed.
+    fn announce(&self, init: Option<&InitImage>) -> anyhow::Result<()> {
+        let Some(first) = self.requests.first() else { return Ok(()) };
+        let (seed, steps) = (first.seed, first.num_steps);
+        match init {
+            Some(init) => {
+                let taken = steps - init.num_skipped(steps)?;
+                tracing::info!("seed {seed}, the last {taken} of {steps} steps");
+            }
+            None if super::plan::joined(self.requests).len() == 1 => {
+                tracing::info!("seed {seed}, {steps} steps");
+            }
+            None => tracing::info!("{} images, the first with seed {seed}", self.requests.len()),
+        }
         Ok(())
     }
-}
 
-/// Says what an interruption has left.
-fn interrupted(written: usize, count: usize, targets: &Targets) -> anyhow::Error {
-    let strip = if targets.strip.is_some() { ", and no strip" } else { "" };
-    match written {
-        0 => anyhow!("interrupted; no file was written"),
-        _ => anyhow!("interrupted; {written} of {count} images were written{strip}"),
+    /// Writes an image where it belongs, if anywhere.
+    fn write_image(
+        &self,
+        image: &RgbImage,
+        prompt: String,
+        drawn: &mut Drawn,
+    ) -> anyhow::Result<()> {
+        let Self { flags, targets, .. } = self;
+        let index = drawn.prompts.len();
+        let (request, path) = (&self.requests[index], targets.images.get(index));
+        if prompt != request.prompt {
+            tracing::info!("seed {}: {prompt}", request.seed);
+        }
+        drawn.prompts.push(prompt);
+        let format = match path {
+            Some(path) => format_of(path, flags.format)?,
+            None if targets.to_stdout => flags.format.unwrap_or_default(),
+            None => return Ok(()),
+        };
+        let start = Instant::now();
+        let metadata = if flags.disable_image_metadata {
+            ImageMetadata::default()
+        } else {
+            self.record.metadata(request, &drawn.prompts[index])?
+        };
+        let bytes = image_bytes(image, format, flags.quality, &metadata)?;
+        match path {
+            Some(path) => write_whole(path, &bytes)?,
+            None => drawn.for_stdout = bytes,
+        }
+        drawn.writing += start.elapsed();
+        Ok(())
     }
-}
 
-/// Says what the model does not understand.
-fn warn_about(pipeline: &Pipeline, what: &str, prompt: &str) -> anyhow::Result<()> {
-    let report = pipeline.prompt_report(prompt)?;
-    if let Some(read) = &report.without_weights {
-        tracing::warn!(
-            "brackets and weights, as in (word:1.3) or ((word)), have no effect; the {what} is read as: {}",
-            shorten(read)
-        );
+    fn write_sheets(
+        &self,
+        grid: Option<&Grid>,
+        shown: Shown,
+        drawn: &mut Drawn,
+    ) -> anyhow::Result<()> {
+        let start = Instant::now();
+        if let Some(path) = &self.targets.strip {
+            self.write_sheet(path, &RgbImage::sheet(&shown.strip, STRIP_GAP))?;
+        }
+        if let (Some(path), Some(grid)) = (&self.targets.grid, grid) {
+            self.write_sheet(path, &grid.draw(shown.grid))?;
+        }
+        if let Some(path) = &self.targets.interpolation {
+            if format_of(path, None)? == ImageFormat::Webp {
+                write_whole(path, &animated_webp(&shown.frames, FRAME_MILLISECONDS)?)?;
+            } else {
+                self.write_sheet(path, &RgbImage::sheet(&[shown.frames], STRIP_GAP))?;
+            }
+        }
+        drawn.sheets = true;
+        drawn.writing += start.elapsed();
+        Ok(())
     }
-    if !report.unknown_words.is_empty() {
-        let words: Vec<String> = report.unknown_words.iter().map(ToString::to_string).collect();
-        tracing::warn!(
-            "the model never saw these words of the {what}, and treats them as unknown: {}",
-            words.join(", ")
-        );
-    }
-    if report.dropped_tokens > 0 {
-        tracing::warn!(
-            "the {what} is too long for the model; its last {} tokens are left out: {}",
-            report.dropped_tokens,
-            shorten(&report.dropped_text)
-        );
-    }
-    Ok(())
-}
 
-/// The start of a long text.
-fn shorten(text: &str) -> String {
-    const WIDTH: usize = 80;
-    match text.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+    fn write_sheet(&self, path: &Path, sheet: &RgbImage) -> anyhow::Result<()> {
+        let format = format_of(path, None)?;
+        let bytes = image_bytes(sheet, format, self.flags.quality, &ImageMetadata::default())?;
+        Ok(write_whole(path, &bytes)?)
     }
-}
 
-/// A seed that nobody chose; ten digits at most, so that people can type it again.
-fn random_seed() -> anyhow::Result<u64> {
-    let seed = getrandom::u32().map_err(|error| anyhow!("no random seed: {error}; pass --seed"))?;
-    Ok(u64::from(seed))
+    /// Says what an interruption has left.
+    fn interrupted(&self, drawn: usize) -> anyhow::Error {
+        let Targets { images, strip, grid, interpolation, .. } = self.targets;
+        let missing = [("strip", strip), ("grid", grid), ("interpolation", interpolation)];
+        let missing = missing.iter().filter(|(_, path)| path.is_some());
+        let missing: String = missing.map(|(name, _)| format!(", and no {name}")).collect();
+        match drawn.min(images.len()) {
+            0 => anyhow!("interrupted; no file was written"),
+            written => {
+                anyhow!("interrupted; {written} of {} images were written{missing}", images.len())
+            }
+        }
+    }
 }
 
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e4).round() / 10.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_strip_that_fits_no_memory_is_refused() {
-        check_strip_size(128, 11, 256).expect("fits");
-        let error = check_strip_size(128, 1000, 256).expect_err("72 GB").to_string();
-        assert!(error.contains("8389 million pixels, expected at most 100; show fewer"), "{error}");
-        check_strip_size(usize::MAX, 2, usize::MAX).expect_err("too large");
-    }
 }

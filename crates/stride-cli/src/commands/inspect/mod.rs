@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use stride::image::ImageFormat;
 
 use findings::Findings;
 
@@ -21,7 +22,7 @@ use crate::usage::usage;
 
 /// Show what a file or folder holds, or the tokens of a text
 ///
-/// For a PNG file, how it was made; for safetensors, PyTorch's .pth, .pt, .bin and .ckpt, and .npz, the tensors; for a
+/// For a PNG, JPEG or WebP file, how it was made; for safetensors, PyTorch's .pth, .pt, .bin and .ckpt, and .npz, the tensors; for a
 /// model folder, its components, their configurations and sizes; for a training run, a checkpoint or prepared data, what
 /// it is, where it stands and its configuration.
 #[derive(Debug, Args)]
@@ -64,10 +65,10 @@ fn inspect(path: &Path) -> anyhow::Result<Findings> {
     let file =
         stride_files::open_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut start = Vec::new();
-    file.take(9)
+    file.take(12)
         .read_to_end(&mut start)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    if start.starts_with(b"\x89PNG\r\n\x1a\n") {
+    if ImageFormat::of_bytes(&start).is_some() {
         return image::inspect(path);
     }
     // A safetensors file starts with the length of its JSON header, then the header.
@@ -82,8 +83,8 @@ fn inspect(path: &Path) -> anyhow::Result<Findings> {
         return arrays::inspect_npz(path);
     }
     bail!(
-        "{}: expected a PNG file, a file of tensors (.safetensors, .pth, .npz), or a folder of a model, a run, a \
-         checkpoint or prepared data, found something else",
+        "{}: expected an image (PNG, JPEG, WebP), a file of tensors (.safetensors, .pth, .npz), or a folder of a model, a \
+         run, a checkpoint or prepared data, found something else",
         path.display()
     )
 }
