@@ -1,6 +1,6 @@
 //! `stride generate`: generates images from a prompt. Here are its flags; `run.rs` is what it does.
 
-mod record;
+mod report;
 mod run;
 mod targets;
 

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use indicatif::ProgressFinish;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
-use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
+use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline, Record};
 use stride_files::write_whole;
 use stride_kernels::workers::among_threads;
 use stride_models::Model;
 
 use super::Generate;
-use super::record::{Origin, Record, Timings};
+use super::report::{Origin, Report, Timings};
 use super::targets::Targets;
 use crate::terminal::printable_json;
 use crate::usage::usage;
@@ -92,7 +92,8 @@ impl Generate {
                 writeln!(stdout, "{}", path.display())?;
             }
         } else if result.is_ok() || !written.is_empty() {
-            let report = record.report(written.iter().zip(&drawn.images), strip, timings);
+            let files = written.iter().zip(&drawn.images);
+            let report = Report::new(&record, files, strip, timings);
             writeln!(stdout, "{}", printable_json(&serde_json::to_string(&report)?))?;
         }
         result
@@ -168,7 +169,7 @@ impl Generate {
         let metadata = if self.disable_image_metadata {
             PngMetadata::default()
         } else {
-            record.metadata(image)?
+            record.metadata(image)
         };
         Ok(png_bytes(&image.image, &metadata)?)
     }

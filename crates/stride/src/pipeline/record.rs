@@ -1,33 +1,30 @@
-//! How images were made, as the PNG files and `--json` tell it.
+//! How an image was made, as its file tells it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde::Serialize;
-use stride::image::PngMetadata;
-use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
 use stride_kernels::gemm::Compute;
+
+use super::{GenerateRequest, GeneratedImage, Pipeline};
+use crate::image::PngMetadata;
 
 /// What begins the negative prompt in the `parameters` text.
 const NEGATIVE_PROMPT: &str = "Negative prompt:";
 
-/// How the images of one run were made.
-pub(super) struct Record<'a> {
-    pub(super) request: &'a GenerateRequest,
-    pub(super) pipeline: &'a Pipeline,
-    pub(super) hash: &'a str,
+/// How the images of a request are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// What was asked for.
+    pub request: &'a GenerateRequest,
+    /// What draws it.
+    pub pipeline: &'a Pipeline,
+    /// The hash that names the model's weights.
+    pub hash: &'a str,
 }
 
-/// What sets the images of one run apart.
-pub(super) struct Origin {
-    pub(super) seed: u64,
-    /// The prompt that it was drawn from.
-    pub(super) prompt: String,
-}
-
-/// What the JSON chunk of an image and `--json` have in common.
-#[derive(Serialize)]
-struct Settings<'a> {
+/// What all images of a request have in common.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordSettings<'a> {
     prompt: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     negative_prompt: Option<&'a str>,
@@ -51,40 +48,14 @@ struct ImageRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_prompt: Option<&'a str>,
     #[serde(flatten)]
-    settings: Settings<'a>,
+    settings: RecordSettings<'a>,
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-pub(super) struct Report<'a> {
-    files: Vec<FileReport<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strip: Option<&'a PathBuf>,
-    #[serde(flatten)]
-    settings: Settings<'a>,
-    timings_ms: Timings,
-}
-
-#[derive(Serialize)]
-struct FileReport<'a> {
-    file: &'a PathBuf,
-    seed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completed_prompt: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Timings {
-    pub(super) load: f64,
-    pub(super) generate: f64,
-    pub(super) write: f64,
-    pub(super) total: f64,
-}
-
-impl Record<'_> {
-    fn settings(&self) -> Settings<'_> {
+impl<'a> Record<'a> {
+    /// What all images of the request have in common.
+    pub fn settings(&self) -> RecordSettings<'a> {
         let side = self.pipeline.index().resolution;
-        Settings {
+        RecordSettings {
             prompt: &self.request.prompt,
             negative_prompt: self.request.negative_prompt.as_deref(),
             steps: self.request.num_steps,
@@ -100,16 +71,17 @@ impl Record<'_> {
     }
 
     /// The prompt that an image was drawn from, where it is not the one that was typed.
-    fn completed<'a>(&self, prompt: &'a str) -> Option<&'a str> {
+    pub fn completed<'p>(&self, prompt: &'p str) -> Option<&'p str> {
         (prompt != self.request.prompt).then_some(prompt)
     }
 
-    /// What a PNG file says.
-    pub(super) fn metadata(&self, image: &GeneratedImage) -> anyhow::Result<PngMetadata> {
+    /// What the file of an image says.
+    pub fn metadata(&self, image: &GeneratedImage) -> PngMetadata {
         let settings = self.settings();
+        let completed_prompt = self.completed(&image.prompt);
         let parameters = Parameters {
             prompt: settings.prompt,
-            completed_prompt: self.completed(&image.prompt),
+            completed_prompt,
             negative_prompt: settings.negative_prompt,
             steps: settings.steps,
             sampler: self.pipeline.index().sampler.description(),
@@ -120,27 +92,9 @@ impl Record<'_> {
             model: settings.model,
             model_hash: settings.model_hash,
         };
-        let completed_prompt = self.completed(&image.prompt);
-        let record = ImageRecord { seed: image.seed, completed_prompt, settings: self.settings() };
-        Ok(PngMetadata {
-            parameters: Some(parameters.to_text()),
-            json: Some(serde_json::to_string(&record)?),
-        })
-    }
-
-    /// What `--json` prints.
-    pub(super) fn report<'a>(
-        &'a self,
-        files: impl Iterator<Item = (&'a PathBuf, &'a Origin)>,
-        strip: Option<&'a PathBuf>,
-        timings_ms: Timings,
-    ) -> Report<'a> {
-        let file = |(file, Origin { seed, prompt }): (_, &'a Origin)| FileReport {
-            file,
-            seed: *seed,
-            completed_prompt: self.completed(prompt),
-        };
-        Report { files: files.map(file).collect(), strip, settings: self.settings(), timings_ms }
+        let record = ImageRecord { seed: image.seed, completed_prompt, settings };
+        let json = serde_json::to_string(&record).expect("texts and numbers are JSON");
+        PngMetadata { parameters: Some(parameters.to_text()), json: Some(json) }
     }
 }
 
