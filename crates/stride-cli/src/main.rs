@@ -17,7 +17,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use stride_kernels::isa::Isa;
 
-use crate::commands::{Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Prepare, Train};
+use crate::commands::{
+    Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Prepare, Serve, Train,
+};
 use crate::terminal::printable;
 use crate::usage::{UsageError, usage};
 
@@ -39,6 +41,7 @@ enum Command {
     Inspect(Inspect),
     Plot(Plot),
     Prepare(Prepare),
+    Serve(Serve),
     Train(Train),
 }
 
@@ -72,6 +75,7 @@ impl Command {
             Self::Inspect(command) => command.run(),
             Self::Plot(command) => command.run(),
             Self::Prepare(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Train(command) => command.run(),
         }
     }

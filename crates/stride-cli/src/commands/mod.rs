@@ -8,6 +8,7 @@ mod import;
 mod inspect;
 mod plot;
 mod prepare;
+mod serve;
 mod train;
 
 pub(crate) use bench::Bench;
@@ -18,4 +19,5 @@ pub(crate) use import::Import;
 pub(crate) use inspect::Inspect;
 pub(crate) use plot::Plot;
 pub(crate) use prepare::Prepare;
+pub(crate) use serve::Serve;
 pub(crate) use train::Train;

@@ -23,5 +23,7 @@ mod plot;
 mod prepare;
 mod program;
 mod prompts;
+#[cfg(unix)]
+mod serve;
 mod train;
 mod usage;
