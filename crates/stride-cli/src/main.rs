@@ -22,7 +22,7 @@ use stride_kernels::workers::limit_threads;
 
 use crate::commands::{
     Bench, Compare, Completions, Evaluate, Export, Generate, Import, Inspect, Man, Plot, Prepare,
-    Train,
+    Serve, Train,
 };
 use crate::logging::Loudness;
 use crate::terminal::printable;
@@ -73,6 +73,7 @@ enum Command {
     Man(Man),
     Plot(Plot),
     Prepare(Prepare),
+    Serve(Serve),
     Train(Train),
 }
 
@@ -110,6 +111,7 @@ impl Command {
             Self::Man(command) => command.run::<Cli>(),
             Self::Plot(command) => command.run(),
             Self::Prepare(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Train(command) => command.run(),
         }
     }

@@ -31,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("stride-files", &[]),
     ("stride-kernels", &[]),
     ("stride-models", &["stride", "stride-files", "stride-kernels"]),
-    ("stride-server", &["stride", "stride-kernels", "stride-models"]),
+    ("stride-server", &["stride", "stride-files", "stride-kernels", "stride-models"]),
     ("stride-train", &["stride", "stride-data", "stride-files", "stride-kernels", "stride-models"]),
     ("xtask", &[]),
 ];

@@ -11,6 +11,7 @@ mod inspect;
 mod man;
 mod plot;
 mod prepare;
+mod serve;
 mod train;
 
 pub(crate) use bench::Bench;
@@ -24,4 +25,5 @@ pub(crate) use inspect::Inspect;
 pub(crate) use man::Man;
 pub(crate) use plot::Plot;
 pub(crate) use prepare::Prepare;
+pub(crate) use serve::Serve;
 pub(crate) use train::Train;

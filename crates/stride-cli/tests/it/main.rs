@@ -27,5 +27,7 @@ mod prepare;
 mod program;
 mod prompts;
 mod sheets;
+#[cfg(unix)]
+mod serve;
 mod train;
 mod usage;

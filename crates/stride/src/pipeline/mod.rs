@@ -5,6 +5,7 @@ mod error;
 mod folder;
 mod generate;
 mod load;
+mod record;
 mod request;
 mod words;
 
@@ -17,5 +18,6 @@ pub use folder::{
 };
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights, completion};
+pub use record::{Record, RecordSettings};
 pub use request::{GenerateRequest, InitImage};
 pub use words::{PromptReport, PromptToken, UnknownWord};

@@ -51,12 +51,17 @@ impl InitImage {
 }
 
 impl Pipeline {
-    /// Whether the model can do what is asked, before any of it is done; a prompt is not looked at.
+    /// The most rows of a forward pass that an image of the request takes at a step.
     ///
     /// # Errors
-    /// The step count is out of range, or guidance is not possible with it.
-    pub fn check(&self, request: &GenerateRequest) -> Result<(), GenerateError> {
-        self.check_guidance(request, &StepPlan::new(request.num_steps)?).map(|_| ())
+    /// The model cannot draw the request: the step count is out of range, or guidance is not possible with it.
+    pub fn check(&self, request: &GenerateRequest) -> Result<usize, GenerateError> {
+        let plan = StepPlan::new(request.num_steps)?;
+        let is_guided = self.check_guidance(request, &plan)?;
+        let index = &self.parts.index;
+        let times = index.sampler.times(&plan);
+        let takes_two = |&time| index.guidance.pass(time) == GuidancePass::TwoPasses;
+        Ok(if is_guided && times.iter().any(takes_two) { 2 } else { 1 })
     }
 
     /// Whether the request is guided; an error where the model does not know how.
