@@ -1,11 +1,12 @@
 //! Checks of the repository: `cargo xtask check` is what CI runs, `cargo xtask tidy` looks at the
-//! tree alone.
+//! tree alone, `cargo xtask gpu` compares a GPU with the processor.
 
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod check;
+mod gpu;
 mod output;
 mod tidy;
 
@@ -16,12 +17,14 @@ usage: cargo xtask <command>
 
 commands:
   check   everything CI runs, cheapest first: fmt, tidy, clippy, test, doc
+  gpu     build for GPUs and compare one, or a driver that imitates one, with the processor
   tidy    the rules of the tree that the compiler does not know (STYLE.md)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => check::run(&repository()),
+        ["gpu"] => gpu::run(&repository()),
         ["tidy"] => tidy::run(&repository()),
         ["help" | "--help" | "-h"] => print(USAGE),
         _ => {

@@ -7,6 +7,7 @@ mod commands;
 mod compute;
 mod interrupt;
 mod logging;
+mod processor;
 mod progress;
 mod terminal;
 mod usage;
@@ -17,7 +18,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use stride_kernels::isa::Isa;
 
-use crate::commands::{Bench, Compare, Evaluate, Generate, Import, Inspect, Plot, Prepare, Train};
+use crate::commands::{
+    Bench, Compare, Doctor, Evaluate, Generate, Import, Inspect, Plot, Prepare, Train,
+};
 use crate::terminal::printable;
 use crate::usage::{UsageError, usage};
 
@@ -33,6 +36,7 @@ struct Cli {
 enum Command {
     Bench(Bench),
     Compare(Compare),
+    Doctor(Doctor),
     Evaluate(Box<Evaluate>),
     Generate(Generate),
     Import(Import),
@@ -66,6 +70,7 @@ impl Command {
         match self {
             Self::Bench(command) => command.run(),
             Self::Compare(command) => command.run(),
+            Self::Doctor(command) => command.run(),
             Self::Evaluate(command) => command.run(),
             Self::Generate(command) => command.run(),
             Self::Import(command) => command.run(),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod doctor;
 mod evaluate;
 mod generate;
 mod import;
@@ -12,6 +13,7 @@ mod train;
 
 pub(crate) use bench::Bench;
 pub(crate) use compare::Compare;
+pub(crate) use doctor::Doctor;
 pub(crate) use evaluate::Evaluate;
 pub(crate) use generate::Generate;
 pub(crate) use import::Import;

@@ -7,6 +7,7 @@ mod bounded;
 mod clip;
 mod compare;
 mod dit_init;
+mod doctor;
 #[cfg(feature = "embedded-model")]
 mod embedded;
 mod evaluate;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use indicatif::ProgressFinish;
 use stride::image::{PngMetadata, RgbImage, png_bytes};
-use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline};
+use stride::pipeline::{Drawing, GenerateRequest, GeneratedImage, Pipeline};
 use stride_files::write_whole;
+use stride_kernels::device::is_cpu;
 use stride_kernels::workers::among_threads;
 use stride_models::Model;
 
@@ -20,6 +21,8 @@ use crate::terminal::printable_json;
 use crate::usage::usage;
 use crate::{interrupt, progress};
 
+/// Images that take their steps together on a GPU.
+const GPU_BATCH: usize = 16;
 /// White pixels between the images of a strip.
 const STRIP_GAP: usize = 2;
 /// The most pixels of a strip, without gaps; at the end it is in memory three times, with 3 bytes a pixel.
@@ -43,7 +46,7 @@ impl Generate {
         let targets =
             Targets::new(self.output.as_deref(), self.strip.as_deref(), seed, self.count)?;
         targets.check(self.no_clobber)?;
-        let device = self.compute.device();
+        let device = self.compute.device()?;
         let stop = interrupt::stop_flag()?;
 
         let Model { pipeline, hash } = Model::load(self.model.as_deref(), &device)?;
@@ -109,7 +112,7 @@ impl Generate {
         }
     }
 
-    /// Draws and writes one image after the other, then the strip. What is done stays, however this ends.
+    /// Draws and writes the images in turn, then the strip. What is done stays, however this ends.
     fn draw(
         &self,
         record: &Record<'_>,
@@ -127,31 +130,44 @@ impl Generate {
         let total = request.count * request.num_steps;
         let progress = progress::bar(total as u64, "{bar:30} {pos}/{len} steps  {eta} left")
             .with_finish(ProgressFinish::AndClear);
-        for (drawing, path) in pipeline.start(request)?.zip(&targets.images) {
-            let mut drawing = drawing?;
-            if drawing.prompt() != request.prompt {
+        let device = pipeline.device();
+        // One by one on the CPU, so that an image is the same to the byte whatever the count.
+        let at_once = if is_cpu(device) { 1 } else { GPU_BATCH };
+        let (mut drawings, mut paths) = (pipeline.start(request)?, targets.images.iter());
+        loop {
+            let group = drawings.by_ref().take(at_once).collect::<Result<Vec<Drawing>, _>>();
+            let mut group = group?;
+            if group.is_empty() {
+                break;
+            }
+            for drawing in group.iter().filter(|drawing| drawing.prompt() != request.prompt) {
                 tracing::info!("seed {}: {}", drawing.seed(), drawing.prompt());
             }
-            let image = among_threads(|| {
-                let mut row = Vec::new();
-                while !drawing.is_done() {
-                    pipeline.advance([&mut drawing]);
-                    progress.inc(1);
+            let images = among_threads(device, || {
+                let mut rows: Vec<_> = group.iter().map(|_| Vec::new()).collect();
+                while group.iter().any(|drawing| !drawing.is_done()) {
+                    pipeline.advance(&mut group);
+                    progress.inc(group.len() as u64);
                     if stop.load(Ordering::SeqCst) {
                         return Ok(None);
                     }
-                    if is_shown(drawing.num_done()) {
-                        row.push(pipeline.preview(&drawing));
+                    for (row, drawing) in rows.iter_mut().zip(&group) {
+                        if is_shown(drawing.num_done()) {
+                            row.push(pipeline.preview(drawing));
+                        }
                     }
                 }
-                strip.push(row);
-                pipeline.finish(&drawing).map(Some)
+                strip.extend(rows);
+                let images = group.iter().map(|drawing| pipeline.finish(drawing));
+                images.collect::<Result<Vec<_>, _>>().map(Some)
             });
-            let Some(image) = image? else {
+            let Some(images) = images? else {
                 return Err(interrupted(drawn.images.len(), request.count, targets));
             };
-            drawn.write(path, || self.png(record, &image))?;
-            drawn.images.push(Origin { seed: image.seed, prompt: image.prompt });
+            for (image, path) in images.into_iter().zip(&mut paths) {
+                drawn.write(path, || self.png(record, &image))?;
+                drawn.images.push(Origin { seed: image.seed, prompt: image.prompt });
+            }
         }
         drop(progress);
         if let Some(path) = &targets.strip {
