@@ -1,7 +1,8 @@
 """Measures in PyTorch what `stride bench` measures, under the same row names.
 
 bf16 means bf16 weights and activations for generating, and autocast over f32 weights for training,
-since weights are trained in f32. `--compile` puts every network through torch.compile.
+since weights are trained in f32. tf32 means f32 whose products NVIDIA's matrix units round to 10 bits.
+`--compile` puts every network through torch.compile.
 """
 
 import argparse
@@ -29,7 +30,8 @@ TRAIN_ROWS = [f"train_b{TRAIN_BATCH}{phase}" for phase in ["", "_targets", "_for
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", choices=PRESETS, default="dit-s2")
-    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["f32", "tf32", "bf16"], default="f32")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
     parser.add_argument("--only", default=",".join(GROUPS), help="groups, separated by commas")
     parser.add_argument("--reps", type=int, default=10, help="repetitions after one to warm up")
@@ -40,6 +42,8 @@ def parse_arguments():
     parser.add_argument("--count-flops", action="store_true", help="only let PyTorch count the arithmetic")
     arguments = parser.parse_args()
     arguments.only = arguments.only.split(",")
+    if arguments.dtype == "tf32" and arguments.device == "cpu":
+        parser.error("--dtype tf32: expected --device cuda, since only NVIDIA's GPUs have it")
     for group in arguments.only:
         if group not in GROUPS:
             parser.error(f"--only {group}: expected some of {', '.join(GROUPS)}")
@@ -51,12 +55,14 @@ class Recorder:
 
     def __init__(self, arguments):
         self.reps, self.time, self.compiles = arguments.reps, arguments.seconds, arguments.compile
+        self.is_gpu = arguments.device == "cuda"
         self.rows = []
 
     def row(self, name, work):
         def timed():
             start = time.perf_counter()
             work()
+            finish(self.is_gpu)
             return [time.perf_counter() - start]
 
         self.rows_at_once([name], timed)
@@ -73,14 +79,27 @@ class Recorder:
             samples = [work()]
             while len(samples) < self.reps and elapsed() < self.time:
                 samples.append(work())
-        # Linux counts in KiB, macOS in bytes.
-        unit = 1 << 20 if platform.system() == "Darwin" else 1 << 10
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        memory = peak_memory_mib(self.is_gpu)
         for name, times in zip(names, zip(*samples)):
             self.rows.append({
                 "name": name, "reps": len(times), "min_s": min(times), "median_s": statistics.median(times),
                 "peak_memory_mib": memory,
             })  # fmt: skip
+
+
+def finish(is_gpu):
+    """Waits until the GPU has done what it was asked."""
+    if is_gpu:
+        torch.cuda.synchronize()
+
+
+def peak_memory_mib(is_gpu):
+    """The most memory of the GPU, or of the process."""
+    if is_gpu:
+        return torch.cuda.max_memory_allocated() / (1 << 20)
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 << 20 if platform.system() == "Darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 class Generation:
@@ -138,7 +157,7 @@ class Generation:
         for i in range(num_steps):
             x = x + dit(x, torch.full((1,), i / num_steps), log2_steps, *context) / num_steps
         pixels = ((decoder(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 class Training:
@@ -153,7 +172,8 @@ class Training:
         compile_it = torch.compile if arguments.compile else lambda network: network
         self.model, self.teacher = compile_it(model), compile_it(teacher.dit)
         self.teacher_text = compile_it(teacher.text_encoder)
-        self.autocast = lambda: torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bf16")
+        is_bf16, self.is_gpu = arguments.dtype == "bf16", arguments.device == "cuda"
+        self.autocast = lambda: torch.autocast(arguments.device, torch.bfloat16, enabled=is_bf16)
         self.ids = networks.token_ids(shape, TRAIN_BATCH, arguments.caption_length)
         shape = (TRAIN_BATCH, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE)
         self.x_0, self.x_1 = torch.randn(shape), torch.randn(shape)
@@ -176,21 +196,25 @@ class Training:
         return x_t, v_target
 
     def step(self):
-        times = [time.perf_counter()]
+        def now():
+            finish(self.is_gpu)
+            return time.perf_counter()
+
+        times = [now()]
         with self.autocast():
             x_t, v_target = self.targets()
-            times.append(time.perf_counter())
+            times.append(now())
             prediction = self.model(x_t, self.t, self.log2_steps, self.ids)
             loss = (prediction.float() - v_target).square().mean()
-        times.append(time.perf_counter())
+        times.append(now())
         loss.backward()
-        times.append(time.perf_counter())
+        times.append(now())
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             torch._foreach_lerp_(self.averages, self.parameters, 1 - TEACHER_DECAY)
-        times.append(time.perf_counter())
+        times.append(now())
         return [times[-1] - times[0]] + [after - before for before, after in zip(times, times[1:])]
 
 
@@ -240,6 +264,8 @@ def main():
     arguments = parse_arguments()
     diffusers.logging.set_verbosity_error()
     torch.manual_seed(0)
+    torch.set_default_device(arguments.device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = arguments.dtype == "tf32"
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.count_flops:
@@ -249,6 +275,7 @@ def main():
     measure(arguments, recorder)
     report = {
         "version": f"torch {torch.__version__}", "model": arguments.preset, "dtype": arguments.dtype,
+        "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu",
         "compiled": arguments.compile, "threads": torch.get_num_threads(),
         "caption_length": arguments.caption_length, "rows": recorder.rows,
     }  # fmt: skip

@@ -1,5 +1,5 @@
 //! Checks of the repository: `cargo xtask check` is what CI runs, `cargo xtask tidy` looks at the
-//! tree alone. `cargo xtask dist` makes what is handed out.
+//! tree alone, `cargo xtask gpu` compares a GPU with the processor, and `cargo xtask dist` makes what is handed out.
 
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod check;
 mod dist;
+mod gpu;
 mod output;
 mod tidy;
 
@@ -17,13 +18,15 @@ usage: cargo xtask <command>
 
 commands:
   check   everything CI runs, cheapest first: fmt, tidy, clippy, test, doc
-  tidy    the rules of the tree that the compiler does not know (STYLE.md)
-  dist    an archive of the programs with manual pages, completions and licences, and a bill of materials, in target/dist/";
+  dist    an archive of the programs with manual pages, completions and licences, and a bill of materials, in target/dist/
+  gpu     build for GPUs and compare one, or a driver that imitates one, with the processor
+  tidy    the rules of the tree that the compiler does not know (STYLE.md)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => check::run(&repository()),
+        ["gpu"] => gpu::run(&repository()),
         ["tidy"] => tidy::run(&repository()),
         ["dist"] => dist::run(&repository()),
         ["help" | "--help" | "-h"] => print(USAGE),

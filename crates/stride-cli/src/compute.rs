@@ -2,20 +2,21 @@
 
 use std::fmt;
 
+use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
 use serde::{Deserialize, Serialize};
-use stride_kernels::device::DeviceName;
+use stride_kernels::device::{DeviceError, DeviceName};
 use stride_kernels::gemm::Compute;
 
 /// The two settings, the same in every command that runs a network.
 #[derive(Clone, Copy, Debug, Args, Serialize, Deserialize)]
 pub(crate) struct ComputeOptions {
-    /// Device that the networks run on
-    #[arg(long, env = "STRIDE_DEVICE", default_value = "cpu", value_parser = devices())]
+    /// Device that the networks run on: auto, cpu, gpu, or gpu:N for the adapter that `stride doctor` lists under N
+    #[arg(long, env = "STRIDE_DEVICE", default_value_t, value_parser = present_device)]
     device: DeviceName,
     /// Compute dtype: what matrix products round their inputs to; sums, weights and images stay f32
     #[arg(long, env = "STRIDE_DTYPE", default_value = "f32", value_parser = dtypes())]
@@ -24,8 +25,17 @@ pub(crate) struct ComputeOptions {
 
 impl ComputeOptions {
     /// The device.
-    pub(crate) fn device(self) -> Device {
-        self.device.device()
+    ///
+    /// # Errors
+    /// It does not multiply in the compute dtype.
+    pub(crate) fn device(self) -> Result<Device> {
+        Ok(self.device.device_for(self.dtype)?)
+    }
+
+    /// What the driver calls the GPU; none for the processor.
+    pub(crate) fn gpu_name(self) -> Option<String> {
+        let [name, _] = self.device.adapter().ok()??.identity()?;
+        Some(name)
     }
 
     /// The compute dtype.
@@ -40,9 +50,14 @@ impl fmt::Display for ComputeOptions {
     }
 }
 
-fn devices() -> impl TypedValueParser<Value = DeviceName> {
-    let cpu = PossibleValue::new("cpu").alias("flex").help("The processor, on all its cores");
-    stored_names([cpu])
+/// A device that this machine has, by the name that says which one it is.
+pub(crate) fn present_device(name: &str) -> Result<DeviceName, DeviceError> {
+    name.parse::<DeviceName>()?.resolved()
+}
+
+/// `--device` as an override of the configuration of a run.
+pub(crate) fn device_setting(device: DeviceName) -> String {
+    format!("training.device=\"{device}\"")
 }
 
 fn dtypes() -> impl TypedValueParser<Value = Compute> {
@@ -50,6 +65,8 @@ fn dtypes() -> impl TypedValueParser<Value = Compute> {
         PossibleValue::new("f32").help("32-bit floating point: nothing is rounded"),
         PossibleValue::new("bf16")
             .help("bfloat16: twice as fast where the processor has AVX512-BF16"),
+        PossibleValue::new("f16")
+            .help("Half precision, for GPUs: faster where they have matrix units"),
     ])
 }
 

@@ -7,6 +7,7 @@ mod commands;
 mod compute;
 mod interrupt;
 mod logging;
+mod processor;
 mod progress;
 mod terminal;
 mod usage;
@@ -21,8 +22,8 @@ use stride_kernels::isa::Isa;
 use stride_kernels::workers::limit_threads;
 
 use crate::commands::{
-    Bench, Compare, Completions, Evaluate, Export, Generate, Import, Inspect, Man, Plot, Prepare,
-    Serve, Train,
+    Bench, Compare, Completions, Doctor, Evaluate, Export, Generate, Import, Inspect, Man, Plot,
+    Prepare, Serve, Train,
 };
 use crate::logging::Loudness;
 use crate::terminal::printable;
@@ -65,6 +66,7 @@ enum Command {
     Bench(Bench),
     Compare(Compare),
     Completions(Completions),
+    Doctor(Doctor),
     Evaluate(Box<Evaluate>),
     Export(Export),
     Generate(Box<Generate>),
@@ -103,6 +105,7 @@ impl Command {
             Self::Bench(command) => command.run(),
             Self::Compare(command) => command.run(),
             Self::Completions(command) => command.run::<Cli>(),
+            Self::Doctor(command) => command.run(),
             Self::Evaluate(command) => command.run(),
             Self::Export(command) => command.run(),
             Self::Generate(command) => command.run(),

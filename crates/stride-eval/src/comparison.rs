@@ -14,7 +14,7 @@ use crate::attribute_accuracy::AttributeAccuracy;
 use crate::error::at_least;
 use crate::evaluator::{FeatureNetworks, Reference, SampleFeatures, count_attributes, read_image};
 use crate::frechet::{EpsilonRule, frechet_distance};
-use crate::generator::{Generator, SampleRequest};
+use crate::generator::{Generator, SampleRequest, generate_all};
 use crate::protocol::Protocol;
 use crate::statistics::Gaussian;
 use crate::{AttributeClassifier, EvalError};
@@ -142,15 +142,14 @@ impl StepEvaluator {
                 continue;
             }
             let start = Instant::now();
-            let image = |&index: &usize| {
+            let request = |&index: &usize| {
                 let prompt = &self.captions.images[index].captions[0];
-                let request =
-                    SampleRequest { prompt, num_steps: steps, cfg_scale: 1.0, seed: index as u64 };
-                request.generate(generator, stop, &mut |_| {})
+                SampleRequest { prompt, num_steps: steps, cfg_scale: 1.0, seed: index as u64 }
             };
             let features =
                 self.networks.extract_range(&self.workers, &(0..samples), PROTOCOL, |indices| {
-                    indices.iter().map(image).collect()
+                    let requests: Vec<_> = indices.iter().map(request).collect();
+                    generate_all(generator, &requests, stop)
                 });
             if stop.load(Ordering::Relaxed) {
                 return Err(EvalError::Interrupted);

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stride::image::RgbImage;
-use stride::pipeline::{GenerateError, GenerateRequest, Pipeline};
+use stride::pipeline::{Drawing, GenerateError, GenerateRequest, Pipeline};
+use stride_kernels::device::is_cpu;
 use stride_kernels::gemm::Compute;
 
 use crate::EvalError;
@@ -33,6 +34,19 @@ pub trait Generator: Sync {
         observer: &mut dyn FnMut(IntermediateStep<'_>) -> ControlFlow<()>,
     ) -> Result<RgbImage, EvalError>;
 
+    /// Images of several requests in one pass of the network a step, in their order; none where one image after the
+    /// other is as quick.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate); [`EvalError::Interrupted`] if `stop` was set.
+    fn generate_together(
+        &self,
+        _requests: &[SampleRequest<'_>],
+        _stop: &AtomicBool,
+    ) -> Option<Result<Vec<RgbImage>, EvalError>> {
+        None
+    }
+
     /// Images of its resolution after its autoencoder.
     fn reconstruct(&self, images: &[RgbImage]) -> Vec<RgbImage>;
 }
@@ -58,7 +72,34 @@ pub struct IntermediateStep<'a> {
     pub preview: &'a dyn Fn() -> RgbImage,
 }
 
+/// Generates the images of requests, in their order.
+///
+/// # Errors
+/// As [`SampleRequest::generate`].
+pub fn generate_all(
+    generator: &dyn Generator,
+    requests: &[SampleRequest<'_>],
+    stop: &AtomicBool,
+) -> Result<Vec<RgbImage>, EvalError> {
+    generator.generate_together(requests, stop).unwrap_or_else(|| {
+        requests.iter().map(|request| request.generate(generator, stop, &mut |_| {})).collect()
+    })
+}
+
 impl SampleRequest<'_> {
+    /// One image of a pipeline.
+    fn for_pipeline(&self) -> GenerateRequest {
+        GenerateRequest {
+            prompt: self.prompt.to_owned(),
+            negative_prompt: None,
+            num_steps: self.num_steps,
+            cfg_scale: self.cfg_scale,
+            seed: self.seed,
+            count: 1,
+            as_typed: false,
+        }
+    }
+
     /// Generates the image unless `stop` is set; `observer` sees the state after every step.
     ///
     /// # Errors
@@ -100,16 +141,7 @@ impl Generator for Pipeline {
         request: &SampleRequest<'_>,
         observer: &mut dyn FnMut(IntermediateStep<'_>) -> ControlFlow<()>,
     ) -> Result<RgbImage, EvalError> {
-        let request = GenerateRequest {
-            prompt: request.prompt.to_owned(),
-            negative_prompt: None,
-            num_steps: request.num_steps,
-            cfg_scale: request.cfg_scale,
-            seed: request.seed,
-            count: 1,
-            as_typed: false,
-        };
-        let images = Self::generate(self, &request, &mut |event| {
+        let images = Self::generate(self, &request.for_pipeline(), &mut |event| {
             observer(IntermediateStep { step: event.step, preview: &|| event.preview() })
         });
         match images {
@@ -117,6 +149,35 @@ impl Generator for Pipeline {
             Err(GenerateError::Stopped) => Err(EvalError::Interrupted),
             Err(error) => Err(EvalError::Generator(Box::new(error))),
         }
+    }
+
+    /// On a GPU, which one image does not fill.
+    fn generate_together(
+        &self,
+        requests: &[SampleRequest<'_>],
+        stop: &AtomicBool,
+    ) -> Option<Result<Vec<RgbImage>, EvalError>> {
+        if is_cpu(self.device()) {
+            return None;
+        }
+        let failed = |error: GenerateError| EvalError::Generator(Box::new(error));
+        let draw = || {
+            let mut drawings = Vec::new();
+            for request in requests {
+                for drawing in self.start(&request.for_pipeline()).map_err(failed)? {
+                    drawings.push(drawing.map_err(failed)?);
+                }
+            }
+            while drawings.iter().any(|drawing: &Drawing| !drawing.is_done()) {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(EvalError::Interrupted);
+                }
+                self.advance(&mut drawings);
+            }
+            let finish = |drawing| Ok(self.finish(drawing).map_err(failed)?.image);
+            drawings.iter().map(finish).collect()
+        };
+        Some(draw())
     }
 
     fn reconstruct(&self, images: &[RgbImage]) -> Vec<RgbImage> {

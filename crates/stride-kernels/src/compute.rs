@@ -14,14 +14,18 @@ pub enum Compute {
     /// Factors are rounded to bfloat16, to the nearest, ties to even. Twice as fast where the
     /// processor multiplies pairs of bfloat16; it then takes subnormal factors and products as 0.
     Bf16,
+    /// Factors are rounded to half precision, for GPUs whose matrix units multiply it. The kernels of the processor
+    /// take them as they are.
+    F16,
 }
 
 impl Compute {
-    /// `f32` or `bf16`.
+    /// `f32`, `bf16` or `f16`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::F16 => "f16",
         }
     }
 }

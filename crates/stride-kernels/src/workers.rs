@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use burn::tensor::Device;
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::device::is_cpu;
@@ -87,8 +88,12 @@ pub fn limit_threads(count: usize) -> Result<(), ThreadPoolBuildError> {
 /// A small network is hundreds of loops of some ten microseconds, as long as it takes to wake a thread.
 /// Begun elsewhere, a loop is handed over, and the thread that began it sleeps until the end. Here the loop begins at
 /// once, and the others look for work in the next one in the meantime, giving way to other programs. So this
-/// is for work that keeps all threads busy; where each runs a share of its own, [`Workers`] are better.
-pub fn among_threads<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+/// is for work that keeps all threads busy; where each runs a share of its own, [`Workers`] are better. Work on
+/// another device than the CPU runs where it was begun.
+pub fn among_threads<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
+    if !is_cpu(device) {
+        return work();
+    }
     struct SetAtEnd<'a>(&'a AtomicBool);
     impl Drop for SetAtEnd<'_> {
         fn drop(&mut self) {
@@ -110,6 +115,20 @@ pub fn among_threads<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         });
         work()
     })
+}
+
+/// The results of `work` for every item, in their order: of all at the same time, one to a thread, on the CPU, and of
+/// one after the other on another device.
+pub fn map_on<T: Send, R: Send>(
+    device: &Device,
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    if is_cpu(device) {
+        items.into_par_iter().map(&work).collect()
+    } else {
+        items.into_iter().map(work).collect()
+    }
 }
 
 /// Cuts `0..total` into at most `parts` ranges of nearly equal length, none empty.
@@ -148,11 +167,12 @@ mod tests {
 
     #[test]
     fn work_among_threads_ends_with_its_loops_and_with_its_panics() {
-        use rayon::prelude::*;
-        let sum = || among_threads(|| (0..100).into_par_iter().sum::<u64>());
-        let nested = || among_threads(|| sum() + sum());
+        let device = Device::flex();
+        let sum = || among_threads(&device, || (0..100).into_par_iter().sum::<u64>());
+        let nested = || among_threads(&device, || sum() + sum());
         assert_eq!([nested(), nested()], [9900, 9900]);
-        let panics = || std::panic::catch_unwind(|| among_threads(|| panic!("on purpose")));
+        let panics =
+            || std::panic::catch_unwind(|| among_threads(&Device::flex(), || panic!("on purpose")));
         assert!(panics().is_err() && panics().is_err());
         assert_eq!(sum(), 4950);
     }

@@ -12,6 +12,7 @@ mod error;
 mod initial_weights;
 mod memory;
 mod optim;
+mod placement;
 mod run;
 mod text_encoder;
 mod vae;

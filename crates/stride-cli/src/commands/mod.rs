@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod completions;
+mod doctor;
 mod evaluate;
 mod export;
 mod generate;
@@ -17,6 +18,7 @@ mod train;
 pub(crate) use bench::Bench;
 pub(crate) use compare::Compare;
 pub(crate) use completions::Completions;
+pub(crate) use doctor::Doctor;
 pub(crate) use evaluate::Evaluate;
 pub(crate) use export::Export;
 pub(crate) use generate::Generate;

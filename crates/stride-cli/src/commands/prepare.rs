@@ -133,8 +133,12 @@ impl Prepare {
         let stop = interrupt::stop_flag()?;
         let options = self.options();
         let source = Source::open(source, &options)?;
-        let encoder =
-            ImageEncoder::open(vae, self.resolution, self.compute.dtype(), &self.compute.device())?;
+        let encoder = ImageEncoder::open(
+            vae,
+            self.resolution,
+            self.compute.dtype(),
+            &self.compute.device()?,
+        )?;
         let writer = CaptionWriter::new(0);
         let captions = |record: &Record| options.captions.captions(record, &writer);
         let mut preparation = Preparation::new(&source, &encoder, &captions, &stop);

@@ -12,6 +12,10 @@ use serde_json::json;
 use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunStart};
 
 use crate::terminal::print_json;
+use stride_kernels::device::DeviceName;
+use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunStart};
+
+use crate::compute::device_setting;
 use crate::{interrupt, progress};
 
 /// Train an autoencoder, a text encoder, a diffusion transformer or an attribute classifier
@@ -23,6 +27,10 @@ pub(crate) struct Train {
     /// Override a setting of the configuration, e.g. --set optimizer.learning_rate=0.001
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Device to train on: auto, cpu, gpu, or gpu:N for the adapter that `stride doctor` lists under N; instead of the
+    /// configuration's training.device
+    #[arg(long)]
+    device: Option<DeviceName>,
     /// Continue from the latest checkpoint of the run folder (auto: begin if there is none), from that of another run
     /// folder, in which the run then goes on, or from a checkpoint
     #[arg(long, alias = "resume_from_checkpoint", value_name = "auto|latest|PATH")]
@@ -46,7 +54,8 @@ pub(crate) struct Train {
 
 impl Train {
     /// Trains to the end of the budget, or until Ctrl-C or the request to end, which leave a checkpoint and succeed.
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        self.overrides.extend(self.device.map(device_setting));
         let stop = interrupt::stop_flag()?;
         let mut progress: Box<dyn Progress> = if progress::are_bars_seen() {
             Box::new(Bar::new())

@@ -8,6 +8,7 @@ mod clip;
 mod compare;
 mod dit_init;
 mod docs;
+mod doctor;
 #[cfg(feature = "embedded-model")]
 mod embedded;
 mod evaluate;

@@ -25,7 +25,7 @@ fn other_arguments_out_of_range_are_wrong_usage() {
         (&["x", "--cfg-scale", "1e300"], "saturated colours"),
         (&["x", "--seed=-5"], "--seed"),
         (&["x", "--seed", &last_seed, "--count", "2"], "too large"),
-        (&["x", "--device", "abacus"], "[possible values: cpu]"),
+        (&["x", "--device", "abacus"], "expected auto, cpu, gpu, or gpu:N"),
         (&["x", "--dtype", "f8"], "f32"),
         (&["x", "-o", "x.gif"], ".png, .jpg, .jpeg or .webp"),
         (&["x", "-o", "x.jpg", "--format", "webp"], "does not fit the ending .jpg"),

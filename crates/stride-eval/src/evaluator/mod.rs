@@ -43,7 +43,7 @@ pub use store::{FeatureStore, JobIdentity};
 
 use crate::EvalError;
 use crate::error::at_least;
-use crate::generator::{IntermediateStep, SampleRequest};
+use crate::generator::{IntermediateStep, SampleRequest, generate_all};
 use crate::prompts::PromptSet;
 use crate::provenance::Generation;
 
@@ -278,13 +278,23 @@ impl Evaluator {
         stop: &AtomicBool,
         observer: &mut dyn FnMut(IntermediateStep<'_>),
     ) -> Result<RgbImage, EvalError> {
-        let request = SampleRequest {
+        let request = self.request(model, prompt, index, num_steps);
+        request.generate(&*self.models[model].generator, stop, observer)
+    }
+
+    fn request<'a>(
+        &self,
+        model: usize,
+        prompt: &'a str,
+        index: usize,
+        num_steps: usize,
+    ) -> SampleRequest<'a> {
+        SampleRequest {
             prompt,
             num_steps,
             cfg_scale: self.cfg_scale(model),
             seed: self.settings.seed.wrapping_add(index as u64),
-        };
-        request.generate(&*self.models[model].generator, stop, observer)
+        }
     }
 
     fn sample_set(&self, split: usize, source: SampleSource) -> SampleSet {
@@ -344,14 +354,15 @@ impl Evaluator {
             indices.iter().map(read).collect::<Result<Vec<_>, EvalError>>()
         };
         let generated = |model, steps, caption_of: &dyn Fn(usize) -> usize| {
-            let image = |&index: &usize| {
+            let request = |&index: &usize| {
                 let prompt = match &self.prompts {
                     Some(prompts) => &prompts.of_image(index).text,
                     None => self.splits[set.split].caption(caption_of(index)),
                 };
-                self.generate(model, prompt, index, steps, stop, &mut |_| {})
+                self.request(model, prompt, index, steps)
             };
-            indices.iter().map(image).collect::<Result<Vec<_>, EvalError>>()
+            let requests: Vec<_> = indices.iter().map(request).collect();
+            generate_all(&*self.models[model].generator, &requests, stop)
         };
         let images = match set.source {
             SampleSource::Real => real()?,

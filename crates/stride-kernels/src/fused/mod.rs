@@ -230,19 +230,43 @@ pub fn adamw(
     (Tensor::from_dispatch(value), [Tensor::from_dispatch(first), Tensor::from_dispatch(second)])
 }
 
-/// The sum of a flat parameter's gradients of several shares of a batch, made in place of the first, and
-/// the sum of its squares.
+/// The sum of a flat parameter's gradients of several shares of a batch, made in place of the first;
+/// its squares are added to `squares`.
 ///
 /// See [`gradient`](crate::gradient). The tensors are outside automatic differentiation.
 ///
 /// # Panics
 /// There is no share.
-pub fn join_gradients(mut shares: Vec<Tensor<1>>) -> (Tensor<1>, f64) {
+pub fn join_gradients(mut shares: Vec<Tensor<1>>, squares: &mut SumOfSquares) -> Tensor<1> {
     let first = shares.swap_remove(0);
     if !is_fused(&first) {
-        return plain::join_gradients(first, shares);
+        let (sum, of_this) = plain::join_gradients(first, shares);
+        squares.on_device.push(of_this);
+        return sum;
     }
-    update::join_gradients(first, shares)
+    let (sum, of_this) = update::join_gradients(first, shares);
+    squares.known += of_this;
+    sum
+}
+
+/// A sum of squares over many tensors, of which those on other devices than the CPU are read all at once: each
+/// reading waits for all that was asked of the device before.
+#[derive(Debug, Default)]
+pub struct SumOfSquares {
+    known: f64,
+    /// Of one number each.
+    on_device: Vec<Tensor<1>>,
+}
+
+impl SumOfSquares {
+    /// The sum.
+    pub fn total(self) -> f64 {
+        let Self { known, on_device } = self;
+        if on_device.is_empty() {
+            return known;
+        }
+        known + Tensor::cat(on_device, 0).into_data().iter::<f64>().sum::<f64>()
+    }
 }
 
 /// One step of Muon on a flat parameter that stands for a matrix `[rows, cols]`: the new value and

@@ -1,8 +1,8 @@
 //! The fused operations composed of the library's: what the kernels are tested against, and what
-//! runs on every device but Flex.
+//! runs on every device but the CPU.
 //!
 //! They honour [`Precision`](super::Precision) as `torch.autocast` does: with bf16, products of f32 have
-//! their factors and their results rounded to bfloat16, while the kernels round the factors only.
+//! their factors and their results rounded to bfloat16, and with f16 to half precision, while the kernels round the factors only.
 
 use burn::module::Param;
 use burn::nn::conv::Conv2d;
@@ -36,15 +36,21 @@ pub fn linear(layer: &Linear, x: Tensor<2>, activation: Option<Activation>) -> T
 
 /// A product whose factors are rounded if they are f32 and the compute dtype is less.
 fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>, compute: Compute) -> Tensor<D> {
-    if is_rounded(&a, compute) {
-        a.cast(DType::BF16).matmul(b.cast(DType::BF16)).cast(DType::F32)
-    } else {
-        a.matmul(b)
+    match rounded_to(&a, compute) {
+        Some(dtype) => a.cast(dtype).matmul(b.cast(dtype)).cast(DType::F32),
+        None => a.matmul(b),
     }
 }
 
-fn is_rounded<const D: usize>(factor: &Tensor<D>, compute: Compute) -> bool {
-    compute == Compute::Bf16 && factor.dtype() == DType::F32
+/// What the factors of a product are rounded to; none where they are taken as they are, as on devices that do not
+/// compute in that type.
+fn rounded_to<const D: usize>(factor: &Tensor<D>, compute: Compute) -> Option<DType> {
+    let dtype = match compute {
+        Compute::F32 => return None,
+        Compute::Bf16 => DType::BF16,
+        Compute::F16 => DType::F16,
+    };
+    (factor.dtype() == DType::F32 && factor.device().supports_dtype(dtype)).then_some(dtype)
 }
 
 /// See [`activate`](super::activate).
@@ -70,8 +76,8 @@ pub fn conv2d(layer: &Conv2d, x: Tensor<4>, options: Conv2dOptions) -> Tensor<4>
     let repeated = x.reshape([b, h, 1, w, 1, c]).expand([b, h, upsample, w, upsample, c]);
     let x = repeated.reshape([b, h * upsample, w * upsample, c]);
     let x = x.permute([0, 3, 1, 2]);
-    let y = if is_rounded(&x, precision::compute()) {
-        let rounded = |x: Tensor<4>| x.cast(DType::BF16);
+    let y = if let Some(dtype) = rounded_to(&x, precision::compute()) {
+        let rounded = |x: Tensor<4>| x.cast(dtype);
         let mut layer = layer.clone();
         let bias = layer.bias.take();
         layer.weight = Param::initialized(layer.weight.id, rounded(layer.weight.val()));
@@ -224,9 +230,11 @@ pub fn adamw(
 }
 
 /// See [`join_gradients`](super::join_gradients).
-pub fn join_gradients(first: Tensor<1>, others: Vec<Tensor<1>>) -> (Tensor<1>, f64) {
+///
+/// The sum of the squares stays on the device.
+pub fn join_gradients(first: Tensor<1>, others: Vec<Tensor<1>>) -> (Tensor<1>, Tensor<1>) {
     let sum = others.into_iter().fold(first, Tensor::add);
-    let squares = sum.clone().square().sum().into_scalar();
+    let squares = sum.clone().square().sum();
     (sum, squares)
 }
 

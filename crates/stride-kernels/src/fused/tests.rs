@@ -428,7 +428,11 @@ fn muon_agrees() {
 fn joined_gradients_agree() {
     let device = Device::flex();
     let values = [0, 1, 2].map(|seed| numbers(40_000, seed));
-    let run = |dtype| join_gradients(inputs(&values, dtype, &device));
+    let run = |dtype| {
+        let mut squares = SumOfSquares::default();
+        let sum = join_gradients(inputs(&values, dtype, &device), &mut squares);
+        (sum, squares.total())
+    };
     let ((fused, fused_squares), (plain, squares)) = (run(DType::F32), run(DType::F64));
     close("sum", &to_f64(fused), &to_f64(plain), 1e-6);
     assert!((fused_squares / squares - 1.0).abs() < 1e-6, "{fused_squares} {squares}");

@@ -25,7 +25,7 @@ pub(super) unsafe fn multiply(
 ) {
     match compute {
         // SAFETY: what is asked of the caller is what this asks.
-        Compute::F32 => unsafe { multiply_f32(a, b, epilogue, target) },
+        Compute::F32 | Compute::F16 => unsafe { multiply_f32(a, b, epilogue, target) },
         Compute::Bf16 => {
             let (rounded_a, rounded_b) = (rows(a, compute), rows(b, compute));
             let a = MatrixRef::row_major(&rounded_a, a.rows, a.cols);

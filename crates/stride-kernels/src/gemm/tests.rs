@@ -71,7 +71,7 @@ fn exact(
     c: &[f32],
 ) -> Vec<(f64, f64)> {
     let round = |x: f32| match compute {
-        Compute::F32 => f64::from(x),
+        Compute::F32 | Compute::F16 => f64::from(x),
         Compute::Bf16 => f64::from(round_to_bf16(x)),
     };
     let mut results = Vec::new();

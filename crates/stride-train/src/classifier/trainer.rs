@@ -10,6 +10,7 @@ use stride::classifier::{Attribute, AttributeClassifier, AttributeClassifierConf
 use stride::noise::{ChaCha8Rng, below, keyed_rng, purpose};
 use stride::weights::{self, StoredDtype};
 use stride_data::ImageSet;
+use stride_kernels::workers::map_on;
 
 use super::ClassifierTrainConfig;
 use super::augment::augment;
@@ -17,6 +18,7 @@ use crate::TrainError;
 use crate::attributes::{attributes_of, cross_entropy, labels_of};
 use crate::initial_weights::draw_weights;
 use crate::memory;
+use crate::placement::{cpu, placed};
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// The classifier's [`TrainingTask`].
@@ -57,9 +59,8 @@ impl ClassifierTrainer {
         let labels = folder.images.iter().map(|image| labels_of(image, &attributes));
         let labels = labels.collect::<Result<_, _>>().map_err(problem)?;
         let model_config = AttributeClassifierConfig::new(run.data.resolution, attributes);
-        let autodiff = device.clone().autodiff();
-        let model = draw_weights(&autodiff, run.seed, || model_config.init(&autodiff));
-        let model = model.map_err(|error| problem(error.to_string()))?;
+        let model = draw_weights(&cpu(), run.seed, || model_config.init(&cpu()));
+        let model = placed(model.map_err(|error| problem(error.to_string()))?, &device);
         let numbers = 3 * (run.data.resolution as u128).pow(2);
         memory::check(
             "data.resolution and classifier.batch_size",
@@ -125,7 +126,7 @@ impl ClassifierTrainer {
             }
             right
         };
-        let right: Vec<Vec<usize>> = starts.into_par_iter().map(of_batch).collect();
+        let right = map_on(&self.device, starts, of_batch);
         let accuracy = |attribute: usize| {
             right.iter().map(|right| right[attribute]).sum::<usize>() as f64 / self.held_out as f64
         };

@@ -27,6 +27,7 @@ use super::{TextToLatent, init};
 use crate::TrainError;
 use crate::initial_weights::draw_weights;
 use crate::memory;
+use crate::placement::{cpu, placed};
 use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 use crate::vae::ImageEncoder;
 
@@ -77,10 +78,8 @@ impl DitTrainer {
         let completion = config.completion.as_deref();
         let completion =
             completion.map(|dir| stride_models::completion(dir, &device)).transpose()?;
-        let autodiff = device.clone().autodiff();
         let start = config.init.text_encoder.as_deref();
-        let start =
-            start.map(|dir| init::text_encoder(dir, &config.model, &autodiff)).transpose()?;
+        let start = start.map(|dir| init::text_encoder(dir, &config.model, &cpu())).transpose()?;
         let cache = config.latent_cache.as_deref();
         let vocabulary = start.as_ref().map(|start| start.vocabulary.clone());
         let data = if is_dry { DitData::look } else { DitData::load };
@@ -98,15 +97,16 @@ impl DitTrainer {
             }
             (None, None) => return Err(TrainError::setting("[dit.text_encoder] is missing")),
         };
-        let model = draw_weights(&autodiff, run.seed, || {
-            let mut dit = config.model.init(&autodiff).map_err(TrainError::setting)?;
+        let model = draw_weights(&cpu(), run.seed, || {
+            let mut dit = config.model.init(&cpu()).map_err(TrainError::setting)?;
             if let Some(dir) = &config.init.transformer {
                 dit = init::transformer(dir, dit, progress)?;
             }
-            let drawn = || text_config.init(&autodiff).map_err(TrainError::setting);
+            let drawn = || text_config.init(&cpu()).map_err(TrainError::setting);
             let text_encoder = trained.map_or_else(drawn, Ok)?;
             Ok::<_, TrainError>(TextToLatent { dit, text_encoder })
         })?;
+        let model = placed(model, &device);
         progress.message(&format!(
             "{} images, {} words, {:.1}M parameters",
             data.num_train(),

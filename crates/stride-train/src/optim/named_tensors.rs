@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use stride_kernels::fused;
+use stride_kernels::fused::{self, SumOfSquares};
 
 use crate::TrainError;
 
@@ -221,33 +221,36 @@ impl NamedGradients {
     /// Adds the shares so far, which leaves one tensor a parameter.
     #[must_use]
     pub(crate) fn joined(self) -> Self {
-        let join = |(name, shares)| (name, vec![fused::join_gradients(shares).0]);
+        let mut squares = SumOfSquares::default();
+        let join = |(name, shares)| (name, vec![fused::join_gradients(shares, &mut squares)]);
         Self(self.0.into_iter().map(join).collect())
     }
 
     /// The sum over the shares.
     pub(crate) fn sum(self) -> GradientSum {
-        let mut squares = BTreeMap::new();
-        let sums = self.0.into_iter().map(|(name, shares)| {
-            let (sum, of_this) = fused::join_gradients(shares);
-            squares.insert(name.clone(), of_this);
-            (name, sum)
-        });
-        GradientSum { sums: sums.collect(), squares }
+        let mut squares = SumOfSquares::default();
+        let join = |(name, shares)| (name, fused::join_gradients(shares, &mut squares));
+        let sums = self.0.into_iter().map(join).collect();
+        GradientSum { sums, norm: squares.total().sqrt() }
+    }
+
+    /// The sum over the shares in host memory.
+    pub fn into_tensors(self) -> NamedTensors {
+        let sums = self.sum().sums.into_iter();
+        NamedTensors(sums.map(|(name, sum)| (name, sum.into_data())).collect())
     }
 }
 
 /// The gradient over all rows of a step.
 pub(crate) struct GradientSum {
     pub(super) sums: BTreeMap<String, Tensor<1>>,
-    /// The sum of the squares of every parameter's gradient.
-    squares: BTreeMap<String, f64>,
+    norm: f64,
 }
 
 impl GradientSum {
     /// The norm over all parameters: sqrt of the sum of squares, in f64.
     pub(crate) fn norm(&self) -> f64 {
-        self.squares.values().sum::<f64>().sqrt()
+        self.norm
     }
 }
 

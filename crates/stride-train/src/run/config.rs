@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use stride_data::ImageFolder;
 use stride_kernels::device::DeviceName;
@@ -97,7 +98,7 @@ pub(crate) enum TaskConfig<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopConfig {
-    /// Where networks are trained and evaluated.
+    /// Where networks are trained and evaluated: `"auto"`, `"cpu"`, `"gpu"`, or `"gpu:N"` for an adapter.
     #[serde(skip_serializing_if = "DeviceName::is_default")]
     pub device: DeviceName,
     /// Compute dtype of the training steps, `"f32"` or `"bf16"`; weights, gradients and moments are f32
@@ -138,6 +139,17 @@ impl Default for LoopConfig {
             output: OutputConfig::default(),
             guard: GuardConfig::default(),
         }
+    }
+}
+
+impl LoopConfig {
+    /// The device of this machine that the name stands for.
+    ///
+    /// # Errors
+    /// It is not there, or does not multiply in the compute dtype.
+    pub fn device(&self) -> Result<Device, TrainError> {
+        let device = self.device.device_for(self.compute_dtype);
+        device.map_err(|error| TrainError::setting(format!("training.device: {error}")))
     }
 }
 
@@ -510,6 +522,13 @@ impl RunConfig {
         if let Some(masks) = &self.data.masks {
             let fits = masks.weight >= 0.0 && masks.weight.is_finite();
             check(fits, "data.masks.weight", "finite, at least 0")?;
+        }
+        for (field, compute) in [
+            ("training.compute_dtype", self.training.compute_dtype),
+            ("optimizer.muon_compute", self.optimizer.muon_compute),
+        ] {
+            let expected = "f32 or bf16, found f16, in which small gradients are zero";
+            check(compute != Compute::F16, field, expected)?;
         }
         self.optimizer.validate()?;
         for (index, ema) in self.ema.iter().enumerate() {

@@ -152,7 +152,7 @@ fn start(
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<Box<dyn Start>, TrainError> {
-    let device = run.training.device.device();
+    let device = run.training.device()?;
     Ok(match run.task().map_err(TrainError::setting)? {
         TaskConfig::Vae(config) => Box::new(VaeTrainer::new(run, config, device)?),
         TaskConfig::Dit(config) => {

@@ -28,7 +28,7 @@ pub(super) struct Stepper<'a> {
 impl<'a> Stepper<'a> {
     pub(super) fn new(config: &'a LoopConfig) -> Result<Self, TrainError> {
         let precision = Precision::training(config.compute_dtype);
-        let workers = Workers::on(&config.device.device()).map_err(TrainError::threads)?;
+        let workers = Workers::on(&config.device()?).map_err(TrainError::threads)?;
         Ok(Self { config, precision, workers })
     }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use rayon::prelude::*;
 use serde_json::json;
 use stride::completion::{AttributeReader, CompletionConfig};
 use stride::noise::{keyed_rng, purpose};
@@ -16,6 +15,7 @@ use stride::pipeline::{
 use stride::text::QueryTextConfig;
 use stride::tokenizer::pad_token_ids;
 use stride::weights::{self, StoredDtype};
+use stride_kernels::workers::map_on;
 
 use super::config::TextEncoderTrainConfig;
 use super::data::TextData;
@@ -23,6 +23,7 @@ use crate::TrainError;
 use crate::attributes::cross_entropy;
 use crate::initial_weights::draw_weights;
 use crate::memory;
+use crate::placement::{cpu, placed};
 use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// The text encoder's [`TrainingTask`].
@@ -80,10 +81,10 @@ impl TextEncoderTrainer {
         let states = states * model_config.num_hidden_layers as u128;
         memory::check("text_encoder.batch_size", config.batch_size as u128 * states)?;
 
-        let autodiff = device.clone().autodiff();
         let num_values: Vec<_> = data.attributes.iter().map(|of| of.values.len()).collect();
-        let make = || AttributeReader::init(&model_config, &num_values, &autodiff);
-        let model = draw_weights(&autodiff, run.seed, make).map_err(TrainError::setting)?;
+        let make = || AttributeReader::init(&model_config, &num_values, &cpu());
+        let model = draw_weights(&cpu(), run.seed, make).map_err(TrainError::setting)?;
+        let model = placed(model, &device);
         progress.message(&format!(
             "{} images, {} attributes, {} words, {:.1}M parameters",
             data.num_train(),
@@ -117,7 +118,8 @@ impl TextEncoderTrainer {
             };
             logits.into_iter().enumerate().map(right).collect()
         };
-        let right: Vec<Vec<usize>> = images.par_chunks(EVALUATION_BATCH).map(of_batch).collect();
+        let batches = images.chunks(EVALUATION_BATCH).collect();
+        let right = map_on(&self.device, batches, of_batch);
         let sum = |attribute: usize| right.iter().map(|right| right[attribute]).sum::<usize>();
         let attributes = 0..self.data.attributes.len();
         attributes.map(|attribute| sum(attribute) as f64 / images.len() as f64).collect()

@@ -12,6 +12,7 @@ use stride::noise::{ChaCha8Rng, below, fill_normal, keyed_rng, purpose, uniform}
 use stride::vae::{Autoencoder, AutoencoderConfig};
 use stride::weights::{self, StoredDtype};
 use stride_data::ImageSet;
+use stride_kernels::workers::map_on;
 
 use super::config::VaeTrainConfig;
 use super::encoder;
@@ -19,6 +20,7 @@ use super::loss::{moment_kl, reconstruction_loss, shrunk};
 use crate::TrainError;
 use crate::initial_weights::draw_weights;
 use crate::memory;
+use crate::placement::{cpu, placed};
 use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, write_sheet};
 
 /// The autoencoder's [`TrainingTask`].
@@ -132,7 +134,7 @@ impl VaeTrainer {
             mse.into_data().iter::<f64>().map(|mse| 10.0 * (4.0 / mse).log10()).sum::<f64>()
         };
         // Collected first, so that the sum does not depend on which core was faster.
-        let sums: Vec<f64> = starts.into_par_iter().map(of_batch).collect();
+        let sums = map_on(&self.device, starts, of_batch);
         sums.iter().sum::<f64>() / self.held_out as f64
     }
 
@@ -148,19 +150,15 @@ impl VaeTrainer {
     fn latent_statistics(&self, model: &Autoencoder) -> (Vec<f32>, Vec<f32>) {
         let count = (self.images.len() - self.held_out).min(STATISTICS_IMAGES);
         let starts: Vec<usize> = (0..count).step_by(EVALUATION_BATCH).collect();
-        let sums: Vec<Vec<[f64; 3]>> = starts
-            .into_par_iter()
-            .map(|start| {
-                let latents =
-                    model.encode(self.whole(start..(start + EVALUATION_BATCH).min(count)));
-                let channels = latents.dims()[1];
-                let values = latents.swap_dims(0, 1).reshape([channels as i32, -1]).into_data();
-                let values: Vec<f64> = values.iter::<f64>().collect();
-                let of =
-                    |v: &[f64]| [v.len() as f64, v.iter().sum(), v.iter().map(|v| v * v).sum()];
-                values.chunks_exact(values.len() / channels).map(of).collect()
-            })
-            .collect();
+        let of_batch = |start: usize| -> Vec<[f64; 3]> {
+            let latents = model.encode(self.whole(start..(start + EVALUATION_BATCH).min(count)));
+            let channels = latents.dims()[1];
+            let values = latents.swap_dims(0, 1).reshape([channels as i32, -1]).into_data();
+            let values: Vec<f64> = values.iter::<f64>().collect();
+            let of = |v: &[f64]| [v.len() as f64, v.iter().sum(), v.iter().map(|v| v * v).sum()];
+            values.chunks_exact(values.len() / channels).map(of).collect()
+        };
+        let sums = map_on(&self.device, starts, of_batch);
         let channels = sums.first().map_or(0, Vec::len);
         let total = |c: usize, k: usize| sums.iter().map(|sum| sum[c][k]).sum::<f64>();
         let mean = |c: usize| total(c, 1) / total(c, 0);
@@ -327,17 +325,17 @@ fn make_model(
     config: &VaeTrainConfig,
     device: &Device,
 ) -> Result<(AutoencoderConfig, Autoencoder), TrainError> {
-    let device = device.clone().autodiff();
     let (model_config, model) = match (&config.init_from, &config.model) {
-        (Some(dir), _) => encoder::read(dir, &device)?,
+        (Some(dir), _) => encoder::read(dir, &cpu())?,
         (None, Some(model_config)) => {
-            let model = draw_weights(&device, run.seed, || model_config.init(&device));
+            let model = draw_weights(&cpu(), run.seed, || model_config.init(&cpu()));
             let model =
                 model.map_err(|error| TrainError::setting(format!("vae.model: {error}")))?;
             (model_config.clone(), model)
         }
         (None, None) => return Err(TrainError::setting("[vae.model] is missing")),
     };
+    let model = placed(model, device);
     let model = if config.decoder_only {
         model.map(&mut FreezeEncoder { path: Vec::new() })
     } else {

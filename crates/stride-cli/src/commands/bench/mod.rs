@@ -13,19 +13,21 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use stride_kernels::device::is_cpu;
 use stride_kernels::peak;
 use stride_kernels::workers::among_threads;
 
-use self::report::{Recorder, Report};
+use self::report::{PeakOfProcessor, Recorder, Report};
 use self::stopwatch::Limits;
 use self::subject::{Preset, Subject};
 use crate::compute::ComputeOptions;
+use crate::processor::cpu_name;
 
 /// Measure how fast this machine runs each part of a model
 ///
 /// Prints one row per part: repetitions, shortest and median time, arithmetic (GFLOP, counted from
-/// the shapes), its rate, that rate as a fraction of the processor's measured peak, and the peak
-/// memory of the process so far.
+/// the shapes), its rate, that rate as a fraction of the processor's measured peak (unknown for GPUs),
+/// and the peak memory of the process so far.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Model folder [default: the model inside this program]
@@ -76,8 +78,10 @@ impl Bench {
             None => Subject::of_model(self.model.as_deref(), self.compute)?,
         };
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        tracing::info!("measuring the peak of {threads} threads");
-        let peak = peak::measure(subject.compute(), threads, Duration::from_secs_f64(PEAK_SECONDS));
+        let peak = is_cpu(&subject.device).then(|| {
+            tracing::info!("measuring the peak of {threads} threads");
+            peak::measure(subject.compute(), threads, Duration::from_secs_f64(PEAK_SECONDS))
+        });
 
         let limits = Limits { reps: self.reps, time: Duration::from_secs_f64(self.seconds) };
         let mut recorder = Recorder::new(limits, peak);
@@ -95,18 +99,21 @@ impl Bench {
                     continue;
                 }
             };
-            among_threads(|| generation(&subject, &mut recorder))?;
+            among_threads(&subject.device, || generation(&subject, &mut recorder))?;
         }
 
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
             model: subject.name.clone(),
-            cpu: report::cpu_name(),
+            cpu: cpu_name(),
+            gpu: self.compute.gpu_name(),
             compute: self.compute,
             threads,
             caption_length: subject.caption_length(),
-            peak_gflop_per_s: peak.flops_per_second / 1e9,
-            peak_instructions: peak.instructions,
+            peak: peak.map(|peak| PeakOfProcessor {
+                gflop_per_s: peak.flops_per_second / 1e9,
+                instructions: peak.instructions,
+            }),
             rows: recorder.into_rows(),
         };
         let mut stdout = crate::terminal::stdout();

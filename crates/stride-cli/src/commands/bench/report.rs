@@ -18,14 +18,27 @@ pub(super) struct Report {
     pub(super) model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cpu: Option<String>,
+    /// The GPU, if it computes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gpu: Option<String>,
     #[serde(flatten)]
     pub(super) compute: ComputeOptions,
     pub(super) threads: usize,
     /// Tokens of the caption.
     pub(super) caption_length: usize,
-    pub(super) peak_gflop_per_s: f64,
-    pub(super) peak_instructions: &'static str,
+    /// The peak of the processor, if it computes.
+    #[serde(flatten)]
+    pub(super) peak: Option<PeakOfProcessor>,
     pub(super) rows: Vec<Row>,
+}
+
+/// How much arithmetic the processor does at most.
+#[derive(Debug, Serialize)]
+pub(super) struct PeakOfProcessor {
+    #[serde(rename = "peak_gflop_per_s")]
+    pub(super) gflop_per_s: f64,
+    #[serde(rename = "peak_instructions")]
+    pub(super) instructions: &'static str,
 }
 
 /// One row of the table.
@@ -39,8 +52,8 @@ pub(super) struct Row {
     pub(super) gflop: f64,
     /// At the median time.
     pub(super) gflop_per_s: f64,
-    #[serde(rename = "share_of_peak")]
-    pub(super) fraction_of_peak: f64,
+    #[serde(rename = "share_of_peak", skip_serializing_if = "Option::is_none")]
+    pub(super) fraction_of_peak: Option<f64>,
     /// The most that the process had held when the row was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak_memory_mib: Option<f64>,
@@ -50,12 +63,12 @@ pub(super) struct Row {
 #[derive(Debug)]
 pub(super) struct Recorder {
     limits: Limits,
-    peak: Peak,
+    peak: Option<Peak>,
     rows: Vec<Row>,
 }
 
 impl Recorder {
-    pub(super) fn new(limits: Limits, peak: Peak) -> Self {
+    pub(super) fn new(limits: Limits, peak: Option<Peak>) -> Self {
         Self { limits, peak, rows: Vec::new() }
     }
 
@@ -90,7 +103,7 @@ impl Recorder {
                 median_s: timing.median,
                 gflop: flops / 1e9,
                 gflop_per_s: rate / 1e9,
-                fraction_of_peak: rate / self.peak.flops_per_second,
+                fraction_of_peak: self.peak.map(|peak| rate / peak.flops_per_second),
                 peak_memory_mib,
             });
         }
@@ -105,17 +118,19 @@ impl Recorder {
 impl Report {
     /// A line about the machine and a Markdown table.
     pub(super) fn to_text(&self) -> String {
+        let peak = self.peak.as_ref().map_or("peak unknown".to_owned(), |peak| {
+            let PeakOfProcessor { gflop_per_s, instructions } = peak;
+            format!("{} threads, peak {gflop_per_s:.0} GFLOP/s ({instructions})", self.threads)
+        });
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{} on {}, {}, {} threads, peak {:.0} GFLOP/s ({}), stride {}\n",
+            "{} on {}, {}, {}, stride {}\n",
             self.model,
-            self.cpu.as_deref().unwrap_or("an unknown processor"),
+            self.gpu.as_deref().or(self.cpu.as_deref()).unwrap_or("an unknown processor"),
             self.compute,
-            self.threads,
-            self.peak_gflop_per_s,
-            self.peak_instructions,
+            peak,
             self.version,
         );
         text += "| row                | reps |      min |   median |    GFLOP | GFLOP/s | of peak |  memory |\n";
@@ -130,19 +145,12 @@ impl Report {
                 duration(row.median_s),
                 counted(row, &format!("{:.3}", row.gflop)),
                 counted(row, &format!("{:.1}", row.gflop_per_s)),
-                counted(row, &format!("{:.1} %", 100.0 * row.fraction_of_peak)),
+                counted(row, &row.fraction_of_peak.map_or("-".to_owned(), percent)),
                 row.peak_memory_mib.map_or("-".to_owned(), |mib| format!("{mib:.0} M")),
             );
         }
         text
     }
-}
-
-/// The name of the processor; known on Linux only, and not on every architecture.
-pub(super) fn cpu_name() -> Option<String> {
-    let info = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let value = info.lines().find_map(|line| line.strip_prefix("model name"))?;
-    Some(value.trim_start_matches([' ', '\t', ':']).to_owned())
 }
 
 /// The largest amount of memory that the process ever held, in MiB; known on Linux only.
@@ -156,6 +164,10 @@ fn peak_memory_mib() -> Option<f64> {
 /// The text, or a dash where no arithmetic is counted.
 fn counted<'a>(row: &Row, text: &'a str) -> &'a str {
     if row.gflop > 0.0 { text } else { "-" }
+}
+
+fn percent(fraction: f64) -> String {
+    format!("{:.1} %", 100.0 * fraction)
 }
 
 /// Three or four digits with a unit.

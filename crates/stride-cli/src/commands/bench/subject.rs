@@ -36,7 +36,7 @@ pub(super) struct Subject {
 impl Subject {
     /// The model in a folder, or the one inside this program.
     pub(super) fn of_model(folder: Option<&Path>, options: ComputeOptions) -> Result<Self> {
-        let device = options.device();
+        let device = options.device()?;
         let model = Model::load(folder, &device)
             .context("no model to measure (--preset dit-s2 needs none)")?;
         let name = model.pipeline.index().name.clone();
@@ -45,7 +45,7 @@ impl Subject {
 
     /// A preset with random weights.
     pub(super) fn of_preset(preset: Preset, options: ComputeOptions) -> Result<Self> {
-        let device = options.device();
+        let device = options.device()?;
         let text_config = TextEncoderConfig::Clip(preset.text_encoder());
         let vae_config = preset.autoencoder();
         let parts = PipelineParts {

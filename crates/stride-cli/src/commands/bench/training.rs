@@ -53,6 +53,7 @@ struct TrainingStep {
     precision: Precision,
     workers: Workers,
     shares: Vec<Share>,
+    device: Device,
 }
 
 /// What one core computes on.
@@ -88,7 +89,8 @@ impl TrainingStep {
             .collect();
         let state = TrainState::new(model, OptimizerConfig::default(), &[average]);
         let precision = Precision::training(subject.compute());
-        Ok(Self { state, objective, precision, workers, shares })
+        let device = subject.device.clone();
+        Ok(Self { state, objective, precision, workers, shares, device })
     }
 
     fn num_bootstrap(&self) -> usize {
@@ -112,10 +114,16 @@ impl TrainingStep {
             }
         }
         self.state.update(gradients, 1.0);
+        finish(&self.device);
         phases[4] = joined.elapsed().as_secs_f64();
         phases[0] = start.elapsed().as_secs_f64();
         phases
     }
+}
+
+/// Waits until a device has done what it was asked; operations on a GPU return before.
+fn finish(device: &Device) {
+    device.sync().expect("what was asked of the device can be done");
 }
 
 /// The rows of a batch, dealt out so that every core has its part of the self-consistency rows.
@@ -166,15 +174,19 @@ impl Share {
             Some((teacher, context)) => teacher.dit.forward_guided(input, context),
             None => input.x_t,
         });
+        let device = self.x_0.device();
+        finish(&device);
         let aimed = Instant::now();
 
         let model = with_own_leaves(state.model());
         let prediction = model.forward(targets.input.for_student(), self.captions.clone());
         let weight = self.rows.len() as f64 / BATCH_SIZE as f64;
         let loss = targets.loss(targets.row_losses(prediction)).mul_scalar(weight);
+        finish(&device);
         let predicted = Instant::now();
 
         let gradients = NamedGradients::of(&loss, &model);
+        finish(&device);
         let phases = [aimed - start, predicted - aimed, predicted.elapsed()];
         (gradients, phases.map(|phase| phase.as_secs_f64()))
     }

@@ -15,9 +15,11 @@ use stride_data::ImageFolder;
 use stride_eval::AttributeClassifier;
 use stride_eval::comparison::StepEvaluator;
 use stride_eval::report::comparison::ComparisonImages;
+use stride_kernels::device::DeviceName;
 use stride_kernels::workers::Workers;
 use stride_models::Model;
 
+use crate::compute::device_setting;
 use crate::interrupt;
 use plan::Plan;
 
@@ -49,6 +51,9 @@ pub(crate) struct Compare {
     /// Override a setting of all configurations, e.g. --set dit.batch_size=32
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Device to train and evaluate on: auto, cpu, gpu, or gpu:N for the adapter that `stride doctor` lists under N
+    #[arg(long)]
+    device: Option<DeviceName>,
 }
 
 /// A covariance takes two images.
@@ -59,7 +64,8 @@ fn parse_samples(text: &str) -> Result<usize, String> {
 
 impl Compare {
     /// Trains what is not trained, evaluates what is not evaluated, and writes the report.
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        self.overrides.extend(self.device.map(device_setting));
         let stop = interrupt::stop_flag()?;
         let plan = Plan::read(&self.configs, &self.overrides, &self.seeds, self.passes, &self.out)?;
         fs::create_dir_all(&self.out)
@@ -74,7 +80,7 @@ impl Compare {
             tracing::info!("{} is trained; about {} of training left", side.name, hours(left));
         }
         // All sides have the same device.
-        let device = plan.config().training.device.device();
+        let device = plan.config().training.device()?;
         let classifier = AttributeClassifier::load(self.classifier.as_deref(), &device)?;
         let num_features = classifier.config().feature_size;
         if self.samples < 2 * num_features {

@@ -25,7 +25,7 @@ pub(super) fn train(side: &Side, label: &str, stop: &AtomicBool) -> Result<()> {
             );
         }
     }
-    if Model::load(Some(&side.model_dir()), &side.config.training.device.device()).is_ok() {
+    if Model::load(Some(&side.model_dir()), &side.config.training.device()?).is_ok() {
         return Ok(());
     }
     let mut inner: Box<dyn Progress> = if progress::are_bars_seen() {

@@ -74,7 +74,7 @@ fn extract(
     job: &Job,
 ) -> anyhow::Result<SampleFeatures> {
     let bar = ProgressBar::new(what);
-    let (workers, protocol) = (Workers::on(&job.compute.device())?, job.protocol.protocol());
+    let (workers, protocol) = (Workers::on(&job.compute.device()?)?, job.protocol.protocol());
     let samples = networks.extract_set(&workers, set, protocol, &mut |images| {
         bar.advance(set.len(), images);
     })?;

@@ -124,7 +124,7 @@ fn of_data(job: &Job) -> anyhow::Result<Evaluator> {
     let splits = open_splits(job)?;
     let networks = networks::load(job)?;
     let models = models::load(job)?;
-    let workers = Workers::on(&job.compute.device())?;
+    let workers = Workers::on(&job.compute.device()?)?;
     Ok(Evaluator::new(job.settings(), models, splits, networks, workers)?)
 }
 
@@ -135,7 +135,7 @@ fn of_prompts(job: &Job, path: &Path) -> anyhow::Result<Evaluator> {
     let prompts = PromptSet::open(path, job.seeds, known)?;
     // Checkpoints need data, and are not there.
     let model = models::load(job)?.swap_remove(0);
-    let workers = Workers::on(&job.compute.device())?;
+    let workers = Workers::on(&job.compute.device()?)?;
     Ok(Evaluator::of_prompts(job.settings(), model, prompts, networks, workers)?)
 }
 

@@ -14,7 +14,7 @@ use super::job::Job;
 
 /// The model of a job first, then the checkpoints of its run in their order.
 pub(super) fn load(job: &Job) -> anyhow::Result<Vec<EvaluatedModel>> {
-    let device = job.compute.device();
+    let device = job.compute.device()?;
     let folder = match &job.run {
         Some(run) => Some(run.join("model")),
         None => job.model.clone(),
@@ -47,7 +47,7 @@ fn load_checkpoint(
     parts.dit = weights::load(parts.dit, &file, &bytes, "dit.")?;
     parts.text_encoder = weights::load(parts.text_encoder, &file, &bytes, "text_encoder.")?;
     let pipeline =
-        Pipeline::from_parts(parts, &job.compute.device())?.with_compute(job.compute.dtype());
+        Pipeline::from_parts(parts, &job.compute.device()?)?.with_compute(job.compute.dtype());
     let hash = Model::short_hash(ContentHash::of(&bytes));
     Ok(EvaluatedModel { generator: Box::new(pipeline), hash, training_step: Some(step) })
 }

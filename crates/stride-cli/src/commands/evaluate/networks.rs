@@ -8,7 +8,7 @@ use super::job::Job;
 
 /// Loads the networks of a job.
 pub(super) fn load(job: &Job) -> anyhow::Result<FeatureNetworks> {
-    let device = job.compute.device();
+    let device = job.compute.device()?;
     let clip = job.clip.as_deref().map(|dir| ClipScorer::load(dir, &device)).transpose()?;
     let classifier = AttributeClassifier::load(job.classifier.as_deref(), &device);
     let Some(path) = &job.inception else {

@@ -41,7 +41,7 @@ impl Generate {
         };
         // Before any work, unless the names depend on the model.
         let early = if self.names_need_model(&plan) { None } else { Some(targets((1, 1.0))?) };
-        let device = self.compute.device();
+        let device = self.compute.device()?;
         let stop = interrupt::stop_flag()?;
 
         let Model { pipeline, hash } = Model::load(self.model.as_deref(), &device)?;

@@ -28,7 +28,7 @@ impl Format {
     /// The format for a product.
     pub(in super::super) fn of(compute: Compute, isa: Isa) -> Self {
         match compute {
-            Compute::F32 => Self::F32,
+            Compute::F32 | Compute::F16 => Self::F32,
             Compute::Bf16 if isa >= Isa::Avx512Bf16 => Self::Bf16Pair,
             Compute::Bf16 => Self::Rounded,
         }
