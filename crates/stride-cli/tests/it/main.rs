@@ -23,5 +23,7 @@ mod plot;
 mod prepare;
 mod program;
 mod prompts;
+#[cfg(feature = "mpi")]
+mod ranks;
 mod train;
 mod usage;
