@@ -1,4 +1,5 @@
-//! Ctrl-C, the request to end and the end of the terminal (SIGINT, SIGTERM, SIGHUP) as a flag.
+//! Ctrl-C, the request to end, the end of the terminal and that of a job's time (SIGINT, SIGTERM, SIGHUP, SIGUSR1) as a
+//! flag.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +22,7 @@ static IS_OBEYED: AtomicBool = AtomicBool::new(false);
 pub(crate) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let received = RECEIVED.get_or_init(Arc::default);
-    for signal in TERM_SIGNALS.iter().copied().chain(hangup()) {
+    for signal in TERM_SIGNALS.iter().copied().chain(hangup()).chain(queue()) {
         // In this order: a signal first meets the flag as the one before it left it.
         flag::register_conditional_shutdown(signal, ENDED_BY_SIGNAL + signal, Arc::clone(&stop))
             .and_then(|_| flag::register_usize(signal, Arc::clone(received), signal as usize))
@@ -43,6 +44,17 @@ pub(crate) fn exit_code() -> Option<u8> {
     let signal = RECEIVED.get()?.load(Ordering::SeqCst);
     (signal > 0 && !IS_OBEYED.load(Ordering::SeqCst))
         .then(|| u8::try_from(ENDED_BY_SIGNAL as usize + signal).unwrap_or(u8::MAX))
+}
+
+/// SIGUSR1, which `mpirun` hands on and Slurm sends before the time is up where it is asked to.
+#[cfg(unix)]
+fn queue() -> Option<i32> {
+    Some(signal_hook::consts::SIGUSR1)
+}
+
+#[cfg(not(unix))]
+fn queue() -> Option<i32> {
+    None
 }
 
 /// SIGHUP, unless `nohup` or its like made the program deaf to it.

@@ -1,10 +1,6 @@
 //! The files that clients get.
 
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::webp::WebPEncoder;
-use image::{ExtendedColorType, ImageEncoder as _};
-use stride::image::{ImageMetadata, RgbImage, png_bytes};
-use thiserror::Error;
+use stride::image::{ImageError, ImageFormat, ImageMetadata, RgbImage, image_bytes};
 
 /// Quality of previews, which are looked at for a moment.
 const PREVIEW_QUALITY: u8 = 80;
@@ -42,7 +38,7 @@ impl Format {
         }
     }
 
-    /// A file of the image; only PNG holds the metadata.
+    /// A file of the image, which says how it was made.
     ///
     /// # Errors
     /// The image is larger than the format takes.
@@ -50,30 +46,12 @@ impl Format {
         self,
         image: &RgbImage,
         metadata: &ImageMetadata,
-    ) -> Result<Vec<u8>, EncodeError> {
-        let (pixels, colors) = (&image.pixels, ExtendedColorType::Rgb8);
-        let [width, height] =
-            [image.width, image.height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        let mut bytes = Vec::new();
-        match self {
-            Self::Png => bytes = png_bytes(image, metadata)?,
-            Self::Jpeg(quality) => JpegEncoder::new_with_quality(&mut bytes, quality)
-                .write_image(pixels, width, height, colors)?,
-            Self::Webp => {
-                WebPEncoder::new_lossless(&mut bytes).write_image(pixels, width, height, colors)?
-            }
-        }
-        Ok(bytes)
+    ) -> Result<Vec<u8>, ImageError> {
+        let (format, quality) = match self {
+            Self::Png => (ImageFormat::Png, 100),
+            Self::Jpeg(quality) => (ImageFormat::Jpeg, quality),
+            Self::Webp => (ImageFormat::Webp, 100),
+        };
+        image_bytes(image, format, quality, metadata)
     }
-}
-
-/// An image that does not fit its format.
-#[derive(Debug, Error)]
-pub(crate) enum EncodeError {
-    /// A PNG file.
-    #[error(transparent)]
-    Png(#[from] stride::image::ImageError),
-    /// Another one.
-    #[error(transparent)]
-    Other(#[from] image::ImageError),
 }

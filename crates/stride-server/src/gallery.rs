@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
-use stride::image::read_png_metadata;
+use stride::image::read_image_file;
 use stride_files::{
     FileError, FolderLock, read_file, remove_if_there, remove_temporary, write_whole,
 };
@@ -188,7 +188,7 @@ impl Gallery {
 
     fn read_settings(&self, name: &str) -> Option<PictureSettings> {
         let bytes = read_file(&self.dir.join(name)).ok()?;
-        serde_json::from_str(&read_png_metadata(&bytes).ok()?.json?).ok()
+        serde_json::from_str(&read_image_file(&bytes).ok()?.metadata.json?).ok()
     }
 
     /// Keeps a picture and returns its number; when this returns, the file survives a power cut.

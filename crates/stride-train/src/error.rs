@@ -221,6 +221,23 @@ pub enum TrainError {
         /// The latest checkpoint that there is.
         latest: Option<PathBuf>,
     },
+    /// Processes that train together differ.
+    #[error(
+        "{what}: expected the same in all processes, found another in rank {rank} than in rank 0; start them all with the same \
+         program, configuration and data"
+    )]
+    RanksDiffer {
+        /// What differs.
+        what: &'static str,
+        /// The first process that differs.
+        rank: usize,
+    },
+    /// A launcher started several processes of a program that cannot talk to others.
+    #[error(
+        "this program was built without MPI and was started as one of several processes; build it with --features mpi, or \
+         start one process"
+    )]
+    NoMpi,
     /// The system refuses a thread.
     #[error("cannot start one worker per core: {problem}")]
     Threads {

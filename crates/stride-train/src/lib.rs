@@ -21,15 +21,17 @@ pub use classifier::ClassifierTrainConfig;
 pub use dit::{DitInitConfig, DitTrainConfig, TextToLatent};
 pub use error::TrainError;
 pub use initial_weights::draw_weights;
+pub use memory::peak_memory;
 pub use optim::{
     Budget, Ema, EmaConfig, EmaDecay, LrSchedule, NamedGradients, NamedTensors, Optimizer,
     OptimizerConfig, OptimizerKind, ScheduleKind, with_own_leaves,
 };
 pub use run::{
     Checkpoint, DataConfig, DryRun, GuardConfig, GuardState, LateCaptionsConfig, LogProgress,
-    LoopConfig, LossPart, MasksConfig, OutputConfig, Progress, ProgressUpdate, Resume, Retention,
-    RunConfig, RunContext, RunKind, RunStart, RunSummary, StepInfo, StepLoss, TrainState,
-    TrainerState, TrainingTask, changed_settings, dry_run, run, train, train_loop,
+    LoopConfig, LossPart, MasksConfig, OutputConfig, Progress, ProgressUpdate, Ranks, Report,
+    Resume, Retention, RowLoss, RunConfig, RunContext, RunKind, RunStart, RunSummary, StepInfo,
+    StepLoss, TrainState, TrainerState, TrainingTask, changed_settings, dry_run, run, train,
+    train_loop,
 };
 pub use text_encoder::TextEncoderTrainConfig;
 pub use vae::{ImageEncoder, VaeLossConfig, VaeTrainConfig};

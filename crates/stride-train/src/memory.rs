@@ -44,6 +44,13 @@ fn total() -> Option<u64> {
     Some((kilobytes("MemTotal:")? + kilobytes("SwapTotal:").unwrap_or_default()) * 1024)
 }
 
+/// Bytes that this process has had in memory at most; none where the system does not tell.
+pub fn peak_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

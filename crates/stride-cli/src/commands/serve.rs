@@ -92,7 +92,7 @@ impl Serve {
                 "cannot listen on {address}; another --port may be free, and 0 takes one that is"
             )
         })?;
-        let model = Model::load(self.model.as_deref(), &self.compute.device())?;
+        let model = Model::load(self.model.as_deref(), &self.compute.device()?)?;
         let pipeline = model.pipeline.with_compute(self.compute.dtype());
         let model = Model { pipeline, hash: model.hash };
         let server = Server::new(model, Settings { limits, access, gallery: self.gallery })?;

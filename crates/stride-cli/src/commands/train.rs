@@ -9,13 +9,11 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
-use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunStart};
-
-use crate::terminal::print_json;
 use stride_kernels::device::DeviceName;
-use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Resume, RunStart};
+use stride_train::{DryRun, LogProgress, Progress, ProgressUpdate, Ranks, Resume, RunStart};
 
 use crate::compute::device_setting;
+use crate::terminal::print_json;
 use crate::{interrupt, progress};
 
 /// Train an autoencoder, a text encoder, a diffusion transformer or an attribute classifier
@@ -44,7 +42,8 @@ pub(crate) struct Train {
     /// Folder for metrics, checkpoints and the model, instead of the configuration's run_dir
     #[arg(long, alias = "output_dir", value_name = "DIR")]
     run_dir: Option<PathBuf>,
-    /// Check configuration, data and weights, make a few steps and say how long the run would take; writes nothing
+    /// Check configuration, data and weights, make a few steps, and print the configuration, the size of the model, and the time
+    /// and memory that the run would take; writes nothing
     #[arg(long, conflicts_with_all = ["resume", "overwrite"])]
     dry_run: bool,
     /// Print one JSON object at the end
@@ -57,7 +56,10 @@ impl Train {
     pub(crate) fn run(mut self) -> Result<()> {
         self.overrides.extend(self.device.map(device_setting));
         let stop = interrupt::stop_flag()?;
-        let mut progress: Box<dyn Progress> = if progress::are_bars_seen() {
+        let ranks = Ranks::of_launcher()?;
+        let mut progress: Box<dyn Progress> = if !ranks.is_leader() {
+            Box::new(Silent)
+        } else if progress::are_bars_seen() {
             Box::new(Bar::new())
         } else {
             Box::new(LogProgress::new(Duration::from_secs(15)))
@@ -81,6 +83,7 @@ impl Train {
             resume: self.resume,
             overwrite: self.overwrite,
             allow_changes: self.allow_changes,
+            ranks: ranks.clone(),
         };
         let summary = stride_train::run(
             &self.config,
@@ -89,11 +92,21 @@ impl Train {
             self.run_dir.as_deref(),
             progress.as_mut(),
             &stop,
-        )?;
+        );
+        let summary = summary.inspect_err(|error| {
+            if ranks.size() > 1 {
+                tracing::error!("rank {}: {error}", ranks.rank());
+                // The others would wait for this one.
+                ranks.abort();
+            }
+        })?;
         interrupt::obeyed();
         let end = if summary.was_stopped { "stopped after" } else { "done:" };
-        progress
-            .message(&format!("{end} {} steps in {:.0} s", summary.steps, summary.elapsed_seconds));
+        let memory = stride_train::peak_memory().map_or_else(String::new, |bytes| {
+            format!(", {:.2} GB of memory at most", gigabytes(bytes))
+        });
+        let (steps, seconds) = (summary.steps, summary.elapsed_seconds);
+        progress.message(&format!("{end} {steps} steps in {seconds:.0} s{memory}"));
         if summary.was_stopped {
             progress.message("the same command with --resume latest goes on from here");
         }
@@ -112,13 +125,35 @@ impl Train {
 
 /// What a dry run says.
 fn describe(run: &DryRun) -> String {
-    let DryRun { parameters, batch_size, seconds_per_step, loss, total_seconds } = run;
+    let DryRun { config, parameters, parts, batch_size, seconds_per_step, loss, .. } = run;
+    let millions = |numbers: usize| numbers as f64 / 1e6;
+    let parts: String = parts
+        .iter()
+        .map(|(name, numbers)| format!("{:>10.3}M  {name}\n", millions(*numbers)))
+        .collect();
+    let memory = run
+        .memory
+        .map_or_else(String::new, |bytes| format!(", {:.2} GB of memory", gigabytes(bytes)));
     format!(
-        "{:.1}M parameters, {batch_size} rows a step, {seconds_per_step:.2} s a step ({:.1} rows/s), {:.1} hours in all; loss {loss:.3}",
-        *parameters as f64 / 1e6,
+        "{config}\n{parts}{:.1}M parameters, {batch_size} rows a step, {seconds_per_step:.2} s a step ({:.1} rows/s), {:.1} hours in all for {} steps{memory}; loss {loss:.3}",
+        millions(*parameters),
         *batch_size as f64 / seconds_per_step,
-        total_seconds / 3600.0,
+        run.total_seconds / 3600.0,
+        run.steps,
     )
+}
+
+fn gigabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
+}
+
+/// Says nothing, in processes beside the one that writes.
+struct Silent;
+
+impl Progress for Silent {
+    fn step(&mut self, _update: &ProgressUpdate<'_>) {}
+
+    fn message(&mut self, _text: &str) {}
 }
 
 /// A bar over the budget of the run.

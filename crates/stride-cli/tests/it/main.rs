@@ -27,8 +27,10 @@ mod plot;
 mod prepare;
 mod program;
 mod prompts;
-mod sheets;
+#[cfg(feature = "mpi")]
+mod ranks;
 #[cfg(unix)]
 mod serve;
+mod sheets;
 mod train;
 mod usage;

@@ -60,10 +60,46 @@ fn a_dry_run_says_what_a_run_would_be_and_leaves_nothing() {
     let place = workplace();
     let before = names_in(place.path());
     let run = run(place.path(), &["train", "--config", "run.toml", "--dry-run"]).expect(0);
-    for part in ["M parameters", "2 rows a step", "hours in all", "loss"] {
+    for part in [
+        "M parameters",
+        "2 rows a step",
+        "hours in all for 2 steps",
+        "GB of memory",
+        "loss",
+        "keep_checkpoints = 3",
+        "M  decoder.",
+    ] {
         assert!(run.stdout.contains(part), "{}", run.stdout);
     }
     assert_eq!(names_in(place.path()), before);
+}
+
+/// A dry run's estimates are within a quarter of what then happens.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_dry_run_foretells_memory_and_where_the_machine_is_quiet_time() {
+    let place = workplace();
+    let larger =
+        ["--set", "vae.batch_size=64", "--set", "vae.model.encoder_block_out_channels=[32, 32]"];
+    let number = |text: &str, end: &str| -> f64 {
+        let before = text.split(end).next().expect("some text");
+        let word = before.trim_end().rsplit(' ').next().expect("a word");
+        word.parse().unwrap_or_else(|_| panic!("{word:?} before {end:?} in {text}"))
+    };
+    let dry = run(place.path(), &[&TRAIN[..], &larger, &["--dry-run"]].concat()).expect(0);
+    let real = train_to(place.path(), 40, &larger).expect(0);
+    let (foretold, found) =
+        (number(&dry.stdout, " GB of memory"), number(&real.stderr, " GB of memory"));
+    println!("{foretold} GB foretold, {found} found");
+    assert!((foretold - found).abs() <= 0.25 * found, "{foretold} GB foretold, {found} found");
+    if std::env::var_os("RUN_SLOW_TESTS").is_some() {
+        let foretold = 400.0 * number(&dry.stdout, " s a step");
+        let steps = ["--run-dir", "long", "--set", "training.output.report_every_seconds=1e9"];
+        let real = train_to(place.path(), 400, &[&larger[..], &steps].concat()).expect(0);
+        let found = number(real.stderr.split("steps in ").last().expect("the end"), " s");
+        println!("{foretold} s foretold, {found} found");
+        assert!((foretold - found).abs() <= 0.25 * found, "{foretold} s foretold, {found} found");
+    }
 }
 
 #[test]
@@ -79,7 +115,10 @@ fn a_dry_run_makes_no_latents_but_says_how_long_they_take() {
     run(place.path(), &TRAIN).expect(0);
     let second = run(place.path(), &dry).expect(0);
     assert!(!second.stderr.contains("would take"), "{}", second.stderr);
-    let parameters = |run: &Run| run.stdout.split(',').next().map(str::to_owned);
+    let parameters = |run: &Run| {
+        let at = run.stdout.find("M parameters").expect("a number");
+        run.stdout[..at].rsplit('\n').next().map(str::to_owned)
+    };
     assert_eq!(parameters(&first), parameters(&second));
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
+use super::heat_map::HeatMap;
 use super::scale::Scale;
 use super::text::significant;
 
@@ -235,6 +236,11 @@ impl Axis {
 
 /// Charts below each other, with their legends beside them, as an SVG file.
 pub fn svg_file(charts: &[Chart]) -> String {
+    svg_file_with(charts, &[])
+}
+
+/// The same with tables of colours below the charts.
+pub fn svg_file_with(charts: &[Chart], maps: &[HeatMap]) -> String {
     let charts: Vec<&Chart> = charts.iter().filter(|chart| !chart.is_empty()).collect();
     let names = |chart: &&Chart| {
         let lines = chart.lines.iter().map(|line| line.name.chars().count());
@@ -244,7 +250,9 @@ pub fn svg_file(charts: &[Chart]) -> String {
     let [width, height] = IN_FILE;
     let page_width = width + LEGEND_TEXT + longest as f64 * LETTER;
     let panel_height = TITLE + height;
-    let page_height = panel_height * charts.len() as f64 + RIGHT;
+    let charts_height = panel_height * charts.len() as f64;
+    let page_height =
+        charts_height + maps.iter().map(|map| TITLE + map.height()).sum::<f64>() + RIGHT;
     let panels = html! {
         svg xmlns="http://www.w3.org/2000/svg" width=(page_width) height=(page_height)
             viewBox=(format!("0 0 {page_width} {page_height}")) font-family="sans-serif" font-size="12" {
@@ -257,6 +265,17 @@ pub fn svg_file(charts: &[Chart]) -> String {
                         (chart.drawing(IN_FILE))
                         (chart.legend_beside(width))
                     }
+                }
+            }
+            @let starts = maps.iter().scan(charts_height, |next, map| {
+                let start = *next;
+                *next += TITLE + map.height();
+                Some(start)
+            });
+            @for (map, start) in maps.iter().zip(starts) {
+                g transform=(format!("translate(0 {start})")) {
+                    text class="title" x=(LEFT) y=(TITLE - 8.0) { (map.title) }
+                    g transform=(format!("translate(0 {TITLE})")) { (map.drawing(LEFT, width - RIGHT)) }
                 }
             }
         }

@@ -125,14 +125,17 @@ impl Painter {
         let mut first: Vec<Drawing> = drawings.take(1).flatten().collect();
         let pipeline = &self.pipeline;
         let decode = shortest(|| {
-            among_threads(|| first.iter_mut().for_each(|drawing| drop(pipeline.preview(drawing))))
+            among_threads(pipeline.device(), || {
+                first.iter_mut().for_each(|drawing| drop(pipeline.preview(drawing)))
+            })
         });
         self.costs.record_decode(decode);
         for rows in (0..=MAX_ROWS.ilog2()).map(|log2| 1 << log2) {
             let Ok(drawings) = self.pipeline.start(&request) else { return };
             let mut drawings: Vec<Drawing> = drawings.take(rows).flatten().collect();
             let pipeline = &self.pipeline;
-            let seconds = shortest(|| among_threads(|| pipeline.advance(&mut drawings)));
+            let seconds =
+                shortest(|| among_threads(pipeline.device(), || pipeline.advance(&mut drawings)));
             self.costs.record_step(rows, seconds);
             if self.costs.is_beyond(seconds) {
                 break;
@@ -174,7 +177,9 @@ impl Painter {
             return;
         }
         let advance = || self.pipeline.advance(drawings.iter_mut().map(|(_, drawing)| drawing));
-        let (result, seconds) = timed(|| catch_unwind(AssertUnwindSafe(|| among_threads(advance))));
+        let (result, seconds) = timed(|| {
+            catch_unwind(AssertUnwindSafe(|| among_threads(self.pipeline.device(), advance)))
+        });
         if result.is_err() {
             for &id in ids {
                 self.fail(
@@ -208,7 +213,7 @@ impl Painter {
         let job = Arc::clone(&image.job);
         let request = &job.order.request;
         let start = || self.pipeline.start(request)?.collect::<Result<Vec<_>, _>>();
-        match catch_unwind(AssertUnwindSafe(|| among_threads(start))) {
+        match catch_unwind(AssertUnwindSafe(|| among_threads(self.pipeline.device(), start))) {
             Ok(Ok(drawings)) => {
                 let first = id - self.images[&id].index as u64;
                 for (id, drawing) in (first..).zip(drawings) {
@@ -248,7 +253,7 @@ impl Painter {
         let Some(image) = self.images.get_mut(&id) else { return };
         let Some(drawing) = &mut image.drawing else { return };
         let (job, index, step) = (Arc::clone(&image.job), image.index, drawing.num_done());
-        let decode = move || among_threads(move || pipeline.preview(drawing));
+        let decode = move || among_threads(pipeline.device(), move || pipeline.preview(drawing));
         let (Ok(picture), seconds) = timed(|| catch_unwind(AssertUnwindSafe(decode))) else {
             return;
         };
@@ -265,7 +270,7 @@ impl Painter {
             return;
         };
         let pipeline = &self.pipeline;
-        let finish = || among_threads(move || pipeline.finish(&drawing));
+        let finish = || among_threads(pipeline.device(), move || pipeline.finish(&drawing));
         let (result, seconds) = timed(|| catch_unwind(AssertUnwindSafe(finish)));
         self.costs.record_decode(seconds);
         self.metrics.decode_seconds.observe(seconds);

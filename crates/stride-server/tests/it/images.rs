@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use stride::image::read_png_metadata;
+use stride::image::read_image_file;
 use stride::noise::{below, keyed_rng};
 use stride::pipeline::{GenerateRequest, Pipeline};
 use stride_server::{Limits, Settings};
@@ -54,7 +54,7 @@ fn replies_have_what_clients_of_openai_read() {
         );
         let files: Vec<Vec<u8>> = (0..2).map(|k| decoded(&json["data"][k]["b64_json"])).collect();
         assert_eq!(json["data"][1]["seed"], 8);
-        let metadata = read_png_metadata(&files[1]).expect("a PNG file");
+        let metadata = read_image_file(&files[1]).expect("a PNG file").metadata;
         let settings: Value = serde_json::from_str(&metadata.json.expect("JSON")).expect("JSON");
         assert_eq!(settings["seed"], 8);
         assert!(metadata.parameters.expect("a text").contains("Steps: 2, "));

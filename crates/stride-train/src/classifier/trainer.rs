@@ -19,7 +19,7 @@ use crate::attributes::{attributes_of, cross_entropy, labels_of};
 use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::placement::{cpu, placed};
-use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
+use crate::run::{LossPart, Report, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
 
 /// The classifier's [`TrainingTask`].
 pub(crate) struct ClassifierTrainer {
@@ -197,15 +197,14 @@ impl TrainingTask for ClassifierTrainer {
         let loss = loss / attributes.len() as f64;
         let mean = loss.clone().inner().into_data().iter::<f64>().sum();
         let parts = vec![LossPart { name: "cross_entropy", mean, rows: rows.len() }];
-        StepLoss { loss, parts }
+        StepLoss { loss, parts, rows: Vec::new() }
     }
 
     fn report(
         &mut self,
         state: &TrainState<AttributeClassifier>,
         _at: &StepInfo,
-        _run_dir: &Path,
-    ) -> Result<Vec<(String, f64)>, TrainError> {
+    ) -> Result<Report, TrainError> {
         let model = state.model().valid();
         let mean = |of_each: &[f64]| of_each.iter().sum::<f64>() / of_each.len() as f64;
         let augmented = self.held_out_accuracy(&model, true);
@@ -218,7 +217,7 @@ impl TrainingTask for ClassifierTrainer {
         for (Attribute { name, .. }, accuracy) in self.model_config.attributes.iter().zip(clean) {
             metrics.push((format!("held_out_accuracy_{name}"), accuracy));
         }
-        Ok(metrics)
+        Ok(Report { values: metrics, ..Report::default() })
     }
 
     /// Configuration and weights, in bf16.

@@ -10,6 +10,7 @@ use stride::sampler::{Guidance, MAX_CFG_SCALE, StepPlan};
 use stride_kernels::gemm::Compute;
 
 use super::init::DitInitConfig;
+use super::samples::COLUMNS;
 use crate::error::{check, check_size};
 use crate::memory::MAX_BATCH;
 
@@ -43,6 +44,9 @@ pub struct DitTrainConfig {
     pub teacher: String,
     /// Name of the average that is evaluated and exported; the plain weights if absent.
     pub export: Option<String>,
+    /// Prompts of the sheets of samples that reports have; if absent, some about faces and captions of held-out images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sample_prompts: Vec<String>,
     /// Name of the exported model.
     #[serde(default = "default_name")]
     pub name: String,
@@ -73,6 +77,8 @@ fn default_teacher() -> String {
 impl DitTrainConfig {
     pub(crate) fn validate(&self, compute: Compute, ema_names: &[&str]) -> Result<(), String> {
         check_size("dit.batch_size", self.batch_size, MAX_BATCH)?;
+        let most = "12 at most, the columns of a sheet";
+        check(self.sample_prompts.len() <= COLUMNS, "dit.sample_prompts", most)?;
         let fits = StepPlan::new(self.default_steps).is_ok();
         check(fits, "dit.default_steps", &format!("1 to 128, found {}", self.default_steps))?;
         let scale = self.default_cfg_scale;

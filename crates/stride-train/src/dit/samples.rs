@@ -1,8 +1,5 @@
 //! Images that show how far transformer training is.
 
-use std::fs;
-use std::path::Path;
-
 use burn::tensor::{Device, Tensor};
 use stride::image::RgbImage;
 use stride::noise;
@@ -13,10 +10,10 @@ use stride::vae::Autoencoder;
 
 use super::TextToLatent;
 use crate::TrainError;
-use crate::run::write_sheet;
+use crate::run::sheet;
 
-/// Step counts of a sheet, from top to bottom.
-const STEP_COUNTS: [usize; 5] = [1, 2, 4, 8, 32];
+/// Step counts of a sheet, from top to bottom; the last takes most of the time, and is for the end of a run.
+const STEP_COUNTS: [usize; 6] = [1, 2, 4, 8, 32, 128];
 /// Prompts of a sheet, from left to right: these, then captions of held-out images.
 const PROMPTS: [&str; 6] = [
     "A man with glasses",
@@ -27,7 +24,7 @@ const PROMPTS: [&str; 6] = [
     "",
 ];
 /// Prompts in all.
-const COLUMNS: usize = 12;
+pub(super) const COLUMNS: usize = 12;
 
 /// Draws the same prompts and seeds at every report.
 pub(crate) struct SampleSheet {
@@ -36,20 +33,29 @@ pub(crate) struct SampleSheet {
     pub(super) latent_shape: [usize; 3],
     pub(super) sampler: Sampler,
     pub(super) device: Device,
+    /// Prompts that take the place of all others.
+    pub(super) own_prompts: Vec<String>,
 }
 
 impl SampleSheet {
-    /// Writes a sheet with one row per step count and one column per prompt, the prompts beside
-    /// it as text, and returns the standard deviation of the one-step latents (1 is right: a
-    /// smaller one means blurred images).
-    pub(crate) fn write(
+    /// The prompts of the columns.
+    pub(super) fn prompts<'a>(&'a self, held_out: &[&'a str]) -> Vec<&'a str> {
+        if self.own_prompts.is_empty() {
+            PROMPTS.iter().chain(held_out).copied().take(COLUMNS).collect()
+        } else {
+            self.own_prompts.iter().map(String::as_str).collect()
+        }
+    }
+
+    /// A sheet with one row per step count and one column per prompt as a PNG file, and the standard deviation of the
+    /// one-step latents (1 is right: a smaller one means blurred images). `is_end` adds the row of most steps.
+    pub(super) fn draw(
         &self,
         model: &TextToLatent,
         vocabulary: &Vocabulary,
-        held_out: &[&str],
-        path: &Path,
-    ) -> Result<f64, TrainError> {
-        let prompts: Vec<&str> = PROMPTS.iter().chain(held_out).copied().take(COLUMNS).collect();
+        prompts: &[&str],
+        is_end: bool,
+    ) -> Result<(Vec<u8>, f64), TrainError> {
         let tokenizer = ClipTokenizer::new()?;
         let rows = prompts
             .iter()
@@ -65,7 +71,8 @@ impl SampleSheet {
 
         let mut one_step_std = f64::NAN;
         let mut images = Vec::new();
-        for num_steps in STEP_COUNTS {
+        let counts = STEP_COUNTS.len() - usize::from(!is_end);
+        for num_steps in STEP_COUNTS.into_iter().take(counts) {
             let plan = StepPlan::new(num_steps).expect("the counts above are in range");
             let mut trajectory = self.sampler.start(plan, noise.clone());
             while let Some(time) = trajectory.time() {
@@ -85,10 +92,7 @@ impl SampleSheet {
                 .flat_map(|latents| RgbImage::from_tensor(self.autoencoder.decode(latents)));
             images.push(row.collect());
         }
-        write_sheet(path, &images)?;
-        let list = path.with_file_name("prompts.txt");
-        fs::write(&list, prompts.join("\n")).map_err(TrainError::io(&list))?;
-        Ok(one_step_std)
+        Ok((sheet("step", &images)?, one_step_std))
     }
 }
 

@@ -1,9 +1,7 @@
 //! Trains the transformer and the text encoder on cached latents.
 
 use std::cell::OnceCell;
-use std::fs;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
@@ -28,7 +26,9 @@ use crate::TrainError;
 use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::placement::{cpu, placed};
-use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
+use crate::run::{
+    LossPart, Progress, Report, RowLoss, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask,
+};
 use crate::vae::ImageEncoder;
 
 /// The transformer's [`TrainingTask`].
@@ -119,6 +119,7 @@ impl DitTrainer {
             latent_shape,
             sampler: config.objective.sampler(),
             device: device.clone(),
+            own_prompts: config.sample_prompts.clone(),
         };
         let held_out_rows = data.num_held_out().min(HELD_OUT_ROWS);
         let trainer = Self {
@@ -341,7 +342,9 @@ impl TrainingTask for DitTrainer {
         let losses = targets.row_losses(prediction);
         let values = losses.clone().inner().into_data();
         let mut parts: Vec<LossPart> = Vec::new();
+        let mut row_losses = Vec::new();
         for (row, mean) in rows.iter().zip(values.iter::<f64>()) {
+            row_losses.push(RowLoss { t: row.t, log2_steps: row.log2_steps, loss: mean });
             let part = LossPart { name: row.loss_name(), mean, rows: 1 };
             match parts.iter_mut().find(|other| other.name == part.name) {
                 Some(other) => other.add(part),
@@ -356,15 +359,14 @@ impl TrainingTask for DitTrainer {
             parts.push(LossPart { name, mean: f64::from(mean), rows });
             loss = loss + targets.loss(losses);
         }
-        StepLoss { parts, loss }
+        StepLoss { loss, parts, rows: row_losses }
     }
 
     fn report(
         &mut self,
         state: &TrainState<TextToLatent>,
         at: &StepInfo,
-        run_dir: &Path,
-    ) -> Result<Vec<(String, f64)>, TrainError> {
+    ) -> Result<Report, TrainError> {
         let model = self.exported(state);
         let error =
             self.held_out_error(&model, |row| (row as f64 + 0.5) / self.held_out_rows as f64, 0);
@@ -375,23 +377,28 @@ impl TrainingTask for DitTrainer {
         // held_out_flow_error, but for diffusion, whose targets are others.
         let kind = self.config.objective.evaluation_row(0.0).loss_name();
         let error_name = format!("held_out_{}_error", kind.trim_start_matches("loss_"));
-        let dir = run_dir.join("samples");
-        fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
         let first = self.data.num_train();
         let held_out = first..first + self.data.num_held_out();
         let texts: Vec<&str> = held_out.map(|image| self.data.text(image)).collect();
-        let one_step_std = self.samples.write(
-            &model,
-            &self.data.captions.vocabulary,
-            &texts,
-            &dir.join(format!("step-{:06}.png", at.step)),
-        )?;
-        Ok(vec![
-            (error_name, error),
-            ("held_out_start_error".to_owned(), start),
-            ("held_out_start_error_swapped_captions".to_owned(), swapped),
-            ("one_step_std".to_owned(), one_step_std),
-        ])
+        let vocabulary = &self.data.captions.vocabulary;
+        let prompts = self.samples.prompts(&texts);
+        let is_end = at.fraction >= 1.0;
+        let (sheet, one_step_std) = self.samples.draw(&model, vocabulary, &prompts, is_end)?;
+        let mut images = vec![("step", sheet)];
+        if is_end && self.config.export.is_some() {
+            let plain = state.model().valid();
+            images.push(("step-plain", self.samples.draw(&plain, vocabulary, &prompts, is_end)?.0));
+        }
+        Ok(Report {
+            values: vec![
+                (error_name, error),
+                ("held_out_start_error".to_owned(), start),
+                ("held_out_start_error_swapped_captions".to_owned(), swapped),
+                ("one_step_std".to_owned(), one_step_std),
+            ],
+            images,
+            prompts: prompts.into_iter().map(str::to_owned).collect(),
+        })
     }
 
     /// A whole pipeline, with weights in bf16.

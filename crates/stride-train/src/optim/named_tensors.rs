@@ -218,6 +218,29 @@ impl NamedGradients {
         self
     }
 
+    /// Where the gradients are, if there are any.
+    pub(crate) fn device(&self) -> Option<Device> {
+        self.0.values().flatten().next().map(Tensor::device)
+    }
+
+    /// The sums over the shares, in host memory.
+    pub(crate) fn into_host(self) -> BTreeMap<String, Vec<f32>> {
+        let numbers = |tensor: Tensor<1>| tensor.into_data().iter::<f32>().collect();
+        self.sum().sums.into_iter().map(|(name, sum)| (name, numbers(sum))).collect()
+    }
+
+    /// Gradients from host memory.
+    pub(crate) fn from_host(
+        values: impl Iterator<Item = (String, Vec<f32>)>,
+        device: &Device,
+    ) -> Self {
+        let tensor = |values: Vec<f32>| {
+            let length = values.len();
+            Tensor::from_data(TensorData::new(values, [length]), device)
+        };
+        Self(values.map(|(name, values)| (name, vec![tensor(values)])).collect())
+    }
+
     /// Adds the shares so far, which leaves one tensor a parameter.
     #[must_use]
     pub(crate) fn joined(self) -> Self {
@@ -248,6 +271,12 @@ pub(crate) struct GradientSum {
 }
 
 impl GradientSum {
+    /// The sum of the squares of every parameter's gradient; reads all of them.
+    pub(crate) fn squares(&self) -> impl Iterator<Item = (&str, f64)> {
+        let square = |sum: &Tensor<1>| sum.clone().into_data().iter::<f64>().map(|g| g * g).sum();
+        self.sums.iter().map(move |(name, sum)| (name.as_str(), square(sum)))
+    }
+
     /// The norm over all parameters: sqrt of the sum of squares, in f64.
     pub(crate) fn norm(&self) -> f64 {
         self.norm

@@ -157,8 +157,11 @@ impl LoopConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutputConfig {
-    /// Steps between lines of `metrics.jsonl`, which hold averages over these steps.
+    /// Steps between lines of `metrics.jsonl`, which hold averages over these steps, and norms by part of the last of them.
     pub metrics_every_steps: u64,
+    /// Whether the same goes to event files that TensorBoard reads, with the images of reports.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub tensorboard: bool,
     /// Seconds between checkpoints.
     pub checkpoint_every_seconds: f64,
     /// Steps between checkpoints, whatever the seconds say; none if absent.
@@ -177,6 +180,7 @@ impl Default for OutputConfig {
     fn default() -> Self {
         Self {
             metrics_every_steps: 10,
+            tensorboard: true,
             checkpoint_every_seconds: 300.0,
             checkpoint_every_steps: None,
             report_every_seconds: 300.0,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use stride_files::write_whole;
 
 use super::checkpoint::TrainerState;
+use super::loss_map::RowLoss;
 use super::progress::ProgressUpdate;
 use crate::TrainError;
 
@@ -83,6 +84,10 @@ pub(super) struct StepValues {
     pub(super) rows: usize,
     /// Why the step was left out, if it was.
     pub(super) skipped: Option<String>,
+    /// Norms by part, where they were asked for.
+    pub(super) norms: Vec<(String, f64)>,
+    /// Losses by time and step size.
+    pub(super) row_losses: Vec<RowLoss>,
 }
 
 /// Seconds of the run, over resumes.

@@ -3,11 +3,16 @@
 mod changes;
 mod checkpoint;
 mod config;
+mod events;
 mod guard;
 mod layers;
+mod loss_map;
 mod metrics;
+mod norms;
 mod output;
 mod progress;
+mod ranks;
+mod record;
 mod run_folder;
 mod start;
 mod state;
@@ -22,10 +27,12 @@ pub use config::{
 };
 
 pub use guard::{GuardConfig, GuardState};
-pub(crate) use output::write_sheet;
+pub use loss_map::RowLoss;
+pub(crate) use output::sheet;
 pub use progress::{LogProgress, Progress, ProgressUpdate};
+pub use ranks::Ranks;
 pub use run_folder::RunStart;
 pub use start::{DryRun, dry_run, run, train};
 pub use state::TrainState;
-pub use task::{LossPart, StepInfo, StepLoss, TrainingTask};
+pub use task::{LossPart, Report, StepInfo, StepLoss, TrainingTask};
 pub use train_loop::{RunContext, RunSummary, train_loop};

@@ -1,4 +1,4 @@
-//! Images in the run folder.
+//! Images of reports.
 
 use std::path::Path;
 
@@ -6,9 +6,8 @@ use stride::image::{ImageMetadata, RgbImage, png_bytes};
 
 use crate::TrainError;
 
-/// Writes rows of equally large images as one PNG file, edge to edge.
-pub(crate) fn write_sheet(path: &Path, rows: &[Vec<RgbImage>]) -> Result<(), TrainError> {
+/// Rows of equally large images as one PNG file, edge to edge.
+pub(crate) fn sheet(name: &str, rows: &[Vec<RgbImage>]) -> Result<Vec<u8>, TrainError> {
     let sheet = RgbImage::sheet(rows, 0);
-    let bytes = png_bytes(&sheet, &ImageMetadata::default()).map_err(TrainError::image(path))?;
-    std::fs::write(path, bytes).map_err(TrainError::io(path))
+    png_bytes(&sheet, &ImageMetadata::default()).map_err(TrainError::image(Path::new(name)))
 }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use stride_files::{FolderLock, remove_folder, remove_if_there, remove_temporary};
 
 use super::checkpoint::{Checkpoint, Resume};
+use super::events::EVENTS;
+use super::loss_map::LOSS_MAP;
 use super::metrics::METRICS;
+use super::ranks::Ranks;
 use crate::TrainError;
 
 /// The resolved configuration, in the run folder and in every checkpoint.
@@ -14,7 +17,7 @@ pub(super) const CONFIG: &str = "config.toml";
 /// The trained model.
 const MODEL: &str = "model";
 /// Images of reports.
-const SAMPLES: &str = "samples";
+pub(super) const SAMPLES: &str = "samples";
 
 /// How a run begins in its folder.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct RunStart {
     pub overwrite: bool,
     /// Goes on from a checkpoint of other data, another network or another optimizer.
     pub allow_changes: bool,
+    /// The processes that train together.
+    pub ranks: Ranks,
 }
 
 /// A run folder that nobody else trains in.
@@ -32,22 +37,25 @@ pub(super) struct RunFolder<'a> {
     dir: &'a Path,
     /// Folders that were not there before, the innermost first.
     made: Vec<&'a Path>,
-    _lock: FolderLock,
+    _lock: Option<FolderLock>,
 }
 
 impl<'a> RunFolder<'a> {
-    /// Makes the folder where it is missing.
+    /// Makes the folder where it is missing, and holds it, if this process is the one that writes.
     ///
     /// # Errors
-    /// Another process trains in it, or the disk refuses.
-    pub(super) fn open(dir: &'a Path) -> Result<Self, TrainError> {
+    /// Another run is in it, or the disk refuses.
+    pub(super) fn open(dir: &'a Path, is_writer: bool) -> Result<Self, TrainError> {
+        if !is_writer {
+            return Ok(Self { dir, made: Vec::new(), _lock: None });
+        }
         let made = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
         let made = made.collect();
         match FolderLock::try_acquire(dir)? {
             Some(lock) => {
                 // What killed saves left.
                 remove_temporary(dir)?;
-                Ok(Self { dir, made, _lock: lock })
+                Ok(Self { dir, made, _lock: Some(lock) })
             }
             None => Err(TrainError::InUse { path: dir.to_owned() }),
         }
@@ -105,10 +113,10 @@ impl<'a> RunFolder<'a> {
         if kept.is_some() {
             return Ok(());
         }
-        for name in [MODEL, SAMPLES] {
+        for name in [MODEL, SAMPLES, EVENTS] {
             remove_folder(&self.dir.join(name))?;
         }
-        for name in [CONFIG, METRICS] {
+        for name in [CONFIG, METRICS, LOSS_MAP] {
             remove_if_there(&self.dir.join(name))?;
         }
         Ok(())
@@ -120,6 +128,7 @@ impl<'a> RunFolder<'a> {
             return;
         }
         // The error that ended the run is the one to tell.
+        let _ = fs::remove_dir_all(self.dir.join(EVENTS));
         for name in [CONFIG, METRICS] {
             let _ = fs::remove_file(self.dir.join(name));
         }

@@ -9,6 +9,7 @@ use stride_files::write_whole;
 use super::changes;
 use super::checkpoint::{Checkpoint, TrainerState};
 use super::config::{LoopConfig, RunConfig, TaskConfig};
+use super::norms::numbers_by_part;
 use super::progress::Progress;
 use super::run_folder::{CONFIG, RunFolder, RunStart, named_by};
 use super::state::TrainState;
@@ -17,6 +18,7 @@ use super::train_loop::{RunContext, RunSummary, time_steps, train_loop};
 use crate::TrainError;
 use crate::classifier::ClassifierTrainer;
 use crate::dit::DitTrainer;
+use crate::memory::peak_memory;
 use crate::text_encoder::TextEncoderTrainer;
 use crate::vae::VaeTrainer;
 
@@ -58,9 +60,9 @@ pub fn train(
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<RunSummary, TrainError> {
-    let folder = RunFolder::open(&config.run_dir)?;
+    let folder = RunFolder::open(&config.run_dir, begin.ranks.is_leader())?;
     let summary = train_in(&folder, config, begin, progress, stop);
-    if summary.is_err() {
+    if summary.is_err() && begin.ranks.is_leader() {
         folder.abandon();
     }
     summary
@@ -73,6 +75,7 @@ fn train_in(
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<RunSummary, TrainError> {
+    let ranks = &begin.ranks;
     let checkpoint = folder.checkpoint(begin)?;
     match &checkpoint {
         Some(checkpoint) => changes::check(config, checkpoint, begin.allow_changes, progress)?,
@@ -87,10 +90,14 @@ fn train_in(
         let dir = checkpoint.dir().display();
         progress.message(&format!("resumed from {dir} at step {}", at.step));
     }
-    if begin.overwrite {
-        folder.clear(checkpoint.as_ref())?;
+    // All have looked at the folder and read what they need.
+    ranks.meet();
+    if ranks.is_leader() {
+        if begin.overwrite {
+            folder.clear(checkpoint.as_ref())?;
+        }
+        write_whole(&config.run_dir.join(CONFIG), config_text.as_bytes())?;
     }
-    write_whole(&config.run_dir.join(CONFIG), config_text.as_bytes())?;
     start.train(RunContext {
         config: &config.training,
         config_text: &config_text,
@@ -98,14 +105,23 @@ fn train_in(
         at,
         progress,
         stop,
+        ranks,
     })
 }
 
 /// What a run would be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DryRun {
+    /// The configuration with every default spelled out, as TOML.
+    pub config: String,
     /// Numbers that are trained.
     pub parameters: usize,
+    /// The same by part of the model, such as `dit.blocks`.
+    pub parts: Vec<(String, usize)>,
+    /// Bytes of memory that a run takes at most, as the few steps did; none where the system does not tell.
+    pub memory: Option<u64>,
+    /// Steps of the whole run.
+    pub steps: u64,
     /// Rows of a step.
     pub batch_size: usize,
     /// The fastest step of four, with everything the objective asks for at the end of a run.
@@ -135,6 +151,7 @@ pub fn dry_run(
     let config = RunConfig::load(file, overrides)?;
     let run =
         start(&config, true, progress, stop).and_then(|start| start.dry_run(&config.training));
+    let run = run.and_then(|run| Ok(DryRun { config: config.to_toml()?, ..run }));
     run.map_err(|error| error.in_file(file))
 }
 
@@ -180,10 +197,21 @@ impl<T: TrainingTask> Start for (T, TrainState<T::Model>) {
         let budget = config.budget.in_steps(task.num_train(), task.batch_size());
         let max_steps = budget.max_steps.ok_or(TrainError::NoSteps)?;
         let parameters = state.model().num_params();
+        let parts = numbers_by_part(state.model());
         let (seconds_per_step, loss) = time_steps(&task, state, config, DRY_STEPS)?;
         let bound = config.budget.max_seconds.unwrap_or(f64::INFINITY);
         let total_seconds = (max_steps as f64 * seconds_per_step).min(bound);
         let batch_size = task.batch_size();
-        Ok(DryRun { parameters, batch_size, seconds_per_step, loss, total_seconds })
+        Ok(DryRun {
+            config: String::new(),
+            parameters,
+            parts,
+            memory: peak_memory(),
+            steps: max_steps,
+            batch_size,
+            seconds_per_step,
+            loss,
+            total_seconds,
+        })
     }
 }

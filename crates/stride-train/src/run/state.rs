@@ -4,6 +4,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use stride::weights::{self, StoredDtype};
+use stride_files::ContentHash;
 
 use super::checkpoint::{Checkpoint, MODEL_WEIGHTS, TrainerState, ema_weights};
 use crate::TrainError;
@@ -57,6 +58,20 @@ impl<M: Module> TrainState<M> {
             ema.update(&model, self.optimizer.steps());
         }
         self.model = Some(model);
+    }
+
+    /// What tells these weights and averages from others.
+    pub(super) fn hash(&self) -> ContentHash {
+        let modules = std::iter::once(self.model()).chain(self.emas.iter().map(Ema::module));
+        let mut hashes = Vec::new();
+        for module in modules {
+            for (name, value) in flat_values(module) {
+                let data = value.into_data();
+                hashes.push(ContentHash::of_parts(&[name.as_bytes(), data.as_bytes()]));
+            }
+        }
+        let parts: Vec<&[u8]> = hashes.iter().map(|hash| &hash.as_bytes()[..]).collect();
+        ContentHash::of_parts(&parts)
     }
 
     /// Checks that the optimizer's settings of some parameters are of parameters that there are.

@@ -7,7 +7,10 @@ use stride_kernels::workers::{Workers, split_evenly};
 
 use super::config::LoopConfig;
 use super::guard::{Fault, GuardState};
+use super::loss_map::RowLoss;
 use super::metrics::StepValues;
+use super::norms::Before;
+use super::ranks::Ranks;
 use super::state::TrainState;
 use super::task::{LossPart, StepInfo, StepLoss, TrainingTask};
 use crate::TrainError;
@@ -17,6 +20,16 @@ use crate::optim::{NamedGradients, with_own_leaves};
 pub(super) const FIXED_PARTS: usize = 8;
 /// Samples that a message names.
 const SHOWN: usize = 8;
+
+/// What a step is to be.
+pub(super) struct StepOrder<'a> {
+    pub(super) at: &'a StepInfo,
+    /// The schedule's factor on the learning rate.
+    pub(super) lr_factor: f64,
+    /// Whether norms are measured.
+    pub(super) with_norms: bool,
+    pub(super) ranks: &'a Ranks,
+}
 
 /// Makes steps on the workers of a device.
 pub(super) struct Stepper<'a> {
@@ -38,25 +51,29 @@ impl<'a> Stepper<'a> {
         task: &T,
         state: &mut TrainState<T::Model>,
         guard: &mut GuardState,
-        at: &StepInfo,
-        lr_factor: f64,
+        order: &StepOrder<'_>,
     ) -> Result<StepValues, TrainError> {
+        let StepOrder { at, lr_factor, with_norms, ranks } = *order;
         let rows = task.batch_size();
         let batch = task.batch(at)?;
-        let (gradients, parts) = self.gradient(task, state, &batch);
+        let Gradient { gradients, parts, rows: row_losses } =
+            self.gradient(task, state, &batch, ranks);
         let gradients = gradients.sum();
         let norm = gradients.norm();
         let mut losses: Vec<_> = parts.iter().map(|part| (part.name, part.mean)).collect();
         let fault = guard.judge(&self.config.guard, &losses, norm);
         losses.push(("grad_norm", norm));
+        let mut norms = Vec::new();
         let skipped = match fault {
             None => {
+                let before = with_norms.then(|| Before::of(state.model(), &gradients));
                 state.apply(gradients, lr_factor);
+                norms = before.map_or_else(Vec::new, |before| before.norms(state.model()));
                 None
             }
             Some(fault @ Fault::Spike(..)) => Some(fault.to_string()),
             Some(fault) => {
-                let samples = self.samples_at_fault(task, state, &batch);
+                let samples = self.samples_at_fault(task, state, &batch, ranks);
                 Some(format!("{fault}{samples}"))
             }
         };
@@ -66,7 +83,7 @@ impl<'a> Stepper<'a> {
             let (step, count) = (at.step, guard.skipped_in_a_row);
             return Err(TrainError::Skipped { step, count, reason: reason.clone() });
         }
-        Ok(StepValues { losses, rows, skipped })
+        Ok(StepValues { losses, rows, skipped, norms, row_losses })
     }
 
     /// The gradient of the mean loss over all rows, in tensors yet to be added, and the losses.
@@ -75,36 +92,38 @@ impl<'a> Stepper<'a> {
         task: &T,
         state: &TrainState<T::Model>,
         batch: &T::Batch,
-    ) -> (NamedGradients, Vec<LossPart>) {
+        ranks: &Ranks,
+    ) -> Gradient {
         let rows = task.batch_size();
         let count = self.workers.count();
-        let shares = if self.config.deterministic {
-            split_evenly(rows, FIXED_PARTS)
+        let shares: Vec<Range<usize>> = if self.config.deterministic {
+            let all = split_evenly(rows, FIXED_PARTS);
+            all[ranks.part_of(all.len())].to_vec()
         } else {
-            split_evenly(rows, count * self.config.gradient_accumulation)
+            let own = ranks.part_of(rows);
+            let shares = split_evenly(own.len(), count * self.config.gradient_accumulation);
+            shares.into_iter().map(|share| own.start + share.start..own.start + share.end).collect()
         };
         let mut sum = Sum::new(self.config.deterministic);
-        let mut parts: Vec<LossPart> = Vec::new();
+        let (mut parts, mut row_losses): (Vec<LossPart>, _) = (Vec::new(), Vec::new());
         for together in shares.chunks(count) {
             let results = self
                 .workers
                 .run(together.to_vec(), |range| self.gradient_of_share(task, state, batch, range));
-            for (gradients, share_parts) in results {
-                sum.add(gradients);
-                for part in share_parts {
-                    match parts.iter_mut().find(|other| other.name == part.name) {
-                        Some(other) => other.add(part),
-                        None => parts.push(part),
-                    }
-                }
+            for share in results {
+                sum.add(share.gradients);
+                row_losses.extend(share.rows);
+                share.parts.into_iter().for_each(|part| LossPart::join(&mut parts, part));
             }
             if shares.len() > count {
                 sum.join();
             }
         }
+        let gradients = ranks.sum(sum.into_gradients(), self.config.deterministic);
+        ranks.join_losses(&mut parts, &mut row_losses);
         // In the order of their names, whichever rows the first share had.
         parts[1..].sort_unstable_by_key(|part| part.name);
-        (sum.into_gradients(), parts)
+        Gradient { gradients, parts, rows: row_losses }
     }
 
     fn gradient_of_share<T: TrainingTask>(
@@ -113,16 +132,16 @@ impl<'a> Stepper<'a> {
         state: &TrainState<T::Model>,
         batch: &T::Batch,
         range: Range<usize>,
-    ) -> (NamedGradients, Vec<LossPart>) {
+    ) -> Gradient {
         let of_share = range.len();
         let model = with_own_leaves(state.model());
-        let StepLoss { loss, parts } =
+        let StepLoss { loss, parts, rows } =
             self.precision.scope(|| task.loss(&model, state, batch, range));
         let weighted = loss.clone().mul_scalar(of_share as f64 / task.batch_size() as f64);
         let gradients = NamedGradients::of(&weighted, &model);
         let mean = loss.inner().into_data().iter::<f64>().sum();
         let loss = LossPart { name: "loss", mean, rows: of_share };
-        (gradients, std::iter::once(loss).chain(parts).collect())
+        Gradient { gradients, parts: std::iter::once(loss).chain(parts).collect(), rows }
     }
 
     /// Which rows alone make a loss or gradient that is not finite, as the end of a sentence.
@@ -131,17 +150,27 @@ impl<'a> Stepper<'a> {
         task: &T,
         state: &TrainState<T::Model>,
         batch: &T::Batch,
+        ranks: &Ranks,
     ) -> String {
-        let rows: Vec<Range<usize>> = (0..task.batch_size()).map(|row| row..row + 1).collect();
+        let own = ranks.part_of(task.batch_size());
+        let rows: Vec<Range<usize>> = own.map(|row| row..row + 1).collect();
         let mut found = Vec::new();
         for together in rows.chunks(self.workers.count()) {
             let are_finite = self.workers.run(together.to_vec(), |row| {
-                let (gradients, parts) = self.gradient_of_share(task, state, batch, row);
+                let Gradient { gradients, parts, .. } =
+                    self.gradient_of_share(task, state, batch, row);
                 gradients.sum().norm().is_finite() && parts.iter().all(|p| p.mean.is_finite())
             });
             let rows = together.iter().zip(are_finite).filter(|(_, is_finite)| !is_finite);
             found.extend(rows.map(|(row, _)| task.sample_name(batch, row.start)));
         }
+        let found: Vec<String> = ranks
+            .gather(found.join("\n").into_bytes())
+            .iter()
+            .flat_map(|names| {
+                String::from_utf8_lossy(names).lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect();
         if found.is_empty() {
             return ", though no row alone makes it so".to_owned();
         }
@@ -149,6 +178,13 @@ impl<'a> Stepper<'a> {
         let names = found.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
         format!(", because of {} of {} rows: {names}{more}", found.len(), task.batch_size())
     }
+}
+
+/// The gradient of some rows, and their losses.
+struct Gradient {
+    gradients: NamedGradients,
+    parts: Vec<LossPart>,
+    rows: Vec<RowLoss>,
 }
 
 /// Gradients of shares on the way to their sum.

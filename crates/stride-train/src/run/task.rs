@@ -1,11 +1,11 @@
 //! What one kind of training is: its batches, its loss, its reports and its model.
 
 use std::ops::Range;
-use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use super::loss_map::RowLoss;
 use super::state::TrainState;
 use crate::TrainError;
 
@@ -52,9 +52,7 @@ pub trait TrainingTask: Sync {
     /// What a person knows the sample of a row of `0..batch_size` by, such as the name of its image.
     fn sample_name(&self, batch: &Self::Batch, row: usize) -> String;
 
-    /// Evaluates and writes images into the run folder, every so often and at the end.
-    ///
-    /// Returns named values for the metrics.
+    /// Evaluates and draws, every so often and at the end, where `at.fraction` is 1.
     ///
     /// # Errors
     /// When that fails.
@@ -62,8 +60,7 @@ pub trait TrainingTask: Sync {
         &mut self,
         state: &TrainState<Self::Model>,
         at: &StepInfo,
-        run_dir: &Path,
-    ) -> Result<Vec<(String, f64)>, TrainError>;
+    ) -> Result<Report, TrainError>;
 
     /// The trained model: the files of a model folder, by their paths in it.
     ///
@@ -71,6 +68,17 @@ pub trait TrainingTask: Sync {
     /// When the networks do not make a model.
     fn export(&self, state: &TrainState<Self::Model>)
     -> Result<Vec<(String, Vec<u8>)>, TrainError>;
+}
+
+/// How far a run is, in numbers and images.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Named values for the metrics.
+    pub values: Vec<(String, f64)>,
+    /// PNG files by name.
+    pub images: Vec<(&'static str, Vec<u8>)>,
+    /// What the images show.
+    pub prompts: Vec<String>,
 }
 
 /// Which step it is.
@@ -89,6 +97,8 @@ pub struct StepLoss {
     pub loss: Tensor<1>,
     /// Named values for the record.
     pub parts: Vec<LossPart>,
+    /// Losses by time and step size, where there are such.
+    pub rows: Vec<RowLoss>,
 }
 
 /// A value for the record: the mean over some of the rows.
@@ -103,6 +113,14 @@ pub struct LossPart {
 }
 
 impl LossPart {
+    /// Joins a mean to those of the same name.
+    pub(crate) fn join(parts: &mut Vec<Self>, part: Self) {
+        match parts.iter_mut().find(|other| other.name == part.name) {
+            Some(other) => other.add(part),
+            None => parts.push(part),
+        }
+    }
+
     /// Joins the means over two sets of rows.
     pub(crate) fn add(&mut self, other: Self) {
         let rows = self.rows + other.rows;

@@ -5,17 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
-use stride_files::NewFolder;
+use stride_files::{ContentHash, NewFolder};
 
 use super::checkpoint::{Checkpoint, Retention, TrainerState};
 use super::config::{LoopConfig, OutputConfig};
 use super::guard::GuardState;
-use super::metrics::{Averages, Clock, Metrics};
+use super::metrics::{Averages, Clock};
 use super::progress::Progress;
+use super::ranks::Ranks;
+use super::record::Record;
 use super::state::TrainState;
-use super::step::Stepper;
+use super::step::{FIXED_PARTS, StepOrder, Stepper};
 use super::task::{StepInfo, TrainingTask};
 use crate::TrainError;
+
+/// Steps between two looks at whether all processes have the same weights.
+const CHECKED_EVERY: u64 = 100;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +49,8 @@ pub struct RunContext<'a> {
     pub progress: &'a mut dyn Progress,
     /// Set to end the run after the present step, with a checkpoint.
     pub stop: &'a AtomicBool,
+    /// Who trains together.
+    pub ranks: &'a Ranks,
 }
 
 /// Trains until the budget is used up or the stop flag is set, and leaves a checkpoint either way.
@@ -55,7 +62,7 @@ pub fn train_loop<T: TrainingTask>(
     mut state: TrainState<T::Model>,
     context: RunContext<'_>,
 ) -> Result<RunSummary, TrainError> {
-    let RunContext { config, config_text, run_dir, mut at, progress, stop } = context;
+    let RunContext { config, config_text, run_dir, mut at, progress, stop, ranks } = context;
     state.check_names()?;
     let budget = config.budget.in_steps(task.num_train(), task.batch_size());
     let max_steps = budget.steps(at.step, at.elapsed_seconds).ok_or(TrainError::NoSteps)?;
@@ -72,13 +79,25 @@ pub fn train_loop<T: TrainingTask>(
     let is_over = |at: &TrainerState, seconds: f64| {
         at.step >= max_steps || max_seconds.is_some_and(|max| seconds >= max)
     };
-    let mut metrics = Metrics::open(run_dir, at.step, is_over(&at, at.elapsed_seconds))?;
+    if config.deterministic {
+        ranks.check_fixed(FIXED_PARTS, task.batch_size())?;
+    }
+    if ranks.size() > 1 {
+        let first = StepInfo { step: at.step, fraction: at.step as f64 / max_steps as f64 };
+        check_ranks(task, &state, &first, config_text, ranks)?;
+    }
+    let ends_at_once = is_over(&at, at.elapsed_seconds);
+    let open = || Record::open(run_dir, at.step, ends_at_once, &config.output);
+    let mut record = ranks.is_leader().then(open).transpose()?;
+    if let Some(record) = &mut record {
+        record.show_text(at.step, "configuration", &format!("```toml\n{config_text}\n```"))?;
+    }
     let clock = Clock { start: Instant::now(), before: at.elapsed_seconds, first_step: at.step };
     let mut averages = Averages::default();
     let (mut last_checkpoint, mut last_report) = (at.elapsed_seconds, at.elapsed_seconds);
     let mut report = Vec::new();
     let was_stopped = loop {
-        if is_over(&at, clock.seconds()) {
+        if ranks.leader_says(is_over(&at, clock.seconds())) {
             if at.step < max_steps {
                 progress.message(&format!(
                     "training.budget.max_seconds is used up after {} of {max_steps} steps",
@@ -89,13 +108,19 @@ pub fn train_loop<T: TrainingTask>(
         }
         let fraction = at.step as f64 / max_steps as f64;
         let info = StepInfo { step: at.step, fraction };
-        if stop.load(Ordering::Relaxed) {
+        if ranks.any(stop.load(Ordering::Relaxed)) {
             break true;
         }
         let lr_factor = config.schedule.factor(at.step, fraction);
-        let values = stepper.step(task, &mut state, &mut at.guard, &info, lr_factor)?;
+        let with_norms = (at.step + 1).is_multiple_of(config.output.metrics_every_steps.max(1));
+        let order = StepOrder { at: &info, lr_factor, with_norms, ranks };
+        let mut values = stepper.step(task, &mut state, &mut at.guard, &order)?;
         if let Some(reason) = &values.skipped {
             progress.message(&format!("step {} is left out: {reason}", at.step));
+        }
+        let norms = std::mem::take(&mut values.norms);
+        if let Some(record) = &mut record {
+            record.add_rows(&values);
         }
         averages.add(values);
         at.step += 1;
@@ -103,34 +128,76 @@ pub fn train_loop<T: TrainingTask>(
         at.elapsed_seconds = clock.seconds();
         progress.step(&averages.progress(&at, max_steps, max_seconds, &clock));
         if at.step.is_multiple_of(config.output.metrics_every_steps.max(1)) {
-            metrics.write(at.step, at.elapsed_seconds, averages.take(lr_factor))?;
+            let values = averages.take(lr_factor).into_iter().chain(norms);
+            if let Some(record) = &mut record {
+                record.write(at.step, at.elapsed_seconds, "train", values.collect())?;
+            }
         }
-        if at.elapsed_seconds - last_report >= config.output.report_every_seconds {
+        let is_due = at.elapsed_seconds - last_report >= config.output.report_every_seconds;
+        if ranks.leader_says(is_due) {
             let info = StepInfo { step: at.step, fraction };
-            report = make_report(task, &state, &info, run_dir, &mut metrics, progress, &clock)?;
+            if let Some(record) = &mut record {
+                report = make_report(task, &state, &info, record, progress, &clock)?;
+            }
             last_report = clock.seconds();
         }
         let by_steps = config.output.checkpoint_every_steps;
-        if at.elapsed_seconds - last_checkpoint >= config.output.checkpoint_every_seconds
-            || by_steps.is_some_and(|every| at.step.is_multiple_of(every))
-        {
+        let is_due = at.elapsed_seconds - last_checkpoint >= config.output.checkpoint_every_seconds
+            || by_steps.is_some_and(|every| at.step.is_multiple_of(every));
+        if ranks.leader_says(is_due) {
             at.elapsed_seconds = clock.seconds();
-            save(&state, &at, config_text, run_dir, &config.output, progress)?;
+            if ranks.is_leader() {
+                save(&state, &at, config_text, run_dir, &config.output, progress)?;
+            }
             last_checkpoint = at.elapsed_seconds;
+        }
+        if ranks.size() > 1 && at.step.is_multiple_of(CHECKED_EVERY) {
+            ranks.check_same([("weights", state.hash())])?;
         }
     };
     at.elapsed_seconds = clock.seconds();
-    save(&state, &at, config_text, run_dir, &config.output, progress)?;
-    if !was_stopped {
+    if ranks.size() > 1 {
+        ranks.check_same([("weights", state.hash())])?;
+    }
+    if ranks.is_leader() {
+        save(&state, &at, config_text, run_dir, &config.output, progress)?;
+    }
+    if let Some(record) = record.as_mut().filter(|_| !was_stopped) {
         let info = StepInfo { step: at.step, fraction: 1.0 };
-        report = make_report(task, &state, &info, run_dir, &mut metrics, progress, &clock)?;
+        report = make_report(task, &state, &info, record, progress, &clock)?;
         let folder = NewFolder::create(&run_dir.join("model"))?;
         for (name, bytes) in task.export(&state)? {
             folder.write(name, &bytes)?;
         }
         folder.commit()?;
     }
+    // Who ends first would take the leader's writing for its end.
+    ranks.meet();
     Ok(RunSummary { steps: at.step, elapsed_seconds: at.elapsed_seconds, was_stopped, report })
+}
+
+/// Refuses processes that would train something else, or on something else.
+fn check_ranks<T: TrainingTask>(
+    task: &T,
+    state: &TrainState<T::Model>,
+    at: &StepInfo,
+    config_text: &str,
+    ranks: &Ranks,
+) -> Result<(), TrainError> {
+    let batch = task.batch(at)?;
+    let names: Vec<String> =
+        (0..task.batch_size()).map(|row| task.sample_name(&batch, row)).collect();
+    let program = match std::env::current_exe() {
+        Ok(path) => ContentHash::of_files(&[path])?,
+        Err(_) => ContentHash::of(env!("CARGO_PKG_VERSION").as_bytes()),
+    };
+    let data = format!("{} {at:?} {}", task.num_train(), names.join("\n"));
+    ranks.check_same([
+        ("the program", program),
+        ("the configuration", ContentHash::of(config_text.as_bytes())),
+        ("the data", ContentHash::of(data.as_bytes())),
+        ("the weights at the start", state.hash()),
+    ])
 }
 
 /// Makes steps whose results nobody keeps, as they are at the end of a run; returns the seconds of the fastest
@@ -146,11 +213,13 @@ pub(crate) fn time_steps<T: TrainingTask>(
 ) -> Result<(f64, f64), TrainError> {
     state.check_names()?;
     let stepper = Stepper::new(config)?;
+    let alone = Ranks::default();
     let (mut fastest, mut loss) = (f64::INFINITY, f64::NAN);
     for number in 0..count {
         let start = Instant::now();
         let at = StepInfo { step: number, fraction: 1.0 };
-        let values = stepper.step(task, &mut state, &mut GuardState::default(), &at, 1.0)?;
+        let order = StepOrder { at: &at, lr_factor: 1.0, with_norms: false, ranks: &alone };
+        let values = stepper.step(task, &mut state, &mut GuardState::default(), &order)?;
         if let Some(reason) = values.skipped {
             return Err(TrainError::Skipped { step: number, count: 1, reason });
         }
@@ -164,17 +233,17 @@ fn make_report<T: TrainingTask>(
     task: &mut T,
     state: &TrainState<T::Model>,
     at: &StepInfo,
-    run_dir: &Path,
-    metrics: &mut Metrics,
+    record: &mut Record,
     progress: &mut dyn Progress,
     clock: &Clock,
 ) -> Result<Vec<(String, f64)>, TrainError> {
-    let report = task.report(state, at, run_dir)?;
-    metrics.write(at.step, clock.seconds(), report.clone())?;
+    let report = task.report(state, at)?;
+    record.write_images(at.step, &report)?;
+    record.write(at.step, clock.seconds(), "report", report.values.clone())?;
     let values: Vec<String> =
-        report.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        report.values.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
     progress.message(&format!("report at step {}: {}", at.step, values.join(", ")));
-    Ok(report)
+    Ok(report.values)
 }
 
 fn save<M: Module>(

@@ -24,7 +24,9 @@ use crate::attributes::cross_entropy;
 use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::placement::{cpu, placed};
-use crate::run::{LossPart, Progress, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask};
+use crate::run::{
+    LossPart, Progress, Report, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask,
+};
 
 /// The text encoder's [`TrainingTask`].
 ///
@@ -181,21 +183,21 @@ impl TrainingTask for TextEncoderTrainer {
         let loss = loss / (rows.len() * self.data.attributes.len()) as f64;
         let mean = loss.clone().inner().into_data().iter::<f64>().sum();
         let parts = vec![LossPart { name: "cross_entropy", mean, rows: rows.len() }];
-        StepLoss { loss, parts }
+        StepLoss { loss, parts, rows: Vec::new() }
     }
 
     fn report(
         &mut self,
         state: &TrainState<AttributeReader>,
         _at: &StepInfo,
-        _run_dir: &Path,
-    ) -> Result<Vec<(String, f64)>, TrainError> {
+    ) -> Result<Report, TrainError> {
         let of_each = self.held_out_accuracy(&self.exported(state));
         let mean = of_each.iter().sum::<f64>() / of_each.len() as f64;
         let named = self.data.attributes.iter().zip(of_each);
         let named =
             named.map(|(of, accuracy)| (format!("held_out_accuracy_{}", of.name), accuracy));
-        Ok(std::iter::once(("held_out_accuracy".to_owned(), mean)).chain(named).collect())
+        let values = std::iter::once(("held_out_accuracy".to_owned(), mean)).chain(named).collect();
+        Ok(Report { values, ..Report::default() })
     }
 
     /// A folder with the text encoder and its vocabulary and what completes prompts, laid out as in a pipeline; weights in

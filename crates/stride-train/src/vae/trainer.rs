@@ -1,6 +1,5 @@
 //! Trains an autoencoder on random crops of a folder of images.
 
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -21,7 +20,9 @@ use crate::TrainError;
 use crate::initial_weights::draw_weights;
 use crate::memory;
 use crate::placement::{cpu, placed};
-use crate::run::{LossPart, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, write_sheet};
+use crate::run::{
+    LossPart, Report, RunConfig, StepInfo, StepLoss, TrainState, TrainingTask, sheet,
+};
 
 /// The autoencoder's [`TrainingTask`].
 pub(crate) struct VaeTrainer {
@@ -43,6 +44,8 @@ const CROP: u64 = 0;
 const LATENTS: u64 = 1 << 32;
 /// Marks the noise of a sample of the posterior.
 const POSTERIOR: u64 = 2 << 32;
+/// The name of the sheet of reconstructions.
+const SHEET: &str = "reconstruction";
 /// Images on a sheet of reconstructions.
 const SHEET_COLUMNS: usize = 8;
 /// Images the statistics of the latents are measured on.
@@ -138,12 +141,12 @@ impl VaeTrainer {
         sums.iter().sum::<f64>() / self.held_out as f64
     }
 
-    /// Writes held-out originals above their reconstructions.
-    fn write_sheet(&self, model: &Autoencoder, path: &Path) -> Result<(), TrainError> {
+    /// Held-out originals above their reconstructions.
+    fn sheet(&self, model: &Autoencoder) -> Result<Vec<u8>, TrainError> {
         let first = self.images.len() - self.held_out;
         let range = first..first + self.held_out.min(SHEET_COLUMNS);
         let rows = self.reconstruct(model, range).map(RgbImage::from_tensor);
-        write_sheet(path, &rows)
+        sheet(SHEET, &rows)
     }
 
     /// Mean and standard deviation of every latent channel over training images.
@@ -274,20 +277,21 @@ impl TrainingTask for VaeTrainer {
             parts.push(part("scale_equivariance", error.clone().inner()));
             loss = loss.add(error.mul_scalar(weights.scale_equivariance));
         }
-        StepLoss { loss, parts }
+        StepLoss { loss, parts, rows: Vec::new() }
     }
 
     fn report(
         &mut self,
         state: &TrainState<Autoencoder>,
-        at: &StepInfo,
-        run_dir: &Path,
-    ) -> Result<Vec<(String, f64)>, TrainError> {
-        let dir = run_dir.join("samples");
-        fs::create_dir_all(&dir).map_err(TrainError::io(&dir))?;
+        _at: &StepInfo,
+    ) -> Result<Report, TrainError> {
         let model = state.model().valid();
-        self.write_sheet(&model, &dir.join(format!("reconstruction-{:06}.png", at.step)))?;
-        Ok(vec![("held_out_psnr".to_owned(), self.held_out_psnr(&model))])
+        let sheet = self.sheet(&model)?;
+        Ok(Report {
+            values: vec![("held_out_psnr".to_owned(), self.held_out_psnr(&model))],
+            images: vec![(SHEET, sheet)],
+            prompts: Vec::new(),
+        })
     }
 
     /// Configuration and weights in f32, with the latents' statistics measured on training images, so that encoding

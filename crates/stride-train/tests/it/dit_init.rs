@@ -283,6 +283,56 @@ fn a_model_of_another_run_is_continued_with_its_vocabulary() {
     assert!(text.contains("vocab_size: expected 49408") && text.contains("found 5"), "{text}");
 }
 
+/// A flow-matching model begins a shortcut and a mean-flow model, with all that it has learned.
+#[test]
+fn a_flow_matching_model_becomes_a_few_step_model() {
+    let place = place();
+    let fresh = [
+        "dit.text_encoder.hidden_size=8",
+        "dit.text_encoder.intermediate_size=16",
+        "dit.text_encoder.num_hidden_layers=1",
+        "dit.text_encoder.num_attention_heads=2",
+    ];
+    let error = |settings: &[&str], messages: &mut Messages| {
+        let summary = train(&place, settings, messages).expect("trains");
+        summary.report.iter().find(|(name, _)| name.contains("flow_error")).expect("flow").1
+    };
+    let untrained = error(&fresh, &mut Messages::default());
+    let longer = [&fresh[..], &["training.budget.max_steps=60"]].concat();
+    let flow = error(&longer, &mut Messages::default());
+    println!("held-out error {flow}, of an untrained model {untrained}");
+    assert!(flow < 0.9 * untrained);
+    let (run, first) = (place.path().join("run"), place.path().join("first"));
+    fs::rename(run.join("model"), &first).expect("there");
+    let base = [
+        "dit.init.text_encoder=HEREfirst",
+        "dit.init.transformer=HEREfirst",
+        "optimizer.learning_rate=1e-9",
+        "ema=[{name = \"teacher\", decay = 0.9}]",
+    ];
+    for (objective, model, new) in [
+        (
+            "dit.objective={kind = \"shortcut\", levels = \"random\"}",
+            "dit.model.velocity_head=false",
+            0,
+        ),
+        ("dit.objective={kind = \"mean_flow\"}", "dit.model.velocity_head=false", 0),
+        (
+            "dit.objective={kind = \"mean_flow\", tangent = \"predicted\"}",
+            "dit.model.velocity_head=true",
+            2,
+        ),
+    ] {
+        let mut messages = Messages::default();
+        let found = error(&[&base[..], &[objective, model]].concat(), &mut messages);
+        let said = &messages.0;
+        assert!(said.contains(&format!("newly initialised: {new}")), "{said}");
+        println!("{objective}: {found}");
+        // The model's weights are in bf16.
+        assert!((found - flow).abs() < 0.02 * flow, "{objective}: {found} instead of {flow}");
+    }
+}
+
 #[test]
 fn folders_that_do_not_fit_are_named() {
     let place = place();

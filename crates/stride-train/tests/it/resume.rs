@@ -14,8 +14,8 @@ use stride_kernels::fused;
 use stride_kernels::gemm::Compute;
 use stride_train::{
     Budget, Checkpoint, EmaConfig, EmaDecay, GuardConfig, LoopConfig, LrSchedule, OptimizerConfig,
-    OutputConfig, Progress, ProgressUpdate, Resume, RunContext, RunSummary, StepInfo, StepLoss,
-    TrainError, TrainState, TrainerState, TrainingTask, train_loop,
+    OutputConfig, Progress, ProgressUpdate, Ranks, Report, Resume, RunContext, RunSummary,
+    StepInfo, StepLoss, TrainError, TrainState, TrainerState, TrainingTask, train_loop,
 };
 
 const STEPS: u64 = 20;
@@ -82,16 +82,15 @@ impl TrainingTask for Doubling {
         let x = Tensor::<2>::from_data(TensorData::new(values, [rows.len(), 4]), &device);
         let y = fused::linear(&model.second, fused::linear(&model.first, x.clone()).tanh());
         let loss = y.sub(x.mul_scalar(2.0)).square().mean();
-        StepLoss { loss, parts: Vec::new() }
+        StepLoss { loss, parts: Vec::new(), rows: Vec::new() }
     }
 
     fn report(
         &mut self,
         _state: &TrainState<Network>,
         _at: &StepInfo,
-        _run_dir: &Path,
-    ) -> Result<Vec<(String, f64)>, TrainError> {
-        Ok(Vec::new())
+    ) -> Result<Report, TrainError> {
+        Ok(Report::default())
     }
 
     fn export(&self, _state: &TrainState<Network>) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
@@ -191,8 +190,15 @@ fn train_task(
         None => TrainerState::default(),
     };
     let mut progress = StopAfter { step: stop_after, stop: &stop, said: String::new() };
-    let context =
-        RunContext { config, config_text: "", run_dir, at, progress: &mut progress, stop: &stop };
+    let context = RunContext {
+        config,
+        config_text: "",
+        run_dir,
+        at,
+        progress: &mut progress,
+        stop: &stop,
+        ranks: &Ranks::default(),
+    };
     let summary = train_loop(task, state, context);
     (summary, progress.said)
 }
@@ -293,6 +299,7 @@ fn settings_of_parameters_that_there_are_not_are_refused() {
         at: TrainerState::default(),
         progress: &mut StopAfter { step: 1, stop: &stop, said: String::new() },
         stop: &stop,
+        ranks: &Ranks::default(),
     };
     let error = train_loop(&mut Doubling::default(), state, context).expect_err("refused");
     let expected =

@@ -92,7 +92,7 @@ impl Artist<'_> {
             if batch.is_empty() {
                 return Ok(true);
             }
-            match among_threads(|| self.finish(batch, &progress))? {
+            match among_threads(self.pipeline.device(), || self.finish(batch, &progress))? {
                 Some(finished) => finished.into_iter().try_for_each(&mut hand_on)?,
                 None => return Ok(false),
             }

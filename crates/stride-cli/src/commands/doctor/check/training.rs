@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use serde::Serialize;
-use stride::image::{PngMetadata, RgbImage, png_bytes};
+use stride::image::{ImageMetadata, RgbImage, png_bytes};
 use stride::vae::AutoencoderConfig;
 use stride::weights::{self, StoredDtype};
 use stride_kernels::device::DeviceName;
@@ -104,7 +104,10 @@ fn write_data(place: &Path) -> Result<()> {
     for index in 0..8 {
         let pixels = (0..SIDE * SIDE * 3).map(|i| (i * (index + 2)) as u8).collect();
         let image = RgbImage { width: SIDE, height: SIDE, pixels };
-        fs::write(data.join(format!("{index}.png")), png_bytes(&image, &PngMetadata::default())?)?;
+        fs::write(
+            data.join(format!("{index}.png")),
+            png_bytes(&image, &ImageMetadata::default())?,
+        )?;
         writeln!(lines, "{{\"file_name\":\"{index}.png\",\"text\":\"image {index}\"}}")?;
     }
     fs::write(data.join("metadata.jsonl"), lines)?;
