@@ -74,9 +74,6 @@ fn adapter(program: &Path) -> Result<Adapter> {
     }
     print("gpu: there is no adapter; installing a driver that imitates one")?;
     install()?;
-    if let Some(adapter) = swiftshader(program)? {
-        return Ok(adapter);
-    }
     adapter_with(program, Vec::new())?.context(
         "no adapter was found, although a driver was installed; `vulkaninfo --summary` says what the Vulkan loader finds",
     )
@@ -133,15 +130,9 @@ fn first_adapter(text: &str) -> Option<(String, String)> {
     Some((device.to_owned(), name.trim().to_owned()))
 }
 
-/// Installs a driver from the system's packages.
+/// Installs lavapipe, a Vulkan driver for any processor, from the system's packages.
 fn install() -> Result<()> {
-    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    // Debian's Chromium brings SwiftShader; elsewhere Mesa is new enough (Debian 12's version 22 crashed with SPIR-V).
-    let packages: &[&str] = if release.lines().any(|line| line == "ID=debian") {
-        &["chromium"]
-    } else {
-        &["mesa-vulkan-drivers", "libvulkan1"]
-    };
+    let packages = ["mesa-vulkan-drivers", "libvulkan1"];
     for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends"]] {
         let mut command = Command::new("apt-get");
         if !is_root() {
@@ -153,8 +144,8 @@ fn install() -> Result<()> {
             command.args(packages);
         }
         let status = command.status().context(
-            "only apt-get is known here; install a Vulkan driver, such as Mesa's lavapipe from version 25 on, and its \
-             loader, and run this again",
+            "only apt-get is known here; install a Vulkan driver, such as Mesa's lavapipe, and its loader, \
+             and run this again",
         )?;
         if !status.success() {
             bail!(
