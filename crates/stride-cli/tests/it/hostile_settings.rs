@@ -52,7 +52,7 @@ fn a_hostile_setting_is_refused_by_name_or_ends_a_dry_run_soon() {
         let last = name.rsplit('.').next().expect("a name");
         let is_named = run.stderr.contains("error: ") && run.stderr.contains(last);
         // Numbers that only the first steps show to be too large, such as a weight decay of 1e300.
-        let diverged = run.stderr.contains(" is NaN; ");
+        let diverged = run.stderr.contains(" is NaN, because of ");
         if run.code != Some(0) && !is_named && !diverged {
             unnamed.push(format!("{setting}: {}", run.stderr));
         }

@@ -94,7 +94,7 @@ fn misfits_are_named() {
         ("batch_size = 3", "batch_sice = 3", "batch_sice"),
         ("max_steps = 3", "", "max_steps"),
         ("max_steps = 3", "max_seconds = 3", "training.budget.max_steps"),
-        ("[vae]", "[training]\ndevice = \"cuda\"\n[vae]", "expected `cpu`"),
+        ("[vae]", "[training]\ndevice = \"cuda\"\n[vae]", "expected auto, cpu, gpu"),
         ("crop_size = 16", "crop_size = 17", "vae.crop_size"),
         (
             "crop_size = 16",
