@@ -427,15 +427,16 @@ fn an_interruption_saves_a_checkpoint() {
 #[test]
 fn a_second_interruption_ends_a_run_at_once() {
     let place = workplace();
-    let long = ["--run-dir", "long", "--set", "vae.batch_size=4096"];
+    let long = ["--run-dir", "long", "--set", "vae.batch_size=16384"];
     let settings = ["--set", "training.budget.max_steps=1000000"];
     let mut running =
         Running::start(command(place.path(), &[&TRAIN[..], &long, &settings].concat()));
     running.wait_for("step ");
     running.send("INT");
-    std::thread::sleep(std::time::Duration::from_millis(50));
     running.send("TERM");
-    assert_eq!(running.end().0, Some(143));
+    // Threads may meet them in either order.
+    let (code, rest) = running.end();
+    assert!(matches!(code, Some(130 | 143)), "{code:?}: {rest}");
     assert_eq!(checkpoints(&place.path().join("long")).len(), 0);
 }
 
