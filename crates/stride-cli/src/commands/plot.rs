@@ -184,7 +184,7 @@ fn heat_map(run_dir: &Path) -> Result<Option<HeatMap>> {
     Ok(Some(HeatMap {
         title: format!("Loss by step size d and time t before step {last}"),
         axis: "t, from noise to data".to_owned(),
-        rows: levels.keys().map(|&level| format!("d = {}", name(level))).collect(),
+        rows: levels.keys().map(|&level| name(level)).collect(),
         columns: (0..10).map(|tenth| format!("{:.1}", f64::from(tenth) / 10.0)).collect(),
         cells: levels.into_values().collect(),
     }))

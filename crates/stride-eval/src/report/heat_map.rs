@@ -55,7 +55,7 @@ impl HeatMap {
                             fill=(colour(place(value))) {}
                         text x=(format!("{:.1}", x + width / 2.0)) y=(y + ROW / 2.0 + 4.0) text-anchor="middle"
                             font-size="10" fill=(if place(value) > DARK { "#fff" } else { "#1c1d21" }) {
-                            (significant(value, 3))
+                            (label(value))
                         }
                     }
                 }
@@ -67,6 +67,12 @@ impl HeatMap {
             text class="axis" x=((left + right) / 2.0) y=(below + 34.0) text-anchor="middle" { (self.axis) }
         }
     }
+}
+
+/// A value in the width of a cell.
+fn label(value: f64) -> String {
+    let is_small = value != 0.0 && value.abs() < 1e-3;
+    if is_small { format!("{value:.0e}") } else { significant(value, 3) }
 }
 
 fn colour(place: f64) -> String {
