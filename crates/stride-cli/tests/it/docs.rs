@@ -52,7 +52,7 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 /// A program for the processor alone refuses the names of other devices.
-fn can_be_read(command: &String) -> bool {
+fn can_be_read(command: &str) -> bool {
     cfg!(feature = "gpu") || !command.contains(" gpu")
 }
 
@@ -73,7 +73,7 @@ fn commands_have_options_that_exist() {
     let place = workplace();
     let mut count = 0;
     for page in pages().iter().filter(|page| !page.ends_with("log.md")) {
-        for command in commands(&read(page)).into_iter().filter(can_be_read) {
+        for command in commands(&read(page)).into_iter().filter(|command| can_be_read(command)) {
             // With --help, options and their values are read, and nothing is done.
             let script =
                 format!("stride() {{ command stride \"$@\" --help >/dev/null; }}\n{command}");
@@ -91,7 +91,7 @@ fn what_the_guide_draws_is_drawn() {
     let place = workplace();
     let mut count = 0;
     let guide = commands(&read(&repository().join("docs/guide.md")));
-    for command in guide.into_iter().filter(can_be_read) {
+    for command in guide.into_iter().filter(|command| can_be_read(command)) {
         let is_quick = [
             "stride generate",
             "stride inspect --tokens",
