@@ -81,6 +81,10 @@ impl World {
                 begins.push(begin);
                 begin += count;
             }
+            if begin == 0 {
+                // Open MPI refuses to gather into nothing.
+                return vec![Vec::new(); self.size()];
+            }
             let mut all = vec![0u8; usize::try_from(begin).expect("a sum of lengths")];
             let mut parts = PartitionMut::new(&mut all[..], &counts[..], &begins[..]);
             self.world.all_gather_varcount_into(own, &mut parts);
