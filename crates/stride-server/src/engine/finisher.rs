@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use stride::image::{ImageMetadata, RgbImage};
-use stride::pipeline::{GeneratedImage, Pipeline, Record};
+use stride::pipeline::{GenerateRequest, GeneratedImage, Pipeline, Record};
 
 use crate::error::ApiError;
 use crate::facts::Facts;
@@ -61,8 +61,8 @@ impl Finisher {
     fn picture(&self, job: &Job, image: &GeneratedImage) -> Result<Picture, ApiError> {
         let order = &job.order;
         let hash = &self.facts.model_hash;
-        let record = Record { request: &order.request, pipeline: &self.pipeline, hash };
-        let metadata = record.metadata(image);
+        let record = Record { pipeline: &self.pipeline, hash, strength: None };
+        let metadata = record.metadata(&order.request, image.seed, &image.prompt);
         let encode = |format: Format| {
             let bytes = format.encode(&image.image, &metadata);
             bytes.map(Bytes::from).map_err(|error| ApiError::internal(error.to_string()))
@@ -72,11 +72,11 @@ impl Finisher {
             Some(gallery) => {
                 let png =
                     if order.format == Format::Png { bytes.clone() } else { encode(Format::Png)? };
-                self.keep(gallery, &png, &record, image)
+                self.keep(gallery, &png, &order.request, image)
             }
             None => None,
         };
-        let completed_prompt = record.completed(&image.prompt).map(str::to_owned);
+        let completed_prompt = order.request.completed(&image.prompt).map(str::to_owned);
         Ok(Picture { seed: image.seed, completed_prompt, bytes, gallery_id })
     }
 
@@ -85,13 +85,12 @@ impl Finisher {
         &self,
         gallery: &Gallery,
         png: &[u8],
-        record: &Record<'_>,
+        request: &GenerateRequest,
         image: &GeneratedImage,
     ) -> Option<i64> {
-        let request = record.request;
         let settings = PictureSettings {
             prompt: request.prompt.clone(),
-            completed_prompt: record.completed(&image.prompt).map(str::to_owned),
+            completed_prompt: request.completed(&image.prompt).map(str::to_owned),
             as_typed: request.as_typed,
             negative_prompt: request.negative_prompt.clone(),
             seed: image.seed,

@@ -18,6 +18,6 @@ pub use folder::{
 };
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights, completion};
-pub use record::{Record, RecordSettings};
+pub use record::{ImageRecord, ModelRecord, NEGATIVE_PROMPT, Record};
 pub use request::{GenerateRequest, InitImage};
 pub use words::{PromptReport, PromptToken, UnknownWord};

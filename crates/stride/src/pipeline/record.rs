@@ -5,96 +5,120 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use stride_kernels::gemm::Compute;
 
-use super::{GenerateRequest, GeneratedImage, Pipeline};
+use super::{GenerateRequest, Pipeline};
 use crate::image::ImageMetadata;
 
 /// What begins the negative prompt in the `parameters` text.
-const NEGATIVE_PROMPT: &str = "Negative prompt:";
+pub const NEGATIVE_PROMPT: &str = "Negative prompt:";
 
-/// How the images of a request are made.
+/// What made images.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// What was asked for.
-    pub request: &'a GenerateRequest,
-    /// What draws it.
+    /// What drew them.
     pub pipeline: &'a Pipeline,
     /// The hash that names the model's weights.
     pub hash: &'a str,
+    /// Of the image to begin with, if there was one.
+    pub strength: Option<f64>,
 }
 
-/// What all images of a request have in common.
+/// How an image was made.
 #[derive(Clone, Debug, Serialize)]
-pub struct RecordSettings<'a> {
+pub struct ImageRecord<'a> {
+    seed: u64,
     prompt: &'a str,
+    /// The prompt that it was drawn from, where it is not the one that was typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_prompt: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     negative_prompt: Option<&'a str>,
     steps: usize,
     cfg_scale: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strength: Option<f64>,
+    /// Whether the prompt was not to be completed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    as_typed: bool,
+}
+
+/// What is the same for all images of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelRecord<'a> {
     width: usize,
     height: usize,
     dtype: Compute,
     model: &'a str,
     model_hash: &'a str,
     version: &'static str,
-    /// Whether the prompt was not to be completed.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    as_typed: bool,
 }
 
-/// The JSON chunk of an image.
+/// The JSON of an image.
 #[derive(Serialize)]
-struct ImageRecord<'a> {
-    seed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completed_prompt: Option<&'a str>,
+struct StoredRecord<'a> {
     #[serde(flatten)]
-    settings: RecordSettings<'a>,
+    image: ImageRecord<'a>,
+    #[serde(flatten)]
+    model: ModelRecord<'a>,
 }
 
 impl<'a> Record<'a> {
-    /// What all images of the request have in common.
-    pub fn settings(&self) -> RecordSettings<'a> {
+    /// How the image of `seed` was made for a request; `drawn_from` is the prompt as the model completed it.
+    pub fn image<'r>(
+        &self,
+        request: &'r GenerateRequest,
+        seed: u64,
+        drawn_from: &'r str,
+    ) -> ImageRecord<'r> {
+        ImageRecord {
+            seed,
+            prompt: &request.prompt,
+            completed_prompt: request.completed(drawn_from),
+            negative_prompt: request.negative_prompt.as_deref(),
+            steps: request.num_steps,
+            cfg_scale: request.cfg_scale,
+            strength: self.strength,
+            as_typed: request.as_typed,
+        }
+    }
+
+    /// What is the same for all images.
+    pub fn model(&self) -> ModelRecord<'a> {
         let side = self.pipeline.index().resolution;
-        RecordSettings {
-            prompt: &self.request.prompt,
-            negative_prompt: self.request.negative_prompt.as_deref(),
-            steps: self.request.num_steps,
-            cfg_scale: self.request.cfg_scale,
+        ModelRecord {
             width: side,
             height: side,
             dtype: self.pipeline.precision().compute(),
             model: &self.pipeline.index().name,
             model_hash: self.hash,
             version: env!("CARGO_PKG_VERSION"),
-            as_typed: self.request.as_typed,
         }
     }
 
-    /// The prompt that an image was drawn from, where it is not the one that was typed.
-    pub fn completed<'p>(&self, prompt: &'p str) -> Option<&'p str> {
-        (prompt != self.request.prompt).then_some(prompt)
-    }
-
     /// What the file of an image says.
-    pub fn metadata(&self, image: &GeneratedImage) -> ImageMetadata {
-        let settings = self.settings();
-        let completed_prompt = self.completed(&image.prompt);
+    pub fn metadata(
+        &self,
+        request: &GenerateRequest,
+        seed: u64,
+        drawn_from: &str,
+    ) -> ImageMetadata {
+        let (image, model) = (self.image(request, seed, drawn_from), self.model());
         let parameters = Parameters {
-            prompt: settings.prompt,
-            completed_prompt,
-            negative_prompt: settings.negative_prompt,
-            steps: settings.steps,
+            prompt: image.prompt,
+            completed_prompt: image.completed_prompt,
+            negative_prompt: image.negative_prompt,
+            steps: image.steps,
             sampler: self.pipeline.index().sampler.description(),
-            cfg_scale: settings.cfg_scale,
+            cfg_scale: image.cfg_scale,
             seed: image.seed,
-            width: image.image.width,
-            height: image.image.height,
-            model: settings.model,
-            model_hash: settings.model_hash,
+            width: model.width,
+            height: model.height,
+            strength: self.strength,
+            model: model.model,
+            model_hash: model.model_hash,
         };
-        let record = ImageRecord { seed: image.seed, completed_prompt, settings };
-        let json = serde_json::to_string(&record).expect("texts and numbers are JSON");
-        ImageMetadata { parameters: Some(parameters.to_text()), json: Some(json) }
+        let parameters = Some(parameters.to_text());
+        let json = serde_json::to_string(&StoredRecord { image, model });
+        ImageMetadata { parameters, json: Some(json.expect("texts and numbers are JSON")) }
     }
 }
 
@@ -111,6 +135,8 @@ struct Parameters<'a> {
     seed: u64,
     width: usize,
     height: usize,
+    /// Of the image that it was drawn from, if any.
+    strength: Option<f64>,
     model: &'a str,
     model_hash: &'a str,
 }
@@ -129,14 +155,15 @@ impl Parameters<'_> {
         }
         let _ = write!(
             text,
-            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Model hash: {}, \
-             Version: stride {}",
-            self.steps,
-            self.sampler,
-            self.cfg_scale,
-            self.seed,
-            self.width,
-            self.height,
+            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, ",
+            self.steps, self.sampler, self.cfg_scale, self.seed, self.width, self.height,
+        );
+        if let Some(strength) = self.strength {
+            let _ = write!(text, "Denoising strength: {strength}, ");
+        }
+        let _ = write!(
+            text,
+            "Model: {}, Model hash: {}, Version: stride {}",
             quote(self.model),
             self.model_hash,
             env!("CARGO_PKG_VERSION"),
@@ -198,6 +225,7 @@ mod tests {
             seed: 42,
             width: 256,
             height: 256,
+            strength: None,
             model: "avatars, small",
             model_hash: "0123456789",
         };

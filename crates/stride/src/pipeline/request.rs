@@ -27,6 +27,13 @@ pub struct GenerateRequest {
     pub as_typed: bool,
 }
 
+impl GenerateRequest {
+    /// The prompt that an image was drawn from, where it is not the one that was typed.
+    pub fn completed<'a>(&self, drawn_from: &'a str) -> Option<&'a str> {
+        (drawn_from != self.prompt).then_some(drawn_from)
+    }
+}
+
 /// An image that a drawing begins with, instead of noise alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitImage {

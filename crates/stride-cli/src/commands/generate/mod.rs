@@ -4,7 +4,7 @@ mod alternatives;
 mod draw;
 mod plan;
 mod prompts;
-mod record;
+mod report;
 mod run;
 mod settings;
 mod sheet;

@@ -8,9 +8,9 @@ use serde_json::Value;
 use stride::image::read_image_file;
 
 use super::Generate;
-use super::record::NEGATIVE_PROMPT;
 use super::settings::{Seed, Settings};
 use crate::usage::usage;
+use stride::pipeline::NEGATIVE_PROMPT;
 
 /// A file of prompts has at most this many bytes.
 const MOST_BYTES: u64 = 64 << 20;

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use stride::image::{ImageFormat, ImageMetadata, RgbImage, animated_webp, image_bytes};
-use stride::pipeline::{GenerateRequest, InitImage};
+use stride::pipeline::{GenerateRequest, InitImage, Record};
 use stride_files::write_whole;
 use stride_models::Model;
 
 use super::Generate;
 use super::draw::{Artist, Finished, images, way};
 use super::plan::Planned;
-use super::record::{Record, Timings, Written};
+use super::report::{Report, Timings, Written};
 use super::sheet::{Grid, check_size};
 use super::targets::{Defaults, Targets, format_of};
 use super::warnings::warn_about_all;
@@ -92,7 +92,7 @@ impl Generate {
             }
         } else if result.is_ok() || !written.images.is_empty() {
             let images = requests.iter().zip(&drawn.prompts);
-            print_json(&record.report(images, &written, timings))?;
+            print_json(&Report::new(&record, images, &written, timings))?;
         }
         result
     }
@@ -285,7 +285,7 @@ impl Work<'_> {
         let metadata = if flags.disable_image_metadata {
             ImageMetadata::default()
         } else {
-            self.record.metadata(request, &drawn.prompts[index])?
+            self.record.metadata(request, request.seed, &drawn.prompts[index])
         };
         let bytes = image_bytes(image, format, flags.quality, &metadata)?;
         match path {
