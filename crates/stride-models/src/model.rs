@@ -73,17 +73,19 @@ impl Model {
             Ok(Pipeline::from_files_and_weights(&files, weights, device)?)
         };
         let what = || format!("the model {}", folder.display());
-        let pipeline = load().map_err(ModelsError::unusable(what))?;
-        Ok(Self { pipeline, hash: Self::short_hash(transformer.content_hash()?) })
+        let (pipeline, hash) = rayon::join(load, || transformer.content_hash());
+        let pipeline = pipeline.map_err(ModelsError::unusable(what))?;
+        Ok(Self { pipeline, hash: Self::short_hash(hash?) })
     }
 
     #[cfg(feature = "embedded-model")]
     fn embedded(device: &Device) -> Result<Self, ModelsError> {
         let files = crate::embedded::pipeline();
         let load = || -> Result<Self, ModelsError> {
-            let pipeline = Pipeline::from_files(&files, device)?;
             let weights = files.get(usual_weights(Role::Transformer))?;
-            Ok(Self { pipeline, hash: Self::short_hash(ContentHash::of(weights)) })
+            let (pipeline, hash) =
+                rayon::join(|| Pipeline::from_files(&files, device), || ContentHash::of(weights));
+            Ok(Self { pipeline: pipeline?, hash: Self::short_hash(hash) })
         };
         load().map_err(ModelsError::unusable(|| "the model inside this program".to_owned()))
     }

@@ -25,6 +25,7 @@ pub fn png_bytes(image: &RgbImage, metadata: &ImageMetadata) -> Result<Vec<u8>, 
     let mut encoder = png::Encoder::new(&mut bytes, columns, rows);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
     for (keyword, text) in [(PARAMETERS, &metadata.parameters), (STRIDE, &metadata.json)] {
         let Some(text) = text else { continue };
         let text = text.replace('\0', " ");

@@ -84,7 +84,8 @@ impl Pipeline {
                 found: is_there(parts.index.completion.is_some()),
             });
         }
-        Self::from_checked_parts(parts, device)
+        let tokenizer = tokenizer(&parts.text_config)?;
+        Ok(Self::of_checked(parts, tokenizer, device))
     }
 
     /// Reads a model folder that is in memory.
@@ -125,29 +126,42 @@ impl Pipeline {
         // Before the weights are read, since a contradiction explains more than a tensor's shape;
         // after the networks have refused impossible numbers.
         check(&index, &dit_config, &text_config, &vocabulary, &vae_config)?;
-        let completion = index.completion.as_ref().map(|_| completion(files, device));
+        // Beside each other, the two that take longest first.
+        let ((dit, text_encoder), (tokenizer, (vae, completion))) = rayon::join(
+            || {
+                rayon::join(
+                    || weights::load_from(dit, weights.transformer, ""),
+                    || text_encoder.load_from(weights.text_encoder),
+                )
+            },
+            || {
+                rayon::join(
+                    || tokenizer(&text_config),
+                    || {
+                        rayon::join(
+                            || vae.load_from(weights.vae),
+                            || index.completion.as_ref().map(|_| completion(files, device)),
+                        )
+                    },
+                )
+            },
+        );
         let parts = PipelineParts {
-            dit: weights::load_from(dit, weights.transformer, "")?,
-            text_encoder: text_encoder.load_from(weights.text_encoder)?,
-            vae: vae.load_from(weights.vae)?,
+            dit: dit?,
+            text_encoder: text_encoder?,
+            vae: vae?,
             completion: completion.transpose()?,
             index,
             text_config,
             vocabulary,
             vae_config,
         };
-        Self::from_checked_parts(parts, device)
+        Ok(Self::of_checked(parts, tokenizer?, device))
     }
 
-    fn from_checked_parts(parts: PipelineParts, device: &Device) -> Result<Self, PipelineError> {
-        let tokenizer = ClipTokenizer::new()?;
-        // An encoder with fewer positions gets shorter captions.
-        let max_length = tokenizer.max_length().min(parts.text_config.max_position_embeddings());
-        let tokenizer = tokenizer.with_max_length(max_length).map_err(|error| {
-            config_error(TEXT_ENCODER_CONFIG, &format!("max_position_embeddings: {error}"))
-        })?;
+    fn of_checked(parts: PipelineParts, tokenizer: ClipTokenizer, device: &Device) -> Self {
         let precision = Precision::inference(Compute::F32);
-        Ok(Self { tokenizer, parts, device: device.clone(), precision })
+        Self { tokenizer, parts, device: device.clone(), precision }
     }
 
     /// The same pipeline with matrix products in the dtype `compute`.
@@ -281,6 +295,15 @@ fn check(
     let latents = format!("{:?}", vae.latent_shape(index.resolution));
     let found = format!("{:?}", [dit.in_channels, dit.input_size, dit.input_size]);
     same(TRANSFORMER_CONFIG, "in_channels and input_size", VAE_CONFIG, found, latents)
+}
+
+/// CLIP's tokenizer with captions of a length that the text encoder takes.
+fn tokenizer(text_config: &TextEncoderConfig) -> Result<ClipTokenizer, PipelineError> {
+    let tokenizer = ClipTokenizer::new()?;
+    let max_length = tokenizer.max_length().min(text_config.max_position_embeddings());
+    tokenizer.with_max_length(max_length).map_err(|error| {
+        config_error(TEXT_ENCODER_CONFIG, &format!("max_position_embeddings: {error}"))
+    })
 }
 
 /// What completes prompts, in a folder whose index names it.

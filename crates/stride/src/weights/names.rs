@@ -44,7 +44,33 @@ impl Path {
     }
 }
 
-/// Transposes a row-major `rows` x `cols` matrix.
-pub(super) fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    (0..cols).flat_map(|col| (0..rows).map(move |row| values[row * cols + col])).collect()
+/// The transpose of a row-major `rows` x `cols` matrix, of which `value` gives the number at an index.
+pub(super) fn transpose(rows: usize, cols: usize, value: impl Fn(usize) -> f32) -> Vec<f32> {
+    /// Rows at a time: their numbers of a column fill a line of the cache.
+    const STRIP: usize = 16;
+    let mut transposed = vec![0.0; rows * cols];
+    for first in (0..rows).step_by(STRIP) {
+        let strip = first..rows.min(first + STRIP);
+        for col in 0..cols {
+            let numbers = &mut transposed[col * rows..][strip.clone()];
+            for (row, number) in strip.clone().zip(numbers) {
+                *number = value(row * cols + col);
+            }
+        }
+    }
+    transposed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::transpose;
+
+    #[test]
+    fn every_number_finds_its_place() {
+        for (rows, cols) in [(0, 3), (1, 1), (5, 2), (16, 3), (17, 40), (33, 1)] {
+            let transposed = transpose(rows, cols, |index| index as f32);
+            let expected = (0..cols).flat_map(|col| (0..rows).map(move |row| row * cols + col));
+            assert!(transposed.into_iter().eq(expected.map(|index| index as f32)), "{rows}x{cols}");
+        }
+    }
 }

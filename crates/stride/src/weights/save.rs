@@ -68,7 +68,7 @@ impl ModuleVisitor for Saver<'_> {
         let mut shape = param.lazy_shape().to_vec();
         let mut values = floats(param.val());
         if let (true, &[rows, cols]) = (self.path.is_transposed(), shape.as_slice()) {
-            values = transpose(&values, rows, cols);
+            values = transpose(rows, cols, |index| values[index]);
             shape.reverse();
         }
         let bytes = match self.dtype {

@@ -10,7 +10,7 @@ use safetensors::tensor::Dtype;
 use super::WeightsError;
 
 /// A set of named tensors that are read one at a time, so that a large file need not be in memory.
-pub trait TensorSource {
+pub trait TensorSource: Sync {
     /// The names of all tensors.
     fn names(&self) -> Vec<String>;
 

@@ -1,6 +1,7 @@
 //! What `stride generate` does, in order: check, load, compute, write.
 
 use std::io::Write as _;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -45,7 +46,8 @@ impl Generate {
         let stop = interrupt::stop_flag()?;
 
         let Model { pipeline, hash } = Model::load(self.model.as_deref(), &device)?;
-        let pipeline = pipeline.with_compute(self.compute.dtype());
+        // Never dropped: the system takes the memory of a process back faster than the process gives it.
+        let pipeline = ManuallyDrop::new(pipeline.with_compute(self.compute.dtype()));
         let index = pipeline.index();
         let defaults = (index.default_steps, index.default_cfg_scale);
         let targets = early.map_or_else(|| targets(defaults), Ok)?;
