@@ -11,11 +11,14 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 
 /// Connections at a time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
 /// Time for the head of a request, and between two requests of a connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time in which a client has to take something of a reply that waits for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a connection could not be accepted, as when the process has too many files open.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,10 +48,15 @@ pub(crate) async fn serve<D: Future<Output = ()>>(
         };
         // Events are small, and each of them is to arrive at once.
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes.clone()));
+            .serve_connection(
+                TokioIo::new(Box::pin(stream)),
+                TowerToHyperService::new(routes.clone()),
+            );
         let connection = open.watch(connection);
         tokio::spawn(async move {
             // A client that breaks off is no concern of anybody else.

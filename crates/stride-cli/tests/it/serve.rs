@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -98,6 +98,53 @@ fn it_ends_in_order() {
     let port = taken.local_addr().expect("an address").port().to_string();
     let refused = run(place.path(), &["serve", "--model", "model", "--port", &port]);
     refused.expect(1).says(&["cannot listen", "--port"]);
+}
+
+/// Takes most of a minute: a client that says nothing, one that stops in its body and one that takes no reply are dropped in
+/// time, and hinder nobody meanwhile.
+#[test]
+fn slow_clients_are_dropped() {
+    if std::env::var_os("RUN_SLOW_TESTS").is_none() {
+        return;
+    }
+    let place = workplace();
+    let served = Served::start(place.path(), &[]);
+    let begin = |sent: &str| {
+        let mut client = TcpStream::connect(&served.address).expect("accepted");
+        client.write_all(sent.as_bytes()).expect("sent");
+        client.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+        client
+    };
+    let head = "POST /v1/images/generations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"prompt\"";
+    let start = Instant::now();
+    let [silent, half_head, half_body] = [begin(""), begin("POST /jo"), begin(head)];
+    // As many replies as no buffer of the system holds.
+    let deaf = TcpStream::connect(&served.address).expect("accepted");
+    deaf.set_write_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    let asking = thread::spawn(move || {
+        let mut deaf = deaf;
+        while deaf.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n").is_ok() {}
+    });
+    for _ in 0..20 {
+        assert!(ask(&served.address, "GET", "/health", "").is_some(), "others are served");
+    }
+    let rest = |mut client: TcpStream| {
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).expect("closed by the server");
+        (reply, start.elapsed().as_secs())
+    };
+    let (reply, seconds) = rest(half_body);
+    assert!(
+        reply.starts_with("HTTP/1.1 408") && (9..14).contains(&seconds),
+        "{seconds} s: {reply}"
+    );
+    for client in [silent, half_head] {
+        let (_, seconds) = rest(client);
+        assert!((14..20).contains(&seconds), "{seconds} s");
+    }
+    asking.join().expect("no panic");
+    assert!((29..50).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    assert_eq!(served.end("TERM"), Some(0));
 }
 
 /// Whatever a client has got is in the gallery after any kill, and the gallery opens without a complaint.

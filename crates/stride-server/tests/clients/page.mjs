@@ -175,7 +175,7 @@ await page.screenshot({ path: join(screenshots, "viewer-dark.png") });
 await page.keyboard.press("Escape");
 await page.close();
 
-// Every width and both themes, with unknown words and an error on the page.
+// Every width (320 pixels are 1280 at a zoom of 400 %) and both themes, with unknown words and an error on the page.
 for (const [width, height] of [[320, 640], [390, 844], [1280, 900]]) {
   for (const scheme of ["light", "dark"]) {
     page = await open(width, height, scheme);
@@ -194,6 +194,22 @@ for (const [width, height] of [[320, 640], [390, 844], [1280, 900]]) {
     await page.screenshot({ path: join(screenshots, `page-${width}-${scheme}-full.png`), fullPage: true });
     await page.close();
   }
+}
+
+// Where less motion is asked for, nothing moves while drawing, which otherwise does.
+for (const [motion, moves] of [["no-preference", true], ["reduce", false]]) {
+  page = await open(1280, 900, "light");
+  await page.emulateMediaFeatures([{ name: "prefers-reduced-motion", value: motion }]);
+  await set(page, "prompt", "a man");
+  await set(page, "steps", 128);
+  await set(page, "count", 10);
+  await page.click("#generate");
+  await page.waitForFunction(() => document.querySelector('#stage img[src^="data:"]'), { timeout: 30000 });
+  const running = await page.evaluate(() => document.getAnimations().filter((each) => each.playState === "running").length);
+  assert.equal(running > 0, moves, `${motion}: ${running} things move`);
+  await page.click("#stop");
+  await done(page);
+  await page.close();
 }
 
 // Without the stream of events, the page asks instead.
