@@ -2,8 +2,11 @@
 
 /// The most rows of a pass; what larger ones gain on any device that was measured is below a percent or two.
 pub(super) const MAX_ROWS: usize = 32;
-/// The weight of a new measurement.
-const RATE: f64 = 0.1;
+/// The weight of a new measurement that is longer than what is known, and of one that is shorter: what disturbs a measurement
+/// makes it longer.
+const RATES: [f64; 2] = [0.1, 0.5];
+/// One pass in so many has twice the rows.
+const TRY_EVERY: u32 = 16;
 /// A batch that takes less than this share of another's time for each row is better.
 const GAIN: f64 = 0.98;
 
@@ -13,6 +16,7 @@ pub(super) struct Costs {
     /// Of a step with 2^k rows.
     steps: [Option<f64>; MAX_ROWS.ilog2() as usize + 1],
     decode: Option<f64>,
+    passes: u32,
 }
 
 impl Costs {
@@ -43,6 +47,14 @@ impl Costs {
         best
     }
 
+    /// The rows of the next pass: as [`rows`](Self::rows) says, and now and then twice as many, so that what was measured while
+    /// other programs ran does not hold for ever.
+    pub(super) fn rows_of_next_pass(&mut self) -> usize {
+        self.passes = self.passes.wrapping_add(1);
+        let factor = if self.passes.is_multiple_of(TRY_EVERY) { 2 } else { 1 };
+        (factor * self.rows()).min(MAX_ROWS)
+    }
+
     /// The time of a step of one row.
     pub(super) fn step(&self) -> f64 {
         self.steps[0].unwrap_or(0.0)
@@ -67,7 +79,8 @@ impl Costs {
 }
 
 fn average(time: &mut Option<f64>, seconds: f64) {
-    *time = Some(time.map_or(seconds, |old| old + RATE * (seconds - old)));
+    let next = |old: f64| old + RATES[usize::from(seconds < old)] * (seconds - old);
+    *time = Some(time.map_or(seconds, next));
 }
 
 #[cfg(test)]
@@ -92,6 +105,22 @@ mod tests {
         assert_eq!(costs(|rows| 0.001 + 0.001 * rows, 0.0075).rows(), 8);
         assert_eq!(costs(|rows| 0.001 + 0.001 * rows, 0.0).rows(), 1);
         assert_eq!(Costs::default().rows(), 1);
+    }
+
+    #[test]
+    fn a_measurement_on_a_busy_machine_does_not_stay() {
+        let step = |rows: usize| 0.001 + 0.0005 * rows as f64;
+        // While others ran, a row took as long in a batch as alone, and larger ones were not even measured.
+        let mut costs = Costs::default();
+        costs.record_step(1, 0.01);
+        costs.record_step(2, 0.02);
+        costs.record_decode(0.008);
+        assert_eq!(costs.rows(), 1);
+        for _ in 0..100 * TRY_EVERY {
+            let rows = costs.rows_of_next_pass();
+            costs.record_step(rows, step(rows));
+        }
+        assert_eq!(costs.rows(), 16, "which takes no longer than a step and a decoder");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Painter {
                 self.join(accepted);
             }
             self.forget_unwanted();
-            match self.scheduler.next(self.costs.rows()) {
+            match self.scheduler.next(self.costs.rows_of_next_pass()) {
                 Some(Turn::Step(ids)) => {
                     self.step(&ids);
                     self.preview(&ids);
