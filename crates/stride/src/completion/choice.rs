@@ -4,9 +4,6 @@ use crate::noise::{ChaCha8Rng, uniform};
 
 /// An attribute with a value of at least this probability has been told, or follows from what has been told.
 const TOLD: f64 = 0.9;
-/// The most that one attribute says for or against an example. A prompt that tells much matches few examples in everything, or
-/// none; those that differ in a point are to have a say in what it leaves open.
-const MOST_EVIDENCE: f64 = 4.0;
 /// A value is plausible if the prompt speaks for it at least this part as much as for the value that it speaks for most. "A man"
 /// speaks for no hat more than for a hat.
 const PLAUSIBLE: f64 = 0.4;
@@ -14,8 +11,8 @@ const PLAUSIBLE: f64 = 0.4;
 const PLAUSIBLE_OF_SPOKEN: f64 = 0.8;
 /// The evidence for a value from which on a prompt speaks of the attribute.
 const SPOKEN: f64 = 4.0;
-/// The weight of an example for each of its values that is open and not plausible.
-const IMPLAUSIBLE: f64 = 0.1;
+/// Examples as if two attributes had nothing to do with each other, beside those that are counted.
+const UNRELATED: f64 = 1.0;
 
 /// The value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,56 +26,81 @@ pub(super) struct Choice {
 /// A value for every attribute: the likeliest where the prompt tells it, and drawn where it is open, such that all of them
 /// go together.
 ///
-/// An example e is drawn with a probability in proportion to
+/// Open attributes are drawn one after the other; the value v of attribute a with a probability in proportion to
 ///
 /// ```text
-/// prod_a min(4, max(1/4, p_a(e_a) / f_a(e_a))),    f_a(v) how often value v is among the examples,
+/// p_a(v) prod_b f(v | w_b) / f(v),    b the open attributes before a, w_b the value drawn for b,
 /// ```
 ///
-/// which, but for the bounds, is the posterior of the examples if every attribute is told for itself; and a tenth of that for
-/// every open attribute whose value is not plausible. What is open takes its values from the example, which go together since they did in an image; but instead of a value that is not plausible, one is
-/// drawn from those that are, by `p_a` alone.
+/// with `p_a` what the prompt says, which knows all that was told, and `f` how often values are among the examples, alone and
+/// together. Attributes that have nothing to do with each other have ratios of about 1, and so stay as varied as the prompt leaves
+/// them; values that no example has together have ratios near 0. A value that is not plausible is never drawn.
 pub(super) fn choose(
     posteriors: &[Vec<f64>],
     examples: &[Vec<usize>],
     rng: &mut ChaCha8Rng,
 ) -> Vec<Choice> {
-    let frequencies = (0..posteriors.len()).map(|of| frequencies(examples, of, &posteriors[of]));
-    let frequencies: Vec<Vec<f64>> = frequencies.collect();
-    let evidence: Vec<Vec<f64>> = posteriors.iter().zip(&frequencies).map(evidence).collect();
-    let is_open = |of: usize| posteriors[of].iter().all(|&p| p < TOLD);
-    let is_plausible = |of: usize, value: usize| {
-        let most = evidence[of].iter().copied().fold(0.0, f64::max);
-        let part = if most < SPOKEN { PLAUSIBLE } else { PLAUSIBLE_OF_SPOKEN };
-        evidence[of][value] >= part * most
+    let mut drawn: Vec<(usize, usize)> = Vec::new();
+    let choose = |(of, posterior): (usize, &Vec<f64>)| {
+        // One number for each, so that what is said of one attribute does not change the others.
+        let place = uniform(rng);
+        if posterior.iter().any(|&p| p >= TOLD) {
+            return Choice { value: likeliest(posterior), is_open: false };
+        }
+        let frequencies = frequencies(examples, of, posterior.len());
+        let mut weights = plausible(posterior, &frequencies);
+        for &(other, value) in &drawn {
+            let ratios = ratios(examples, of, &frequencies, (other, value));
+            weights.iter_mut().zip(ratios).for_each(|(weight, ratio)| *weight *= ratio);
+        }
+        let value = draw(&weights, place);
+        drawn.push((of, value));
+        Choice { value, is_open: true }
     };
-    let weight = |(of, &value): (usize, &usize)| {
-        let ratio = evidence[of][value].clamp(1.0 / MOST_EVIDENCE, MOST_EVIDENCE);
-        if is_open(of) && !is_plausible(of, value) { ratio * IMPLAUSIBLE } else { ratio }
+    posteriors.iter().enumerate().map(choose).collect()
+}
+
+/// The probabilities of plausible values, and 0 for the others.
+fn plausible(posterior: &[f64], frequencies: &[f64]) -> Vec<f64> {
+    let evidence = evidence(posterior, frequencies);
+    let most = evidence.iter().copied().fold(0.0, f64::max);
+    let part = if most < SPOKEN { PLAUSIBLE } else { PLAUSIBLE_OF_SPOKEN };
+    let weight = |(&p, evidence)| if evidence >= part * most { p } else { 0.0 };
+    posterior.iter().zip(evidence).map(weight).collect()
+}
+
+/// How much more often every value of an attribute is among the examples with a value of another one than among all of them.
+fn ratios(
+    examples: &[Vec<usize>],
+    of: usize,
+    frequencies: &[f64],
+    (other, value): (usize, usize),
+) -> Vec<f64> {
+    let mut counts = vec![0.0; frequencies.len()];
+    let mut all = 0.0;
+    for example in examples.iter().filter(|example| example[other] == value) {
+        counts[example[of]] += 1.0;
+        all += 1.0;
+    }
+    let ratio = |(&count, &frequency): (&f64, &f64)| {
+        if frequency > 0.0 {
+            (count + UNRELATED * frequency) / ((all + UNRELATED) * frequency)
+        } else {
+            0.0
+        }
     };
-    let weights = examples.iter().map(|example| example.iter().enumerate().map(weight).product());
-    let example = &examples[draw(&weights.collect::<Vec<f64>>(), rng)];
-    let choose = |(of, &value): (usize, &usize)| {
-        // One draw each, so that what is said of one attribute does not change the others.
-        let plausible = posteriors[of].iter().enumerate();
-        let plausible = plausible.map(|(value, &p)| if is_plausible(of, value) { p } else { 0.0 });
-        let own = draw(&plausible.collect::<Vec<f64>>(), rng);
-        let drawn = if is_plausible(of, value) { value } else { own };
-        let is_open = is_open(of);
-        Choice { value: if is_open { drawn } else { likeliest(&posteriors[of]) }, is_open }
-    };
-    example.iter().enumerate().map(choose).collect()
+    counts.iter().zip(frequencies).map(ratio).collect()
 }
 
 /// How much more likely a prompt makes each value of an attribute than it is among the examples; 0 for one that no example has.
-fn evidence((posterior, frequencies): (&Vec<f64>, &Vec<f64>)) -> Vec<f64> {
+fn evidence(posterior: &[f64], frequencies: &[f64]) -> Vec<f64> {
     let pairs = posterior.iter().zip(frequencies);
     pairs.map(|(&p, &frequency)| if frequency > 0.0 { p / frequency } else { 0.0 }).collect()
 }
 
 /// How often the examples have each value of an attribute.
-fn frequencies(examples: &[Vec<usize>], of: usize, values: &[f64]) -> Vec<f64> {
-    let mut counts = vec![0.0; values.len()];
+fn frequencies(examples: &[Vec<usize>], of: usize, values: usize) -> Vec<f64> {
+    let mut counts = vec![0.0; values];
     for example in examples {
         counts[example[of]] += 1.0 / examples.len() as f64;
     }
@@ -90,9 +112,9 @@ fn likeliest(posterior: &[f64]) -> usize {
     most.map_or(0, |(value, _)| value)
 }
 
-/// A place drawn in proportion to the weights, of which some may be zero; the last if all are.
-fn draw(weights: &[f64], rng: &mut ChaCha8Rng) -> usize {
-    let mut rest = uniform(rng) * weights.iter().sum::<f64>();
+/// The place to which a fraction of the sum of the weights leads, of which some may be zero; the last if all are.
+fn draw(weights: &[f64], fraction: f64) -> usize {
+    let mut rest = fraction * weights.iter().sum::<f64>();
     let is_it = |&(_, &weight): &(usize, &f64)| {
         rest -= weight;
         rest < 0.0
@@ -165,6 +187,29 @@ mod tests {
         }
         println!("{counts:?}");
         assert!(counts.iter().all(|&count| count > 100), "{counts:?}");
+    }
+
+    #[test]
+    fn what_is_open_goes_together_and_stays_varied() {
+        // Style (0 or 1), hair (0 and 1 in style 0, 2 and 3 in style 1), background (4, with anything).
+        let examples: Vec<Vec<usize>> = (0..1024)
+            .map(|example| {
+                let style = example & 1;
+                vec![2 * style + (example >> 1 & 1), example >> 2 & 3, style]
+            })
+            .collect();
+        let posteriors = [vec![0.25; 4], vec![0.25; 4], vec![0.5; 2]];
+        let mut counts = [[0; 4]; 4];
+        let mut torn = 0;
+        for seed in 0..2000 {
+            let chosen = choose(&posteriors, &examples, &mut keyed_rng(seed, 0, 0, 0));
+            let [hair, background, style] = chosen[..] else { unreachable!("three attributes") };
+            counts[hair.value][background.value] += 1;
+            torn += usize::from(hair.value / 2 != style.value);
+        }
+        println!("{counts:?}, {torn} torn");
+        assert!(torn < 20, "{torn}");
+        assert!(counts.iter().flatten().all(|&count| (80..170).contains(&count)), "{counts:?}");
     }
 
     #[test]

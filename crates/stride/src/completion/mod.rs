@@ -24,15 +24,15 @@ use crate::weights::{self, TensorSource, WeightsError};
 /// p_a(v) = softmax(W_a s_a + b_a)_v,    s_a the state of query a, v a value of attribute a,
 /// ```
 ///
-/// an image of the training data is drawn, those more often that are like what the prompt says, and that image's phrases for the
-/// attributes that the prompt leaves open are appended. Trained by cross-entropy on captions, `p_a` is the posterior of the attribute
+/// values are drawn for the attributes that the prompt leaves open, such that they go together as they do in images of the training
+/// data, and their phrases are appended. Trained by cross-entropy on captions, `p_a` is the posterior of the attribute
 /// given the caption, and is as broad as the caption is silent.
 ///
 /// # Source
 /// Choosing the missing content before drawing: the prior of unCLIP (Ramesh et al. 2022, arXiv 2204.06125), and rewritten
 /// prompts (Betker et al. 2023, Improving Image Generation with Better Captions, section 5).
 /// # Deviations
-/// The prior is the data set itself, and the result is a prompt that a person can read and change.
+/// The prior is how often values are together in the data set, and the result is a prompt that a person can read and change.
 #[derive(Clone, Debug)]
 pub struct Completion {
     reader: AttributeReader,
