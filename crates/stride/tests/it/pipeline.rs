@@ -496,7 +496,7 @@ fn completing_parts() -> PipelineParts {
             attribute("hair", ["red hair", "no hair"]),
             attribute("eyes", ["", "glasses"]),
         ],
-        examples: vec![vec![0, 1], vec![1, 0]],
+        examples: (0..1000).map(|example| vec![example % 2, 1 - example % 2]).collect(),
     };
     let completion = config.init(parts.vocabulary.clone(), &device).expect("fits");
     let index =
@@ -512,7 +512,7 @@ fn what_a_prompt_leaves_open_is_chosen_by_the_seed() {
     let many = draw(&pipeline, &GenerateRequest { count: 12, ..base.clone() });
     let prompts: BTreeSet<&str> = many.iter().map(|image| &*image.prompt).collect();
     let expected = BTreeSet::from(["a man, no hair", "a man, red hair, glasses"]);
-    assert_eq!(prompts, expected, "values that an example has together");
+    assert_eq!(prompts, expected, "values that examples have together");
     for (image, seed) in many.iter().zip(5..) {
         let alone = draw(&pipeline, &GenerateRequest { seed, ..base.clone() });
         assert_eq!(alone[0], *image);
