@@ -83,6 +83,9 @@ struct Merge {
     /// Folder for the result
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 /// Where captions come from.
@@ -244,11 +247,13 @@ fn fraction(text: &str) -> Result<f64, String> {
 impl Merge {
     fn run(self) -> Result<()> {
         let images = merge_prepared(&self.parts, &self.out)?;
-        writeln!(crate::terminal::stdout(), "{images} images")?;
         if self.parts.iter().all(|part| part.join(PREPARED_REPORT).exists()) {
             write_report(&self.merged_report()?, &self.out)?;
         }
-        Ok(())
+        if self.json {
+            return print_json(&json!({ "folder": self.out, "images": images }));
+        }
+        Ok(writeln!(crate::terminal::stdout(), "{images} images")?)
     }
 
     /// The reports of all parts in the order of the data set.

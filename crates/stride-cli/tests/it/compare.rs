@@ -127,13 +127,14 @@ fn sides_of_equal_compute_are_trained_evaluated_and_reported() {
     let written = fs::metadata(checkpoint("flow-seed1")).expect("there").modified().expect("time");
     fs::remove_file(checkpoint("shortcut-seed1")).expect("there");
     fs::remove_file(out.join("report.md")).expect("there");
-    let second = compare(&place, &["--seeds", "1,2"]).expect(0);
-    second.says(&["[3 of 4, shortcut-seed1] resumed"]);
+    let second = compare(&place, &["--seeds", "1,2", "--json"]).expect(0);
+    let second = second.says(&["[3 of 4, shortcut-seed1] resumed"]);
     let again = fs::metadata(checkpoint("flow-seed1")).expect("there").modified().expect("time");
     assert_eq!(written, again, "a finished run is left alone");
     assert!(checkpoint("shortcut-seed1").exists());
     let again = fs::read(out.join("report.json")).expect("written");
     let again: Value = serde_json::from_slice(&again).expect("JSON");
+    assert_eq!(second.json(), again);
     for index in 0..4 {
         assert_eq!(again["runs"][index]["results"], runs[index]["results"]);
     }

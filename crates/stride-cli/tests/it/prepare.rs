@@ -72,6 +72,9 @@ fn parts_join_to_the_whole() {
     }
     let merged = run(place.path(), &["prepare", "merge", "a", "b", "--out", "merged"]).expect(0);
     assert_eq!(merged.stdout, "12 images\n");
+    let again = ["prepare", "merge", "a", "b", "--out", "again", "--json"];
+    let told = run(place.path(), &again).expect(0).json();
+    assert_eq!(told, serde_json::json!({"folder": "again", "images": 12}));
     let (merged, whole) = (place.path().join("merged"), place.path().join("whole"));
     let mut whole = contents(&whole);
     // Every part has a sheet of its own.

@@ -21,6 +21,7 @@ use stride_models::Model;
 
 use crate::compute::device_setting;
 use crate::interrupt;
+use crate::terminal::print_json;
 use plan::Plan;
 
 /// Train objectives on the same data, network, seeds and compute, and compare them
@@ -54,6 +55,9 @@ pub(crate) struct Compare {
     /// Device to train and evaluate on: auto, cpu, gpu, or gpu:N for the adapter that `stride doctor` lists under N
     #[arg(long)]
     device: Option<DeviceName>,
+    /// Print one JSON object instead of text, the content of report.json
+    #[arg(long)]
+    json: bool,
 }
 
 /// A covariance takes two images.
@@ -126,6 +130,9 @@ impl Compare {
             tracing::info!("{} is evaluated; about {} left", side.name, hours(left));
         }
         report.write(&images, &self.out)?;
+        if self.json {
+            return print_json(&report);
+        }
         write!(crate::terminal::stdout(), "{}", report.tables())?;
         Ok(())
     }
