@@ -1,13 +1,12 @@
 //! What CI runs, cheapest first, each step with its time.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::output::print;
-use crate::{dist, tidy};
+use crate::{command, dist, tidy};
 
 /// The steps that call cargo after tidy. All use the release profile, so that tests and program
 /// share one build of the dependencies.
@@ -38,16 +37,10 @@ fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
-    // `cargo run` tells the program which cargo started it.
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(root);
+    let mut command = command::cargo(root);
+    command.args(arguments);
     if arguments.first() == Some(&"doc") {
         command.env("RUSTDOCFLAGS", "-D warnings");
     }
-    let status = command.status().context("cargo could not be started")?;
-    if !status.success() {
-        bail!("{status}");
-    }
-    Ok(())
+    command::run(&mut command)
 }

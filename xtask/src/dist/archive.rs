@@ -1,7 +1,6 @@
 //! A folder as an archive whose bytes depend on its files alone.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -10,10 +9,10 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-/// Packs the folder `name` in `place` as `NAME.tar.gz` beside it, with `NAME.tar.gz.sha256`; the archive and its hash.
+/// Packs the folder `name` in `place` as `NAME.tar.gz` beside it.
 ///
 /// Files are in the order of their names, owned by nobody and of no time; programs may be run.
-pub(super) fn pack(place: &Path, name: &str) -> Result<(PathBuf, String)> {
+pub(super) fn pack(place: &Path, name: &str) -> Result<PathBuf> {
     let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
     for path in files(&place.join(name))? {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -24,13 +23,17 @@ pub(super) fn pack(place: &Path, name: &str) -> Result<(PathBuf, String)> {
         header.set_mtime(0);
         archive.append_data(&mut header, path.strip_prefix(place)?, bytes.as_slice())?;
     }
-    let bytes = archive.into_inner()?.finish()?;
-    let file = format!("{name}.tar.gz");
-    let path = place.join(&file);
-    fs::write(&path, &bytes)?;
-    let hash = hex::encode(Sha256::digest(&bytes));
-    writeln!(File::create(place.join(format!("{file}.sha256")))?, "{hash}  {file}")?;
-    Ok((path, hash))
+    let path = place.join(format!("{name}.tar.gz"));
+    fs::write(&path, archive.into_inner()?.finish()?)?;
+    Ok(path)
+}
+
+/// Writes the SHA-256 of a file as `FILE.sha256` beside it, as `sha256sum --check` reads it; and returns it.
+pub(super) fn write_hash(path: &Path) -> Result<String> {
+    let hash = hex::encode(Sha256::digest(fs::read(path)?));
+    let file = path.file_name().context("a path without a name")?.to_string_lossy();
+    fs::write(path.with_file_name(format!("{file}.sha256")), format!("{hash}  {file}\n"))?;
+    Ok(hash)
 }
 
 /// Whether bytes are a program of Linux, macOS or Windows.
@@ -57,6 +60,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Read as _;
 
     use flate2::read::GzDecoder;
@@ -69,8 +73,10 @@ mod tests {
         fs::create_dir_all(place.path().join("a/b")).expect("writable");
         fs::write(place.path().join("a/b/text"), "text").expect("writable");
         fs::write(place.path().join("a/program"), b"\x7fELF...").expect("writable");
-        let (path, hash) = pack(place.path(), "a").expect("packed");
-        assert_eq!(pack(place.path(), "a").expect("packed").1, hash);
+        let path = pack(place.path(), "a").expect("packed");
+        let hash = write_hash(&path).expect("written");
+        pack(place.path(), "a").expect("packed");
+        assert_eq!(write_hash(&path).expect("written"), hash);
         let told = fs::read_to_string(place.path().join("a.tar.gz.sha256")).expect("written");
         assert_eq!(told, format!("{hash}  a.tar.gz\n"));
         let mut archive = tar::Archive::new(GzDecoder::new(File::open(path).expect("written")));

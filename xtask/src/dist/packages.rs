@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::command::{cargo, output};
+use crate::command::{cargo, output};
 
 /// A package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,8 @@ pub(super) struct Package {
 pub(super) fn shipped(root: &Path, platform: &str, roots: &[&str]) -> Result<Vec<Package>> {
     let mut cargo = cargo(root);
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", platform]);
+    // Of the programs, none has it.
+    cargo.args(["--features", "stride-python/python"]);
     let told = output(&mut cargo)?;
     reachable(&serde_json::from_slice(&told).context("cargo metadata")?, roots)
 }

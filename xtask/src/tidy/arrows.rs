@@ -9,8 +9,8 @@ use super::tree::Tree;
 /// so that a new arrow is a decision somebody takes.
 ///
 /// Evaluation takes any model or folder of images, so it must not know training; the server
-/// ships without training; nothing depends on the program; avatars know nothing of ours.
-const ARROWS: [(&str, &[&str]); 11] = [
+/// ships without training, as the Python package does; nothing depends on the program; avatars know nothing of ours.
+const ARROWS: [(&str, &[&str]); 12] = [
     ("stride", &["stride-kernels"]),
     ("stride-avatars", &[]),
     (
@@ -31,6 +31,17 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("stride-files", &[]),
     ("stride-kernels", &[]),
     ("stride-models", &["stride", "stride-files", "stride-kernels"]),
+    (
+        "stride-python",
+        &[
+            "stride",
+            "stride-data",
+            "stride-eval",
+            "stride-files",
+            "stride-kernels",
+            "stride-models",
+        ],
+    ),
     ("stride-server", &["stride", "stride-files", "stride-kernels", "stride-models"]),
     ("stride-train", &["stride", "stride-data", "stride-files", "stride-kernels", "stride-models"]),
     ("xtask", &[]),

@@ -116,16 +116,17 @@ impl FeatureNetworks {
         SampleFeatures::join(workers.run(shares, of_share))
     }
 
-    /// The same for a whole set; `observer` gets the number of images of every batch that is done.
+    /// The same for a whole set; `observer` gets the number of images of every batch that is done, and may end it.
     ///
     /// # Errors
-    /// An image cannot be decoded or has another size than the first, or a network's output is not finite.
+    /// An image cannot be decoded or has another size than the first, a network's output is not finite, or the observer
+    /// returned an error.
     pub fn extract_set(
         &self,
         workers: &Workers,
         set: &ImageSet,
         protocol: Protocol,
-        observer: &mut dyn FnMut(usize),
+        observer: &mut dyn FnMut(usize) -> Result<(), EvalError>,
     ) -> Result<SampleFeatures, EvalError> {
         let mut all: Option<SampleFeatures> = None;
         set.for_each_batch(BATCH_SIZE * workers.count(), |images| {
@@ -136,8 +137,7 @@ impl FeatureNetworks {
                 Some(all) => all.extend(&batch)?,
                 None => all = Some(batch),
             }
-            observer(images.len());
-            Ok(())
+            observer(images.len())
         })?;
         SampleFeatures::join(all.map(Ok))
     }

@@ -30,7 +30,7 @@ pub struct EvaluationSettings {
 /// A model, or a checkpoint of its training.
 pub struct EvaluatedModel {
     /// Generates its images.
-    pub generator: Box<dyn Generator>,
+    pub generator: Box<dyn Generator + Send>,
     /// The start of the SHA-256 of its weights.
     pub hash: String,
     /// Training steps of a checkpoint; absent for the model itself.

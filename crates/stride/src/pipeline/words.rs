@@ -23,6 +23,44 @@ pub struct PromptReport {
     pub dropped_text: String,
 }
 
+/// Characters of a prompt that warnings repeat, at most.
+const SHOWN: usize = 80;
+
+impl PromptReport {
+    /// What a person should know before the prompt is drawn, a sentence each; `what` is what they call it.
+    pub fn warnings(&self, what: &str) -> Vec<String> {
+        let weights = self.without_weights.as_ref().map(|read| {
+            format!(
+                "brackets and weights, as in (word:1.3) or ((word)), have no effect; the {what} is read as: {}",
+                shortened(read)
+            )
+        });
+        let words: Vec<String> = self.unknown_words.iter().map(ToString::to_string).collect();
+        let unknown = (!words.is_empty()).then(|| {
+            format!(
+                "the model never saw these words of the {what}, and treats them as unknown: {}",
+                words.join(", ")
+            )
+        });
+        let dropped = (self.dropped_tokens > 0).then(|| {
+            format!(
+                "the {what} is too long for the model; its last {} tokens are left out: {}",
+                self.dropped_tokens,
+                shortened(&self.dropped_text)
+            )
+        });
+        [weights, unknown, dropped].into_iter().flatten().collect()
+    }
+}
+
+/// The start of a long text.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// A word that a model never saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnknownWord {

@@ -77,6 +77,7 @@ fn extract(
     let (workers, protocol) = (Workers::on(&job.compute.device()?)?, job.protocol.protocol());
     let samples = networks.extract_set(&workers, set, protocol, &mut |images| {
         bar.advance(set.len(), images);
+        Ok(())
     })?;
     bar.finish();
     Ok(samples)

@@ -28,35 +28,8 @@ pub(super) fn warn_about_all(
 
 /// Says what the model does not understand.
 fn warn_about(pipeline: &Pipeline, what: &str, prompt: &str) -> anyhow::Result<()> {
-    let report = pipeline.prompt_report(prompt)?;
-    if let Some(read) = &report.without_weights {
-        tracing::warn!(
-            "brackets and weights, as in (word:1.3) or ((word)), have no effect; the {what} is read as: {}",
-            shorten(read)
-        );
-    }
-    if !report.unknown_words.is_empty() {
-        let words: Vec<String> = report.unknown_words.iter().map(ToString::to_string).collect();
-        tracing::warn!(
-            "the model never saw these words of the {what}, and treats them as unknown: {}",
-            words.join(", ")
-        );
-    }
-    if report.dropped_tokens > 0 {
-        tracing::warn!(
-            "the {what} is too long for the model; its last {} tokens are left out: {}",
-            report.dropped_tokens,
-            shorten(&report.dropped_text)
-        );
+    for warning in pipeline.prompt_report(prompt)?.warnings(what) {
+        tracing::warn!("{warning}");
     }
     Ok(())
-}
-
-/// The start of a long text.
-fn shorten(text: &str) -> String {
-    const WIDTH: usize = 80;
-    match text.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
 }
