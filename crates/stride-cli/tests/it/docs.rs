@@ -17,6 +17,7 @@ fn pages() -> Vec<PathBuf> {
         docs.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
     pages.sort();
     pages.push(repository().join("README.md"));
+    pages.push(repository().join("crates/stride-python/README.md"));
     pages
 }
 
@@ -98,6 +99,7 @@ fn what_the_guide_draws_is_drawn() {
             "stride inspect woman",
             "stride completions",
             "stride man",
+            "stride export",
         ];
         let needs_more = command.contains("--model");
         if needs_more || !is_quick.iter().any(|start| command.contains(start)) {
@@ -116,24 +118,41 @@ fn what_the_guide_draws_is_drawn() {
         "seeds.webp",
         "stride.bash",
         "stride-generate.1",
+        "exported/pipeline.py",
+        "onnx/decoder.onnx",
     ] {
         assert!(place.path().join(file).is_file(), "{file}");
     }
 }
 
+/// The headings of a page as links name them.
+fn headings(page: &str) -> impl Iterator<Item = String> {
+    let name = |line: &str| {
+        let title = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.collect::<String>().replace(' ', "-")
+    };
+    page.lines().filter(|line| line.starts_with('#')).map(name).collect::<Vec<_>>().into_iter()
+}
+
 #[test]
-fn links_of_pages_lead_to_files() {
+fn links_of_pages_lead_to_files_and_headings() {
     let mut count = 0;
     for page in pages() {
         let text = read(&page);
         for (start, _) in text.match_indices("](") {
             let target = text[start + 2..].split([')', ' ']).next().unwrap_or_default();
-            let target = target.split('#').next().unwrap_or_default();
             if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
                 continue;
             }
-            let path = page.parent().expect("a folder").join(target);
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = match file {
+                "" => page.clone(),
+                file => page.parent().expect("a folder").join(file),
+            };
             assert!(path.exists(), "{}: {target}", page.display());
+            let is_there = heading.is_empty() || headings(&read(&path)).any(|it| it == heading);
+            assert!(is_there, "{}: {target}: no such heading", page.display());
             count += 1;
         }
     }

@@ -1,4 +1,4 @@
-//! `stride export`. What diffusers and onnxruntime make of the folder is tested by `parity/check_export.py`.
+//! `stride export`. What diffusers and onnxruntime make of the folders is tested by `parity/check_export.py`.
 
 use std::fs;
 
@@ -22,9 +22,9 @@ fn a_model_becomes_a_folder_of_diffusers() {
     assert_eq!(
         names_in(&out),
         [
-            "export_onnx.py",
             "model_index.json",
             "pipeline.py",
+            "stride_sampling.py",
             "text_encoder",
             "tokenizer",
             "transformer",
@@ -61,12 +61,43 @@ fn a_model_becomes_a_folder_of_diffusers() {
 }
 
 #[test]
+fn a_model_becomes_onnx_files() {
+    let place = workplace();
+    let export = ["export", "model", "--to", "onnx", "--out", "out"];
+    let found = run(place.path(), &[&export[..], &["--json"]].concat()).expect(0).json();
+    let out = place.path().join("out");
+    let names = names_in(&out);
+    assert_eq!(found["files"].as_array().expect("a list").len(), names.len());
+    assert_eq!(
+        names,
+        [
+            "decoder.onnx",
+            "generate.py",
+            "model.json",
+            "stride_sampling.py",
+            "text_encoder.onnx",
+            "tokenizer.json",
+            "transformer.onnx"
+        ]
+    );
+    let read = |name: &str| fs::read(out.join(name)).unwrap_or_else(|_| panic!("{name}"));
+    let about: Value = serde_json::from_slice(&read("model.json")).expect("JSON");
+    assert_eq!(about["latent_shape"].as_array().map(Vec::len), Some(3));
+    assert_eq!(about["token_rows"][0], 49_406);
+    let first = read("transformer.onnx");
+    run(place.path(), &export).expect(0);
+    assert_eq!(read("transformer.onnx"), first, "the same model gives the same bytes");
+}
+
+#[test]
 fn what_diffusers_has_no_pipeline_for_is_refused() {
     let place = workplace();
     let process = json!({"kind": "ddim", "schedule": "linear", "prediction": "v", "clip": 4.0});
     edit_json(&place, "model_index.json", |index| index["sampler"] = process);
     let export = ["export", "model", "--to", "diffusers", "--out", "out"];
     run(place.path(), &export).expect(1).says(&["sampled by DDIM"]);
+    let onnx = ["export", "model", "--to", "onnx", "--out", "out"];
+    run(place.path(), &onnx).expect(1).says(&["sampled by DDIM"]);
     run(place.path(), &["export", "nowhere", "--to", "diffusers", "--out", "out"]).expect(1);
     run(place.path(), &["export", "model", "--to", "gguf", "--out", "out"])
         .expect(2)

@@ -6,11 +6,14 @@ use anyhow::Context as _;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use stride::pipeline::{
-    MODEL_INDEX, Pipeline, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, VOCABULARY,
+    COMPLETION_CONFIG, COMPLETION_VOCABULARY, COMPLETION_WEIGHTS, MODEL_INDEX, Pipeline,
+    TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, VOCABULARY,
 };
 use stride::tokenizer::ClipTokenizer;
 use stride::weights::StoredDtype;
 use stride_files::NewFolder;
+
+use super::sampling::SAMPLING;
 
 /// The version of diffusers that the files were tested with.
 const DIFFUSERS_VERSION: &str = "0.42.1";
@@ -18,13 +21,15 @@ const DIFFUSERS_VERSION: &str = "0.42.1";
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 
 /// The Python files: where they go, and what they are.
-const PYTHON: [(&str, &str); 5] = [
+const PYTHON: [(&str, &str); 6] = [
     ("pipeline.py", include_str!("diffusers/pipeline.py")),
-    ("export_onnx.py", include_str!("diffusers/export_onnx.py")),
     ("transformer/stride_transformer.py", include_str!("diffusers/stride_transformer.py")),
-    ("text_encoder/stride_text_encoder.py", include_str!("diffusers/stride_text_encoder.py")),
+    ("text_encoder/stride_text_encoder.py", TEXT_ENCODER),
     ("vae/stride_autoencoder.py", include_str!("diffusers/stride_autoencoder.py")),
+    ("completion/stride_completion.py", include_str!("diffusers/stride_completion.py")),
+    ("completion/stride_text_encoder.py", TEXT_ENCODER),
 ];
+const TEXT_ENCODER: &str = include_str!("diffusers/stride_text_encoder.py");
 
 /// Writes the folder and returns the names of its files. Weights are stored in f32.
 pub(super) fn write(pipeline: &Pipeline, out: &Path) -> anyhow::Result<Vec<String>> {
@@ -71,15 +76,41 @@ pub(super) fn write(pipeline: &Pipeline, out: &Path) -> anyhow::Result<Vec<Strin
         weights_of(files.get("vae/diffusion_pytorch_model.safetensors")?)?,
     );
 
+    let has_completion = pipeline.parts().completion.is_some();
+    if has_completion {
+        let mut completion = read(COMPLETION_CONFIG)?;
+        completion["_class_name"] = json!("StrideCompletion");
+        completion["token_rows"] = read(COMPLETION_VOCABULARY)?["token_ids"].take();
+        // Another name than the network's, which diffusers would hide behind it.
+        let mut reader = completion["text_encoder"].take();
+        if let Some(fields) = reader.as_object_mut() {
+            fields.remove("architectures");
+        }
+        completion["text_encoder_config"] = reader;
+        if let Some(fields) = completion.as_object_mut() {
+            fields.remove("text_encoder");
+        }
+        add(COMPLETION_CONFIG, serde_json::to_vec(&completion)?);
+        add(&format!("completion/{WEIGHTS}"), weights_of(files.get(COMPLETION_WEIGHTS)?)?);
+    }
+
     add("tokenizer/tokenizer.json", ClipTokenizer::new()?.to_json()?.into_bytes());
     add("tokenizer/tokenizer_config.json", pretty(&tokenizer_config())?);
     let rows = read(VOCABULARY)?["token_ids"].take();
     add(MODEL_INDEX, pretty(&index(pipeline, rows, is_tiny)?)?);
     for (name, text) in PYTHON {
-        if is_tiny || !name.starts_with("vae/") {
+        let is_used = match name.split('/').next() {
+            Some("vae") => is_tiny,
+            Some("completion") => has_completion,
+            _ => true,
+        };
+        if is_used {
             add(name, text.as_bytes().to_vec());
         }
     }
+
+    let (name, text) = SAMPLING;
+    add(name, text.to_vec());
 
     let folder = NewFolder::create(out)?;
     for (name, bytes) in &written {
@@ -97,6 +128,10 @@ fn index(pipeline: &Pipeline, token_rows: Value, is_tiny: bool) -> anyhow::Resul
     } else {
         ["diffusers", "AutoencoderKL"]
     };
+    let completion = match &index.completion {
+        Some(_) => json!(["stride_completion", "StrideCompletion"]),
+        None => json!([null, null]),
+    };
     Ok(json!({
         "_class_name": ["pipeline", "StridePipeline"],
         "_diffusers_version": DIFFUSERS_VERSION,
@@ -104,6 +139,7 @@ fn index(pipeline: &Pipeline, token_rows: Value, is_tiny: bool) -> anyhow::Resul
         "text_encoder": ["stride_text_encoder", "StrideTextEncoder"],
         "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
         "vae": vae,
+        "completion": completion,
         "token_rows": token_rows,
         "resolution": index.resolution,
         "default_steps": index.default_steps,

@@ -1,6 +1,8 @@
 //! `stride export`: a model for other programs.
 
 mod diffusers;
+mod onnx;
+mod sampling;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,7 +20,10 @@ use crate::terminal::print_json;
 ///
 /// diffusers: a folder that DiffusionPipeline.from_pretrained(FOLDER, trust_remote_code=True) loads. Its Python files, a few
 /// hundred lines beside the weights, are the networks in PyTorch and the sampler; the same seed draws the same image, but for
-/// rounding. export_onnx.py in it writes the networks as ONNX files.
+/// rounding.
+///
+/// onnx: text encoder, transformer and decoder as ONNX files, the tokenizer, and generate.py, which draws with them in
+/// onnxruntime.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// Model folder [default: the model inside this program]
@@ -40,6 +45,8 @@ pub(crate) struct Export {
 enum Target {
     /// Hugging Face diffusers, in Python
     Diffusers,
+    /// onnxruntime and other programs that run ONNX files
+    Onnx,
 }
 
 impl Export {
@@ -48,13 +55,21 @@ impl Export {
         let sampler = pipeline.index().sampler;
         if matches!(sampler, Sampler::Ddim(_) | Sampler::Ddpm(_)) {
             bail!(
-                "this model is sampled by {}, which the pipeline for diffusers does not have; expected a model of \
+                "this model is sampled by {}, which the exported sampler does not have; expected a model of \
                  flow matching, shortcut, mean flow or consistency",
                 sampler.description()
             );
         }
-        let Target::Diffusers = self.to;
-        let files = diffusers::write(&pipeline, &self.out)?;
+        let files = match self.to {
+            Target::Diffusers => diffusers::write(&pipeline, &self.out)?,
+            Target::Onnx => onnx::write(&pipeline, &self.out)?,
+        };
+        if self.to == Target::Onnx && pipeline.parts().completion.is_some() {
+            tracing::warn!(
+                "generate.py in the folder draws prompts as they are typed; this program completes short ones, and \
+                 prints what it draws instead (`stride generate --json`)"
+            );
+        }
         if self.json {
             return print_json(&json!({
                 "folder": self.out, "files": files, "model": pipeline.index().name, "model_hash": hash,
