@@ -122,7 +122,7 @@ fn file_name(index: u64) -> String {
 }
 
 fn prepare_folder(path: &Path) -> Result<(), Error> {
-    let fault = |action| move |source| Error::Io { action, path: path.to_owned(), source };
+    let fault = |action| move |error| Error::Io { action, path: path.to_owned(), error };
     fs::create_dir_all(path).map_err(fault("create the folder"))?;
     if fs::read_dir(path).map_err(fault("read the folder"))?.next().is_some() {
         return Err(Error::OutputNotEmpty { path: path.to_owned() });
@@ -146,10 +146,10 @@ fn write_image(request: &DatasetRequest, index: u64) -> Result<MetadataLine, Err
 }
 
 fn write_png(path: &Path, side: u32, color: png::ColorType, pixels: &[u8]) -> Result<(), Error> {
-    let file = File::create(path).map_err(|source| Error::Io {
+    let file = File::create(path).map_err(|error| Error::Io {
         action: "create",
         path: path.to_owned(),
-        source,
+        error,
     })?;
     let mut encoder = png::Encoder::new(BufWriter::new(file), side, side);
     encoder.set_color(color);
@@ -161,7 +161,7 @@ fn write_png(path: &Path, side: u32, color: png::ColorType, pixels: &[u8]) -> Re
             writer.write_image_data(pixels)?;
             writer.finish()
         })
-        .map_err(|source| Error::Png { path: path.to_owned(), source })
+        .map_err(|error| Error::Png { path: path.to_owned(), error })
 }
 
 /// Writes under another name first, so that a half-written file is never taken for data.
@@ -177,5 +177,5 @@ fn write_metadata(out: &Path, lines: &[MetadataLine]) -> Result<(), Error> {
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&partial, &path)
     };
-    write().map_err(|source| Error::Io { action: "write", path: path.clone(), source })
+    write().map_err(|error| Error::Io { action: "write", path: path.clone(), error })
 }

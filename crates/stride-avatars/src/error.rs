@@ -54,21 +54,21 @@ pub enum Error {
         count: u64,
     },
     /// Reading or writing failed.
-    #[error("cannot {action} {}: {source}", .path.display())]
+    #[error("cannot {action} {}: {error}", .path.display())]
     Io {
         /// What was tried.
         action: &'static str,
         /// Where.
         path: PathBuf,
         /// The cause.
-        source: io::Error,
+        error: io::Error,
     },
     /// The image could not be encoded.
-    #[error("cannot encode {}: {source}", .path.display())]
+    #[error("cannot encode {}: {error}", .path.display())]
     Png {
         /// Where it was to be written.
         path: PathBuf,
         /// The cause.
-        source: png::EncodingError,
+        error: png::EncodingError,
     },
 }

@@ -146,11 +146,11 @@ impl GeneralOptions {
     }
 }
 
-/// An error and its causes; a cause that ends the message already is not told again.
+/// An error and its causes; a cause that the message tells already is not told again.
 fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !message.ends_with(&cause) {
+        if !message.contains(&cause) {
             message = format!("{message}: {cause}");
         }
     }
@@ -166,6 +166,8 @@ mod tests {
         let system = || std::io::Error::other("no such file");
         let named = anyhow::Error::new(system()).context("run.toml: no such file");
         assert_eq!(message(&named), "run.toml: no such file");
+        let advised = anyhow::Error::new(system()).context("run.toml (no such file); name another");
+        assert_eq!(message(&advised), "run.toml (no such file); name another");
         let context = anyhow::Error::new(system()).context("cannot read run.toml");
         assert_eq!(message(&context), "cannot read run.toml: no such file");
     }

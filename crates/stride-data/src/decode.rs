@@ -30,18 +30,35 @@ const OVERHEAD_BYTES: u64 = 64 << 20;
 /// # Errors
 /// When the bytes are not JPEG, PNG or WebP, are broken, or exceed `limits`.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
+    decode_as(bytes, limits, Pixels::Shown)
+}
+
+/// Which of two images a file with alpha or an orientation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pixels {
+    /// As a person sees it: alpha over white, turned as EXIF says.
+    Shown,
+    /// As it is stored, which is what Pillow's `convert("RGB")` gives: alpha is dropped, and nothing is turned.
+    Stored,
+}
+
+/// As [`decode`], with a choice of pixels.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_as(bytes: &[u8], limits: &Limits, pixels: Pixels) -> Result<RgbImage, ProblemKind> {
     let found = bytes.len() as u64;
     if found > limits.max_file_bytes {
         return Err(ProblemKind::TooLarge { unit: "bytes", found, limit: limits.max_file_bytes });
     }
     let cursor = Cursor::new(bytes);
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => jpeg(bytes, limits),
+        Ok(ImageFormat::Jpeg) => jpeg(bytes, limits, pixels),
         Ok(ImageFormat::Png) => {
             let decoder = PngDecoder::with_limits(cursor, decoder_limits(limits));
-            read(decoder.map_err(corrupt)?, limits)
+            read(decoder.map_err(corrupt)?, limits, pixels)
         }
-        Ok(ImageFormat::WebP) => read(WebPDecoder::new(cursor).map_err(corrupt)?, limits),
+        Ok(ImageFormat::WebP) => read(WebPDecoder::new(cursor).map_err(corrupt)?, limits, pixels),
         _ => Err(ProblemKind::NotAnImage { found: beginning(bytes) }),
     }
 }
@@ -113,17 +130,16 @@ impl Limits {
 
 /// The decoder of `image` gives header and orientation. The pixels are those of libjpeg-turbo, which upsamples and
 /// rounds chroma in another way; CMYK is left to the other decoder.
-fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
+fn jpeg(bytes: &[u8], limits: &Limits, pixels: Pixels) -> Result<RgbImage, ProblemKind> {
     check_jpeg_end(bytes)?;
     let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(corrupt)?;
     let info = probe(bytes).map_err(|error| ProblemKind::Corrupt(error.to_string()))?;
     if info.components > 3 {
-        return read(decoder, limits);
+        return read(decoder, limits, pixels);
     }
     let side = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     check_size(side(info.width), side(info.height), limits)?;
-    // Broken EXIF says nothing about the pixels.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = orientation(&mut decoder, pixels);
     let decoded = decompress_to(bytes, PixelFormat::Rgb)
         .map_err(|error| ProblemKind::Corrupt(error.to_string()))?;
     let image = RgbImage::from_raw(side(decoded.width), side(decoded.height), decoded.data);
@@ -133,7 +149,11 @@ fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ProblemKind> {
     Ok(image.into_rgb8())
 }
 
-fn read(mut decoder: impl ImageDecoder, limits: &Limits) -> Result<RgbImage, ProblemKind> {
+fn read(
+    mut decoder: impl ImageDecoder,
+    limits: &Limits,
+    pixels: Pixels,
+) -> Result<RgbImage, ProblemKind> {
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
     decoder.set_limits(decoder_limits(limits)).map_err(corrupt)?;
@@ -141,7 +161,17 @@ fn read(mut decoder: impl ImageDecoder, limits: &Limits) -> Result<RgbImage, Pro
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(corrupt)?;
     image.apply_orientation(orientation);
-    to_rgb8(image).ok_or_else(|| ProblemKind::Unsupported("samples that are not integers".into()))
+    to_rgb8(image, pixels)
+        .ok_or_else(|| ProblemKind::Unsupported("samples that are not integers".into()))
+}
+
+/// How the image is to be turned.
+fn orientation(decoder: &mut impl ImageDecoder, pixels: Pixels) -> Orientation {
+    match pixels {
+        // Broken EXIF says nothing about the pixels.
+        Pixels::Shown => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        Pixels::Stored => Orientation::NoTransforms,
+    }
 }
 
 fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), ProblemKind> {
@@ -214,7 +244,22 @@ fn has_jpeg_end(bytes: &[u8]) -> bool {
     false
 }
 
-fn to_rgb8(image: DynamicImage) -> Option<RgbImage> {
+fn to_rgb8(image: DynamicImage, pixels: Pixels) -> Option<RgbImage> {
+    let image = match (pixels, image) {
+        (Pixels::Stored, DynamicImage::ImageLumaA8(image)) => {
+            return Some(map(&image, |p| [p[0]; 3]));
+        }
+        (Pixels::Stored, DynamicImage::ImageRgba8(image)) => {
+            return Some(map(&image, |p| [p[0], p[1], p[2]]));
+        }
+        (Pixels::Stored, DynamicImage::ImageLumaA16(image)) => {
+            return Some(map(&image, |p| [narrow(p[0]); 3]));
+        }
+        (Pixels::Stored, DynamicImage::ImageRgba16(image)) => {
+            return Some(map(&image, |p| [p[0], p[1], p[2]].map(narrow)));
+        }
+        (_, image) => image,
+    };
     Some(match image {
         DynamicImage::ImageRgb8(image) => image,
         DynamicImage::ImageLuma8(image) => map(&image, |p| [p[0]; 3]),
@@ -274,6 +319,17 @@ mod tests {
         assert_eq!([over_white8(0, 255), over_white8(0, 0), over_white8(9, 0)], [0, 255, 255]);
         assert_eq!(over_white8(100, 51), 224);
         assert_eq!([over_white16(0, 65_535), over_white16(7, 0)], [0, 65_535]);
+    }
+
+    #[test]
+    fn stored_pixels_have_neither_alpha_nor_a_turn() {
+        let image =
+            image::RgbaImage::from_fn(2, 1, |x, _| image::Rgba([9, 99, 199, x as u8 * 255]));
+        let mut bytes = Vec::new();
+        image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("encodable");
+        let decoded = |pixels| decode_as(&bytes, &Limits::default(), pixels).expect("an image");
+        assert_eq!(decoded(Pixels::Stored).into_raw(), [9, 99, 199, 9, 99, 199]);
+        assert_eq!(decoded(Pixels::Shown).into_raw(), [255, 255, 255, 9, 99, 199]);
     }
 
     #[test]

@@ -158,13 +158,19 @@ pub enum DataError {
     Tokenizer(#[from] stride::tokenizer::TokenizerError),
     /// A description cannot be written as JSON.
     #[error("cannot write a description of the images: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// A data report is not what `DataReport::to_json` wrote.
     #[error("not a data report: {problem}; make it again from its images")]
     Report {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl From<serde_json::Error> for DataError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }
 
 impl DataError {

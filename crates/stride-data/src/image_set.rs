@@ -9,6 +9,9 @@ use crate::{
     square,
 };
 
+/// Cells each way of the grid that images are compared on.
+const COARSE: usize = 16;
+
 /// Square RGB images as 8-bit pixels, one after the other, rows of R G B.
 ///
 /// 16,000 images of 256x256 take 3.1 GB; bound them with `max_images` of [`ImageFolder::open`].
@@ -85,10 +88,29 @@ impl ImageSet {
     }
 
     /// The images to train on, where the last `held_out` are kept out of training: none whose pixels are those of one
-    /// of these.
+    /// of these, or nearly so, as those of the same image in another encoding are.
     pub fn train_images(&self, held_out: usize) -> Vec<usize> {
-        let size = self.image_size();
-        train_images(self.len(), held_out, |index| &self.pixels[index * size..][..size])
+        train_images(self.len(), held_out, |index| self.coarse(index))
+    }
+
+    /// An image's mean colours over a grid of at most [`COARSE`] x [`COARSE`], which encodings leave as they are.
+    fn coarse(&self, index: usize) -> Vec<f32> {
+        let side = self.resolution.min(COARSE);
+        let (mut sums, mut counts) = (vec![0.0; 3 * side * side], vec![0.0; side * side]);
+        let pixels = &self.pixels[index * self.image_size()..][..self.image_size()];
+        for (place, rgb) in pixels.chunks_exact(3).enumerate() {
+            let [row, column] = [place / self.resolution, place % self.resolution]
+                .map(|at| at * side / self.resolution);
+            let cell = row * side + column;
+            counts[cell] += 1.0;
+            for (sum, &value) in sums[3 * cell..][..3].iter_mut().zip(rgb) {
+                *sum += f32::from(value);
+            }
+        }
+        sums.chunks_exact(3)
+            .zip(counts)
+            .flat_map(|(rgb, count)| [0, 1, 2].map(|c| rgb[c] / count))
+            .collect()
     }
 
     fn image_size(&self) -> usize {
@@ -144,6 +166,32 @@ mod tests {
         assert_eq!(crop[8..12], [1.0; 4]);
         set.crop(1, 0, 0, 2, &mut crop);
         assert_eq!(crop[4..8], scaled([100; 4]), "a flat image stays flat when resized");
+    }
+
+    #[test]
+    fn a_held_out_image_that_was_encoded_anew_is_not_trained_on() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let mut lines = String::new();
+        let drawing = |seed: u32| {
+            image::RgbImage::from_fn(64, 64, move |x, y| {
+                let is_inside =
+                    (x / 9 + seed).is_multiple_of(3) != (y / 7 + seed * seed).is_multiple_of(4);
+                image::Rgb([
+                    if is_inside { 200 } else { 30 },
+                    (x * 2 + seed * 40) as u8,
+                    (y * 3) as u8,
+                ])
+            })
+        };
+        for (name, seed) in [("a.png", 0), ("b.jpg", 3), ("c.webp", 3), ("d.png", 1), ("e.png", 3)]
+        {
+            drawing(seed).save(dir.path().join(name)).expect("writable");
+            lines += &format!("{{\"file_name\":\"{name}\",\"text\":\"x\"}}\n");
+        }
+        fs::write(dir.path().join("metadata.jsonl"), lines).expect("writable");
+        let folder = ImageFolder::open(dir.path(), None).expect("valid listing");
+        let set = ImageSet::load(&folder, 64).expect("decodable");
+        assert_eq!(set.train_images(1), [0, 3]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod square;
 pub use attributes::{CELEBA_ATTRIBUTES, CelebaAttributes};
 pub use captions::CaptionWriter;
 pub use contact_sheet::{ContactSheet, image_table};
-pub use decode::{Limits, decode, is_composited_or_turned};
+pub use decode::{Limits, Pixels, decode, decode_as, is_composited_or_turned};
 pub use error::DataError;
 pub use folder::{CaptionedImage, ImageFolder};
 pub use image_set::{ImageSet, decode_rgb};

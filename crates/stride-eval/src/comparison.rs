@@ -1,6 +1,5 @@
 //! The few numbers, at many step counts, by which `stride compare` sets models side by side.
 
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -129,8 +128,9 @@ impl StepEvaluator {
             model_hash: model_hash.to_owned(),
             results: Vec::new(),
         };
-        let written: Option<Evaluation> =
-            fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let written: Option<Evaluation> = stride_files::read_file(file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let is_same = |old: &Evaluation| {
             old.features == empty.features
                 && old.samples == empty.samples

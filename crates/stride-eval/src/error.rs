@@ -6,12 +6,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum EvalError {
     /// A file or folder cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Io {
         /// The file or folder.
         path: String,
         /// The operating system's answer.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// An image cannot be decoded, or exceeds a bound.
     #[error("{path}: not a readable image ({problem})")]
@@ -23,7 +23,7 @@ pub enum EvalError {
     },
     /// An image of a report cannot be encoded.
     #[error("an image of the report cannot be written as JPEG ({0})")]
-    Jpeg(#[source] image::ImageError),
+    Jpeg(image::ImageError),
     /// Images of one set differ in size.
     #[error(
         "{path}: expected {expected_width}x{expected_height} like the images before it, found {width}x{height}; \
@@ -49,6 +49,16 @@ pub enum EvalError {
         /// The least number.
         expected: usize,
         /// The number there is.
+        found: usize,
+    },
+    /// More is asked for than anybody needs.
+    #[error("{what}: expected at most {most}, found {found}")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// The largest number.
+        most: usize,
+        /// The number asked for.
         found: usize,
     },
     /// Two things that are compared have different widths or lengths.
@@ -107,7 +117,7 @@ pub enum EvalError {
 impl EvalError {
     /// Names the path an input or output error happened on.
     pub fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { path: path.display().to_string(), source }
+        move |error| Self::Io { path: path.display().to_string(), error }
     }
 }
 

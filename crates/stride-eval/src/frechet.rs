@@ -7,6 +7,9 @@ use crate::error::same;
 use crate::statistics::Gaussian;
 use crate::{EvalError, Features};
 
+/// Samples of a [`bootstrap_interval`] at most: beyond these, its ends move less than the distance itself is uncertain.
+pub const MAX_DRAWS: usize = 10_000;
+
 /// What is added to the diagonals of the covariances.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EpsilonRule {
@@ -67,7 +70,7 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian, rule: EpsilonRule) -> Result
 /// drawn again with replacement, put around the distance itself; the reference side stays fixed.
 ///
 /// # Errors
-/// Fewer than two samples, or other widths.
+/// Fewer than two samples, other widths, or `draws` outside `1..=`[`MAX_DRAWS`].
 ///
 /// # Source
 /// The percentile bootstrap (Efron 1979).
@@ -82,6 +85,14 @@ pub fn bootstrap_interval(
     draws: usize,
     seed: u64,
 ) -> Result<[f64; 2], EvalError> {
+    crate::error::at_least("bootstrap interval", 1, draws)?;
+    if draws > MAX_DRAWS {
+        return Err(EvalError::TooMany {
+            what: "bootstrap samples",
+            most: MAX_DRAWS,
+            found: draws,
+        });
+    }
     let mut distances = (0..draws)
         .map(|draw| {
             let mut rng = keyed_rng(seed, purpose::EVALUATION, draw as u64, 0);
@@ -90,7 +101,6 @@ pub fn bootstrap_interval(
             frechet_distance(&Gaussian::of(&samples.select(&indices))?, reference, rule)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    crate::error::at_least("bootstrap interval", 1, draws)?;
     distances.sort_by(f64::total_cmp);
     let mean = distances.iter().sum::<f64>() / draws as f64;
     let shift = frechet_distance(&Gaussian::of(samples)?, reference, rule)? - mean;

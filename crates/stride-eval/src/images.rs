@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stride::image::RgbImage;
-use stride_data::{Limits, decode, is_composited_or_turned};
+use stride_data::{Limits, Pixels, decode_as, is_composited_or_turned};
 use stride_files::ContentHash;
 
 use crate::EvalError;
@@ -68,13 +68,15 @@ impl ImageSet {
         self.len == 0
     }
 
-    /// Decodes the images in batches and hands each on; at most `batch` are in memory.
+    /// Decodes the images in batches and hands each on; at most `batch` are in memory. `pixels` says which pixels count;
+    /// an archive has one kind alone.
     ///
     /// # Errors
     /// An image cannot be decoded or has another size than the first; or `each` fails.
     pub fn for_each_batch(
         &self,
         batch: usize,
+        pixels: Pixels,
         mut each: impl FnMut(&[RgbImage]) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
         let mut images: Vec<RgbImage> = Vec::with_capacity(batch.max(1));
@@ -92,7 +94,7 @@ impl ImageSet {
             Source::Folder(paths) => {
                 let (mut size, mut shown_otherwise) = (None, 0);
                 for path in &paths[..self.len] {
-                    let (image, is_otherwise) = read(path)?;
+                    let (image, is_otherwise) = read(path, pixels)?;
                     shown_otherwise += usize::from(is_otherwise);
                     same_size(path, *size.get_or_insert((image.width, image.height)), &image)?;
                     add(image)?;
@@ -101,7 +103,8 @@ impl ImageSet {
                     tracing::warn!(
                         "{shown_otherwise} images have alpha or an EXIF orientation: they are laid over white and \
                          turned, as for training; pytorch-fid, clean-fid and torch-fidelity show what alpha hides \
-                         and turn nothing, so their numbers for these images are others"
+                         and turn nothing, so their numbers for these images are others; \
+                         --protocol pytorch-fid-stored does as they do"
                     );
                 }
             }
@@ -156,14 +159,15 @@ fn same_size(
     })
 }
 
-/// The pixels of an image, by the rules of training ([`decode`]); and whether it has alpha or an orientation.
-fn read(path: &Path) -> Result<(RgbImage, bool), EvalError> {
+/// The pixels of an image; and whether alpha or an orientation has changed them.
+fn read(path: &Path, pixels: Pixels) -> Result<(RgbImage, bool), EvalError> {
     let bytes = stride_files::read_file(path).map_err(EvalError::io(path))?;
-    let decoded = decode(&bytes, &Limits::default()).map_err(|problem| EvalError::BrokenImage {
+    let decoded = decode_as(&bytes, &Limits::default(), pixels);
+    let decoded = decoded.map_err(|problem| EvalError::BrokenImage {
         path: path.display().to_string(),
         problem: problem.to_string(),
     })?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     let image = RgbImage { width, height, pixels: decoded.into_raw() };
-    Ok((image, is_composited_or_turned(&bytes)))
+    Ok((image, pixels == Pixels::Shown && is_composited_or_turned(&bytes)))
 }

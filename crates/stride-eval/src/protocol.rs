@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use stride::image::{RgbImage, signed_unit};
+use stride_data::Pixels;
 
 use crate::frechet::EpsilonRule;
 use crate::resize::Resize;
@@ -18,6 +19,8 @@ pub enum Protocol {
     Reference,
     /// pytorch-fid: 8-bit images, bilinear without antialias, 2 x - 1.
     PytorchFid,
+    /// pytorch-fid with the pixels that it takes itself: alpha is dropped, and the orientation passed over.
+    PytorchFidStored,
     /// clean-fid: 8-bit images, Pillow's bicubic with antialias in floats, (x - 128) / 128.
     Clean,
     /// torch-fidelity: 8-bit images, bilinear as in TensorFlow 1, (x - 128) / 128.
@@ -26,23 +29,37 @@ pub enum Protocol {
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Self; 4] =
-        [Self::Reference, Self::PytorchFid, Self::Clean, Self::TorchFidelity];
+    pub const ALL: [Self; 5] = [
+        Self::Reference,
+        Self::PytorchFid,
+        Self::PytorchFidStored,
+        Self::Clean,
+        Self::TorchFidelity,
+    ];
 
     /// The name on the command line and in provenance.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",
             Self::PytorchFid => "pytorch-fid",
+            Self::PytorchFidStored => "pytorch-fid-stored",
             Self::Clean => "clean",
             Self::TorchFidelity => "torch-fidelity",
+        }
+    }
+
+    /// Which pixels of a file count: those of training, but for the one protocol that says otherwise.
+    pub fn pixels(self) -> Pixels {
+        match self {
+            Self::PytorchFidStored => Pixels::Stored,
+            Self::Reference | Self::PytorchFid | Self::Clean | Self::TorchFidelity => Pixels::Shown,
         }
     }
 
     /// The resize to 299 pixels.
     pub fn resize(self) -> Resize {
         match self {
-            Self::Reference | Self::PytorchFid => Resize::Bilinear,
+            Self::Reference | Self::PytorchFid | Self::PytorchFidStored => Resize::Bilinear,
             Self::Clean => Resize::BicubicAntialias,
             Self::TorchFidelity => Resize::BilinearTf1,
         }
@@ -52,7 +69,9 @@ impl Protocol {
     pub fn epsilon(self) -> EpsilonRule {
         match self {
             Self::Reference => EpsilonRule::Always(1e-6),
-            Self::PytorchFid | Self::Clean | Self::TorchFidelity => EpsilonRule::None,
+            Self::PytorchFid | Self::PytorchFidStored | Self::Clean | Self::TorchFidelity => {
+                EpsilonRule::None
+            }
         }
     }
 
@@ -73,7 +92,7 @@ impl Protocol {
         for value in &mut values {
             *value = match self {
                 Self::Reference => signed_unit(*value).clamp(-1.0, 1.0),
-                Self::PytorchFid => signed_unit(*value),
+                Self::PytorchFid | Self::PytorchFidStored => signed_unit(*value),
                 Self::Clean => (value.clamp(0.0, 255.0) - 128.0) / 128.0,
                 Self::TorchFidelity => (*value - 128.0) / 128.0,
             };

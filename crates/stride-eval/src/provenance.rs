@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use stride_data::Pixels;
 
 use crate::network::FeatureNetwork;
 use crate::protocol::Protocol;
@@ -18,6 +19,9 @@ pub struct Provenance {
     pub protocol: Protocol,
     /// The feature network's name.
     pub network: String,
+    /// Which pixels of the files count; empty in reports of older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pixels: String,
     /// How images became its input.
     pub input: String,
     /// SHA-256 of its weights.
@@ -88,6 +92,10 @@ impl Provenance {
         Self {
             protocol,
             network: network.name(),
+            pixels: match protocol.pixels() {
+                Pixels::Shown => "alpha over white, turned as EXIF says".to_owned(),
+                Pixels::Stored => "alpha dropped, not turned".to_owned(),
+            },
             input: network.input(protocol),
             weights_sha256: network.weights_sha256().to_owned(),
             width: network.width(),
@@ -136,9 +144,11 @@ impl Provenance {
 impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let references = self.references.map_or("statistics".to_owned(), |n| format!("{n} images"));
+        let pixels =
+            if self.pixels.is_empty() { String::new() } else { format!("{}; ", self.pixels) };
         write!(
             f,
-            "protocol {} ({}), {} with weights {}, {} samples {}, against {references} {}",
+            "protocol {} ({pixels}{}), {} with weights {}, {} samples {}, against {references} {}",
             self.protocol.name(),
             self.input,
             self.network,
@@ -184,6 +194,7 @@ mod tests {
         Provenance {
             protocol: Protocol::PytorchFid,
             network: network.to_owned(),
+            pixels: String::new(),
             input: String::new(),
             weights_sha256: weights_sha256.to_owned(),
             width: 2048,

@@ -1,7 +1,6 @@
 //! A SHA-256 that names what something was made from.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::FileError;
+use crate::regular_file::open_file;
 
 /// The SHA-256 of some bytes, or of a list of parts; written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ impl ContentHash {
     pub fn of_files<P: AsRef<Path>>(paths: &[P]) -> Result<Self, FileError> {
         let mut hasher = Sha256::new();
         for path in paths.iter().map(AsRef::as_ref) {
-            File::open(path)
+            open_file(path)
                 .and_then(|mut file| io::copy(&mut file, &mut hasher))
                 .map_err(FileError::io(path))?;
         }

@@ -1,8 +1,10 @@
 //! Reading files that are files: a pipe or a device may give nothing, or never end.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
+
+use crate::memory::memory_limit;
 
 /// Opens a file; a pipe, a device or a folder is refused at once.
 ///
@@ -11,30 +13,46 @@ use std::path::Path;
 pub fn open_file(path: &Path) -> io::Result<File> {
     // Before it is opened, since opening a pipe waits for whoever writes into it.
     if let Some(kind) = other_kind(&fs::metadata(path)?.file_type()) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("expected a file, found {kind}"),
-        ));
+        return Err(refused(format!("expected a file, found {kind}")));
     }
     File::open(path)
 }
 
-/// The bytes of a file, as [`fs::read`]; a pipe, a device or a folder is refused at once.
+/// The bytes of a file, as [`fs::read`]; a pipe, a device or a folder is refused at once, and so is a file that is larger
+/// than [`memory_limit`].
 ///
 /// # Errors
-/// As [`open_file`].
+/// As [`open_file`]; or the file is too large.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    open_file(path)?;
-    fs::read(path)
+    read_within(open_file(path)?, memory_limit().unwrap_or(u64::MAX))
 }
 
-/// The text of a file, as [`fs::read_to_string`]; a pipe, a device or a folder is refused at once.
+/// The text of a file, as [`fs::read_to_string`]; otherwise as [`read_file`].
 ///
 /// # Errors
-/// As [`open_file`]; or the file is not UTF-8.
+/// As [`read_file`]; or the file is not UTF-8.
 pub fn read_text_file(path: &Path) -> io::Result<String> {
-    open_file(path)?;
-    fs::read_to_string(path)
+    let not_utf8 = |_| io::Error::new(io::ErrorKind::InvalidData, "expected a text in UTF-8");
+    String::from_utf8(read_file(path)?).map_err(not_utf8)
+}
+
+fn read_within(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let size = file.metadata()?.len();
+    if size > limit {
+        let [size, limit] = [size, limit].map(|bytes| bytes as f64 / 1e9);
+        return Err(refused(format!(
+            "expected a file that fits into {limit:.1} GB of memory, found {size:.1} GB"
+        )));
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))?;
+    // One that grows meanwhile is not followed for ever.
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn refused(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, problem)
 }
 
 /// What something is that is no file.
@@ -72,6 +90,20 @@ mod tests {
             read_file(&dir.path().join("b")).expect_err("missing").kind(),
             io::ErrorKind::NotFound
         );
+    }
+
+    #[test]
+    fn what_is_larger_than_memory_is_refused() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("sparse");
+        let file = File::create(&path).expect("writable");
+        file.set_len(3_000_000_000).expect("a sparse file");
+        let open = || open_file(&path).expect("a file");
+        let error = read_within(open(), 1_500_000_000).expect_err("too large").to_string();
+        assert_eq!(error, "expected a file that fits into 1.5 GB of memory, found 3.0 GB");
+        file.set_len(7).expect("shorter");
+        assert_eq!(read_within(open(), 7).expect("fits"), [0; 7]);
+        assert!(read_within(open(), 6).is_err());
     }
 
     #[cfg(unix)]

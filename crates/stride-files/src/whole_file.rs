@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::FileError;
-use crate::regular_file::other_kind;
+use crate::regular_file::{other_kind, read_file};
 
 /// How names of temporary files and folders begin and end.
 pub(crate) const TEMPORARY: (&str, &str) = (".stride-", ".tmp");
@@ -33,7 +33,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// As [`write_whole`].
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
-    if fs::read(path).is_ok_and(|found| found == bytes) {
+    if read_file(path).is_ok_and(|found| found == bytes) {
         return Ok(false);
     }
     write_whole(path, bytes).map(|()| true)

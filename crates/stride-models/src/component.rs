@@ -37,10 +37,10 @@ impl Component {
             return Err(no_folder("a file"));
         }
         let index = path.join(MODEL_INDEX);
-        if index.is_file() {
+        if index.exists() {
             return Self::in_pipeline(path, &index, role);
         }
-        let is_alone = path.join(CONFIG).is_file() || role == Role::Tokenizer;
+        let is_alone = path.join(CONFIG).exists() || role == Role::Tokenizer;
         if is_alone {
             Ok(Self { role, root: path.to_owned(), dir: path.to_owned() })
         } else {

@@ -57,7 +57,7 @@ impl Description {
     /// A file is damaged, or there are no loadable weights.
     pub fn of(dir: &Path) -> Result<Self, ModelsError> {
         let config = dir.join(CONFIG);
-        let class = if config.is_file() {
+        let class = if config.exists() {
             let bytes = stride_files::read_file(&config).map_err(ModelsError::io(&config))?;
             let value = serde_json::from_slice(&bytes).map_err(ModelsError::config(&config))?;
             class_of(&value)

@@ -9,6 +9,7 @@ use stride_files::NewFolder;
 
 use crate::ModelsError;
 use crate::component::class_of;
+use crate::fit;
 use crate::pytorch::{PytorchFile, write_safetensors};
 use crate::role::CONFIG;
 use crate::weight_files::{file_names, is_pytorch};
@@ -31,6 +32,9 @@ pub struct ImportReport {
     pub parameters: usize,
     /// Tensors that are no weights, such as counters.
     pub left_out: Vec<String>,
+    /// Tensors that the network of the configuration has no place for, which are left out as well; absent where its class
+    /// is unknown, so that nothing could be compared.
+    pub without_place: Option<Vec<String>>,
     /// Other entries of the checkpoint that hold tensors; each could be taken by its name.
     pub other_entries: Vec<String>,
     /// Tensors with values that are infinite or not numbers, sorted; networks with such weights are refused.
@@ -42,14 +46,17 @@ pub struct ImportReport {
 }
 
 /// Writes the weights of a PyTorch file, or of a folder with one or with shards, as a folder of safetensors with
-/// its configuration. The folder appears whole or not at all.
+/// its configuration, all in f32. The folder appears whole or not at all.
+///
+/// Where the configuration names a network that Stride has, the weights are compared with it, so that the folder loads.
 ///
 /// Of a folder, other small files (`config.json`, tokenizers) are copied. A lone file takes `config.json` from beside
 /// it; weights of facebookresearch/DiT need none, since it follows from their shapes. `key` names the entry of a
 /// checkpoint to take, instead of averages or else weights.
 ///
 /// # Errors
-/// `out` is not empty; the source is not such a file or folder, is damaged, or holds objects that only code can make.
+/// `out` is not empty; the source is not such a file or folder, is damaged, or holds objects that only code can make; the
+/// weights lack a tensor of the network, or have it in another shape.
 pub fn import(source: &Path, out: &Path, key: Option<&str>) -> Result<ImportReport, ModelsError> {
     if out.exists() && !(out.is_dir() && is_empty(out)?) {
         return Err(ModelsError::config(out)(
@@ -65,8 +72,8 @@ pub fn import(source: &Path, out: &Path, key: Option<&str>) -> Result<ImportRepo
     let open = |path: &PathBuf| PytorchFile::open_entry(path, key, is_alone);
     let files = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let config_path = dir.join(CONFIG);
-    let (config, config_from_shapes) = if config_path.is_file() {
-        let bytes = fs::read(&config_path).map_err(ModelsError::io(&config_path))?;
+    let (config, config_from_shapes) = if config_path.exists() {
+        let bytes = stride_files::read_file(&config_path).map_err(ModelsError::io(&config_path))?;
         let value = serde_json::from_slice(&bytes).map_err(ModelsError::config(&config_path))?;
         (Some(value), false)
     } else {
@@ -79,6 +86,12 @@ pub fn import(source: &Path, out: &Path, key: Option<&str>) -> Result<ImportRepo
         ));
     };
 
+    let without_place = fit::without_place(&config, &config_path, &files)?;
+    let is_kept = |name: &str| {
+        without_place
+            .as_ref()
+            .is_none_or(|names| names.binary_search_by(|n| n.as_str().cmp(name)).is_err())
+    };
     let folder = NewFolder::create(out)?;
     let mut written = Vec::new();
     if source.is_dir() {
@@ -87,8 +100,9 @@ pub fn import(source: &Path, out: &Path, key: Option<&str>) -> Result<ImportRepo
             is_small && !name.ends_with(".index.json") && name != CONFIG
         };
         for name in file_names(dir)?.into_iter().filter(is_copied) {
-            let path = folder.path().join(&name);
-            fs::copy(dir.join(&name), &path).map_err(ModelsError::io(&path))?;
+            let path = dir.join(&name);
+            folder
+                .write(&name, &stride_files::read_file(&path).map_err(ModelsError::io(&path))?)?;
             written.push(name);
         }
     }
@@ -100,10 +114,10 @@ pub fn import(source: &Path, out: &Path, key: Option<&str>) -> Result<ImportRepo
         Some(_) => "diffusion_pytorch_model.safetensors",
         None => "model.safetensors",
     };
-    let not_finite = write_safetensors(&files, &folder.path().join(name))?;
+    let not_finite = write_safetensors(&files, &folder.path().join(name), is_kept)?;
     folder.commit()?;
     written.extend([CONFIG.to_owned(), name.to_owned()]);
-    let shapes = || files.iter().flat_map(PytorchFile::shapes);
+    let shapes = || files.iter().flat_map(PytorchFile::shapes).filter(|(name, _)| is_kept(name));
     Ok(ImportReport {
         sources: paths,
         key: files.iter().find_map(PytorchFile::key).map(str::to_owned),
@@ -113,6 +127,7 @@ pub fn import(source: &Path, out: &Path, key: Option<&str>) -> Result<ImportRepo
         left_out: files.iter().flat_map(|file| file.left_out().to_vec()).collect(),
         other_entries: files.iter().flat_map(|file| file.other_entries().to_vec()).collect(),
         not_finite,
+        without_place: without_place.clone(),
         files: written,
         config_from_shapes,
     })

@@ -9,6 +9,7 @@ mod describe;
 #[cfg(feature = "embedded-model")]
 mod embedded;
 mod error;
+mod fit;
 mod hub;
 mod import;
 mod model;

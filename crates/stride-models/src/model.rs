@@ -45,7 +45,7 @@ impl Model {
             return Err(ModelsError::NoModel { path: folder.to_owned() });
         }
         let inside = folder.join("model");
-        let has_index = |folder: &Path| folder.join("model_index.json").is_file();
+        let has_index = |folder: &Path| folder.join("model_index.json").exists();
         if !has_index(folder) && has_index(&inside) {
             return Err(ModelsError::ModelInside { path: folder.to_owned(), inside });
         }
@@ -111,7 +111,9 @@ fn usual_weights(role: Role) -> &'static str {
 
 /// The weights of a network in a pipeline, in whatever files they are.
 fn weight_files(folder: &Path, role: Role) -> Result<WeightFiles, ModelsError> {
-    WeightFiles::find(&folder.join(role.folder())).map_err(|error| match error {
+    let dir = folder.join(role.folder());
+    WeightFiles::find(&dir).map_err(|error| match error {
+        ModelsError::Io { path, error } if path != dir => ModelsError::Io { path, error },
         ModelsError::NoWeights { .. } | ModelsError::Io { .. } => ModelsError::MissingFile {
             path: folder.join(usual_weights(role)),
             of: OF_MODEL,

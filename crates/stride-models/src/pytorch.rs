@@ -1,10 +1,11 @@
 //! PyTorch's own files (`.pth`, `.pt`, `.bin`, `.ckpt`), zip and older, whose pickles are read and never executed.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use half::{bf16, f16};
 use pytorch_reader::{DType, PickleValue, PytorchReader, Tensor};
 use safetensors::tensor::{Dtype, View};
 
@@ -17,24 +18,18 @@ const PLAIN_DATA: [&str; 5] =
     ["torch.", "numpy.", "collections.", "argparse.Namespace", "pathlib."];
 
 /// The weights of a PyTorch file, read on demand.
-#[derive(Debug)]
 pub struct PytorchFile {
     path: PathBuf,
     key: Option<String>,
-    tensors: Vec<(String, Weight)>,
+    tensors: Vec<(String, Tensor)>,
     left_out: Vec<String>,
     other_entries: Vec<String>,
 }
 
-/// A tensor and its type in safetensors: its own, but for numbers of 64 bits, which become 32.
-struct Weight {
-    dtype: Dtype,
-    tensor: Tensor,
-}
-
-impl std::fmt::Debug for Weight {
+impl std::fmt::Debug for PytorchFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {:?}", self.dtype, self.tensor.shape())
+        let shapes: BTreeMap<&str, &[usize]> = self.shapes().collect();
+        f.debug_struct("PytorchFile").field("path", &self.path).field("shapes", &shapes).finish()
     }
 }
 
@@ -72,16 +67,10 @@ impl PytorchFile {
         let reader = PytorchReader::new(path).map_err(unreadable)?;
         let (mut all, mut left_out) = (Vec::new(), Vec::new());
         for (name, tensor) in reader.into_tensors() {
-            let dtype = match tensor.dtype() {
-                DType::F32 | DType::F64 => Dtype::F32,
-                DType::F16 => Dtype::F16,
-                DType::BF16 => Dtype::BF16,
-                _ => {
-                    left_out.push(name);
-                    continue;
-                }
-            };
-            all.push((name, Weight { dtype, tensor }));
+            match tensor.dtype() {
+                DType::F64 | DType::F32 | DType::F16 | DType::BF16 => all.push((name, tensor)),
+                _ => left_out.push(name),
+            }
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
@@ -94,8 +83,8 @@ impl PytorchFile {
         };
         let is_outside = |name: &&str| !name.starts_with(&prefix);
         let other_entries = wrappers::entries(names.iter().copied().filter(is_outside));
-        let inside = |(name, weight): (String, Weight)| {
-            Some((wrappers::without_wrappers(name.strip_prefix(&*prefix)?), weight))
+        let inside = |(name, tensor): (String, Tensor)| {
+            Some((wrappers::without_wrappers(name.strip_prefix(&*prefix)?), tensor))
         };
         let mut tensors: Vec<_> = all.into_iter().filter_map(inside).collect();
         if tensors.is_empty() {
@@ -125,20 +114,26 @@ impl PytorchFile {
 
     /// Names and shapes, sorted.
     pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
-        self.tensors.iter().map(|(name, weight)| (name.as_str(), weight.tensor.shape()))
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape()))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.shapes().find(|(other, _)| *other == name).map(|(_, shape)| shape)
+        // They are sorted.
+        let place = self.tensors.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
+        Some(self.tensors[place].1.shape())
     }
 
-    /// A safetensors file in memory with the same tensors.
+    /// A safetensors file in memory with the same tensors, in f32.
     ///
     /// # Errors
     /// The file is damaged.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, ModelsError> {
-        Ok(written(&[self], |views| safetensors::serialize(views, None))?.0)
+        Ok(written(&[self], |_| true, |views| safetensors::serialize(views, None))?.0)
     }
 
     fn problem(&self, problem: &impl ToString) -> ModelsError {
@@ -146,32 +141,36 @@ impl PytorchFile {
     }
 }
 
-/// Writes the tensors of files to one safetensors file, with one tensor in memory at a time, and returns the names of
-/// those with values that are not finite.
+/// Writes the tensors of files that are kept to one safetensors file in f32, with one tensor in memory at a time, and
+/// returns the names of those with values that are not finite.
 ///
 /// # Errors
 /// A file is damaged, two hold a tensor of one name, or the disk refuses.
 pub(crate) fn write_safetensors(
     files: &[PytorchFile],
     out: &Path,
+    is_kept: impl Fn(&str) -> bool,
 ) -> Result<Vec<String>, ModelsError> {
     let files: Vec<&PytorchFile> = files.iter().collect();
     // PyTorch's own tools look for this entry.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    let ((), not_finite) =
-        written(&files, |views| safetensors::serialize_to_file(views, Some(metadata), out))?;
+    let ((), not_finite) = written(&files, is_kept, |views| {
+        safetensors::serialize_to_file(views, Some(metadata), out)
+    })?;
     Ok(not_finite)
 }
 
 /// What `write` returns, and the names of tensors with values that are not finite.
 fn written<T>(
     files: &[&PytorchFile],
+    is_kept: impl Fn(&str) -> bool,
     write: impl FnOnce(Vec<(&str, Lazy<'_>)>) -> Result<T, safetensors::SafeTensorError>,
 ) -> Result<(T, Vec<String>), ModelsError> {
     let (failure, not_finite) = (Mutex::new(None), Mutex::new(BTreeSet::new()));
     let tensors = files.iter().flat_map(|file| file.tensors.iter().map(move |entry| (file, entry)));
-    let views = tensors.map(|(file, (name, weight))| {
-        (name.as_str(), Lazy { file, name, weight, failure: &failure, not_finite: &not_finite })
+    let tensors = tensors.filter(|(_, (name, _))| is_kept(name));
+    let views = tensors.map(|(file, (name, tensor))| {
+        (name.as_str(), Lazy { file, name, tensor, failure: &failure, not_finite: &not_finite })
     });
     let views: Vec<_> = views.collect();
     let mut names: Vec<&str> = views.iter().map(|(name, _)| *name).collect();
@@ -189,24 +188,11 @@ fn written<T>(
     }
 }
 
-/// Whether every number is finite, in one of the three dtypes of weights.
-fn is_finite(dtype: Dtype, bytes: &[u8]) -> bool {
-    // All bits of the exponent are set in infinities and NaN, and in nothing else.
-    let mut halves = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-    match dtype {
-        Dtype::F16 => halves.all(|bits| bits & 0x7c00 != 0x7c00),
-        Dtype::BF16 => halves.all(|bits| bits & 0x7f80 != 0x7f80),
-        _ => {
-            bytes.chunks_exact(4).all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite())
-        }
-    }
-}
-
 /// A tensor that is read when it is written.
 struct Lazy<'a> {
     file: &'a PytorchFile,
     name: &'a str,
-    weight: &'a Weight,
+    tensor: &'a Tensor,
     /// The first failure of any tensor, since the format's writer has no way to report one.
     failure: &'a Mutex<Option<ModelsError>>,
     /// Names of tensors with values that are not finite.
@@ -215,42 +201,46 @@ struct Lazy<'a> {
 
 impl View for Lazy<'_> {
     fn dtype(&self) -> Dtype {
-        self.weight.dtype
+        Dtype::F32
     }
 
     fn shape(&self) -> &[usize] {
-        self.weight.tensor.shape()
+        self.tensor.shape()
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = self.weight.tensor.read().unwrap_or_else(|error| {
+        let bytes = self.tensor.read().unwrap_or_else(|error| {
             let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
             failure.get_or_insert(self.file.problem(&format!("{}: {error}", self.name)));
-            vec![0; self.weight.tensor.byte_len()]
+            vec![0; self.tensor.byte_len()]
         });
-        let bytes = match self.weight.tensor.dtype() {
-            DType::F64 => narrowed(&bytes),
-            _ => bytes,
-        };
-        if !is_finite(self.weight.dtype, &bytes) {
+        let numbers = singles(self.tensor.dtype(), &bytes);
+        if numbers.iter().any(|number| !number.is_finite()) {
             let mut names = self.not_finite.lock().unwrap_or_else(PoisonError::into_inner);
             names.insert(self.name.to_owned());
         }
-        Cow::Owned(bytes)
+        Cow::Owned(numbers.into_iter().flat_map(f32::to_le_bytes).collect())
     }
 
     fn data_len(&self) -> usize {
-        match self.weight.tensor.dtype() {
-            DType::F64 => self.weight.tensor.byte_len() / 2,
-            _ => self.weight.tensor.byte_len(),
+        let bytes = self.tensor.byte_len();
+        match self.tensor.dtype() {
+            DType::F64 => bytes / 2,
+            DType::F16 | DType::BF16 => bytes * 2,
+            _ => bytes,
         }
     }
 }
 
-/// Numbers of 64 bits as numbers of 32.
-fn narrowed(bytes: &[u8]) -> Vec<u8> {
-    let (numbers, _) = bytes.as_chunks();
-    numbers.iter().flat_map(|&bytes| (f64::from_le_bytes(bytes) as f32).to_le_bytes()).collect()
+/// Floating-point numbers of any of the four types, in f32.
+fn singles(dtype: DType, bytes: &[u8]) -> Vec<f32> {
+    let halves = || bytes.as_chunks().0.iter().copied();
+    match dtype {
+        DType::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
+        DType::F16 => halves().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
+        DType::BF16 => halves().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
+        _ => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+    }
 }
 
 /// The first type that is neither a tensor nor plain data.

@@ -41,7 +41,7 @@ impl SafetensorsFile {
     pub fn open(path: &Path) -> Result<Self, ModelsError> {
         let mut file = stride_files::open_file(path).map_err(ModelsError::io(path))?;
         let file_bytes = file.metadata().map_err(ModelsError::io(path))?.len();
-        let corrupt = |source| WeightsError::Corrupt { file: path.display().to_string(), source };
+        let corrupt = |error| WeightsError::Corrupt { file: path.display().to_string(), error };
         let mut length = [0; 8];
         if file_bytes < 8 {
             return Err(corrupt(SafeTensorError::HeaderTooSmall).into());
@@ -111,7 +111,7 @@ impl SafetensorsFile {
             file.read_exact(&mut bytes)?;
             Ok(bytes)
         };
-        let problem = |source| WeightsError::Read { file: self.path.display().to_string(), source };
+        let problem = |error| WeightsError::Read { file: self.path.display().to_string(), error };
         read().map(Some).map_err(problem)
     }
 }

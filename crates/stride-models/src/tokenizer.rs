@@ -21,8 +21,8 @@ pub fn check_tokenizer(path: &Path) -> Result<(), ModelsError> {
         stride_files::read_file(&path).map_err(ModelsError::io(&path))
     };
     let [vocab, merges, whole] = ["vocab.json", "merges.txt", "tokenizer.json"];
-    let has_lists = dir.join(vocab).is_file() && dir.join(merges).is_file();
-    let has_whole = dir.join(whole).is_file();
+    let has_lists = dir.join(vocab).exists() && dir.join(merges).exists();
+    let has_whole = dir.join(whole).exists();
     if !has_lists && !has_whole {
         return Err(ModelsError::Tokenizer {
             path: dir.to_owned(),
@@ -56,7 +56,7 @@ pub fn check_tokenizer(path: &Path) -> Result<(), ModelsError> {
 pub fn vocabulary_of(path: &Path) -> Result<Vocabulary, ModelsError> {
     let component = Component::open(path, Role::TextEncoder)?;
     let path = component.root().join(Role::Tokenizer.folder()).join("vocabulary.json");
-    if !path.is_file() {
+    if !path.exists() {
         return Ok(Vocabulary::full());
     }
     let bytes = stride_files::read_file(&path).map_err(ModelsError::io(&path))?;
@@ -70,7 +70,7 @@ pub fn vocabulary_of(path: &Path) -> Result<Vocabulary, ModelsError> {
 pub fn check_tokenizer_of(path: &Path) -> Result<(), ModelsError> {
     let in_pipeline = path.join(Role::Tokenizer.folder());
     let dir = if in_pipeline.is_dir() { in_pipeline } else { path.to_owned() };
-    let has = |name: &str| dir.join(name).is_file();
+    let has = |name: &str| dir.join(name).exists();
     if has("tokenizer.json") || (has("vocab.json") && has("merges.txt")) {
         check_tokenizer(&dir)
     } else {

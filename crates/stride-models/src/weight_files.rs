@@ -137,7 +137,7 @@ pub(crate) fn read_index(index: &Path) -> Result<BTreeMap<String, PathBuf>, Mode
             return Err(problem("expected the name of a file beside the index"));
         }
         let path = dir.join(&entry);
-        if !path.is_file() {
+        if !path.exists() {
             return Err(problem("the file is missing; copy or download it, too"));
         }
         Ok((tensor, path))
@@ -176,13 +176,13 @@ pub(crate) fn is_pytorch(name: &str) -> bool {
         && !["optimizer", "scheduler", "training_args"].iter().any(|other| name.starts_with(other))
 }
 
-/// The names of the files in a folder, sorted.
+/// The names of what is no folder in a folder, sorted; pipes and devices are refused when they are opened.
 pub(crate) fn file_names(dir: &Path) -> Result<Vec<String>, ModelsError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(ModelsError::io(dir))? {
         let entry = entry.map_err(ModelsError::io(dir))?;
-        // The hub's cache consists of links, which `is_file` follows.
-        if let (true, Ok(name)) = (entry.path().is_file(), entry.file_name().into_string()) {
+        // The hub's cache consists of links, which `is_dir` follows.
+        if let (false, Ok(name)) = (entry.path().is_dir(), entry.file_name().into_string()) {
             names.push(name);
         }
     }

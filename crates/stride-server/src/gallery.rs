@@ -50,16 +50,16 @@ pub enum GalleryError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The folder cannot be listed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Io {
         /// The folder.
         path: PathBuf,
         /// The operating system's answer.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The index.
     #[error("the gallery's index: {0}")]
-    Index(#[from] rusqlite::Error),
+    Index(rusqlite::Error),
     /// Another server writes into the folder.
     #[error(
         "{}: another server has this gallery; expected a folder of its own for each, so use another --gallery",
@@ -69,6 +69,12 @@ pub enum GalleryError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl From<rusqlite::Error> for GalleryError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Index(error)
+    }
 }
 
 /// How a picture was made, as its file tells it.
@@ -149,7 +155,7 @@ impl Gallery {
 
     /// Adds files without entry to the index, and removes entries without file.
     fn follow_files(&self) -> Result<(), GalleryError> {
-        let io = |source| GalleryError::Io { path: self.dir.clone(), source };
+        let io = |error| GalleryError::Io { path: self.dir.clone(), error };
         let mut files = HashSet::new();
         for entry in std::fs::read_dir(&self.dir).map_err(io)? {
             let entry = entry.map_err(io)?;

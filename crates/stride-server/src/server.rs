@@ -53,7 +53,13 @@ pub enum ServerError {
     Gallery(#[from] GalleryError),
     /// The system refuses a thread.
     #[error("the system refuses a thread: {0}")]
-    Thread(#[from] io::Error),
+    Thread(io::Error),
+}
+
+impl From<io::Error> for ServerError {
+    fn from(error: io::Error) -> Self {
+        Self::Thread(error)
+    }
 }
 
 impl Server {

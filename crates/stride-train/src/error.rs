@@ -125,12 +125,12 @@ pub enum TrainError {
     #[error(transparent)]
     Tokenizer(#[from] stride::tokenizer::TokenizerError),
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The operating system's answer.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A model or checkpoint file does not fit.
     #[error("{}: {problem}", path.display())]
@@ -141,12 +141,12 @@ pub enum TrainError {
         problem: String,
     },
     /// An image cannot be written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Image {
         /// The file.
         path: PathBuf,
         /// The encoder's answer.
-        source: stride::image::ImageError,
+        error: stride::image::ImageError,
     },
     /// The trained networks do not make a pipeline.
     #[error(transparent)]
@@ -246,8 +246,9 @@ pub enum TrainError {
     },
     /// So many steps in a row would have spoiled the weights that the run ends.
     #[error(
-        "step {step}: {reason}; {count} steps in a row were left out (training.guard.max_skipped); mend the samples, lower \
-         optimizer.learning_rate or set optimizer.max_grad_norm, then resume from the last checkpoint"
+        "step {step}: {reason}; {} left out (training.guard.max_skipped); mend the samples, lower \
+         optimizer.learning_rate or set optimizer.max_grad_norm, then resume from the last checkpoint",
+        if *count == 1 { "the step was".to_owned() } else { format!("{count} steps in a row were") }
     )]
     Skipped {
         /// The step, from 0.
@@ -280,12 +281,12 @@ impl TrainError {
 
     /// Names the path an input or output error happened on.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { path: path.to_owned(), source }
+        move |error| Self::Io { path: path.to_owned(), error }
     }
 
     /// Names the file an image was to go to.
     pub(crate) fn image(path: &Path) -> impl FnOnce(stride::image::ImageError) -> Self + '_ {
-        move |source| Self::Image { path: path.to_owned(), source }
+        move |error| Self::Image { path: path.to_owned(), error }
     }
 
     /// Names the file a weights error happened on.
@@ -302,4 +303,18 @@ pub(crate) fn check_size(field: &str, found: usize, most: usize) -> Result<(), S
 /// Refuses a setting that does not hold, by its name and what is expected of it.
 pub(crate) fn check(holds: bool, field: &str, expected: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("{field}: expected {expected}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_step_that_is_left_out_is_no_row_of_steps() {
+        let message = |count| {
+            TrainError::Skipped { step: 7, count, reason: "loss is NaN".to_owned() }.to_string()
+        };
+        assert!(message(1).starts_with("step 7: loss is NaN; the step was left out (training"));
+        assert!(message(3).starts_with("step 7: loss is NaN; 3 steps in a row were left out (tr"));
+    }
 }

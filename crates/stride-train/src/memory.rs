@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use stride_files::memory_limit;
+
 use crate::TrainError;
 
 /// Rows of the largest batch.
@@ -11,7 +13,8 @@ pub(crate) const MAX_RESOLUTION: usize = 1 << 14;
 /// Bytes of an f32.
 const F32: u128 = 4;
 
-/// Refuses what is larger than the machine: `numbers` in f32 that the settings in `what` cause.
+/// Refuses what is larger than the machine, or the control group that this process is in: `numbers` in f32 that the
+/// settings in `what` cause.
 ///
 /// It is a bound from below, for settings that are wrong by far; a run may need more. Where the system does not tell
 /// how much memory there is, everything fits.
@@ -20,7 +23,7 @@ const F32: u128 = 4;
 /// They do not fit.
 pub(crate) fn check(what: &'static str, numbers: u128) -> Result<(), TrainError> {
     let needed = numbers.saturating_mul(F32);
-    match total() {
+    match memory_limit() {
         Some(total) if needed > u128::from(total) => Err(TrainError::Memory {
             what,
             needed: gigabytes(needed),
@@ -32,16 +35,6 @@ pub(crate) fn check(what: &'static str, numbers: u128) -> Result<(), TrainError>
 
 fn gigabytes(bytes: u128) -> f64 {
     bytes as f64 / 1e9
-}
-
-/// Bytes of memory and swap; none where the system does not tell.
-fn total() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let kilobytes = |name| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    Some((kilobytes("MemTotal:")? + kilobytes("SwapTotal:").unwrap_or_default()) * 1024)
 }
 
 /// Bytes that this process has had in memory at most; none where the system does not tell.

@@ -89,6 +89,28 @@ fn check_rust(file: &str, text: &str, problems: &mut Vec<String>) {
             problems.push(format!("{file}:{number}: `unsafe` outside {UNSAFE_FOLDER}"));
         }
     }
+    check_causes(file, text, problems);
+}
+
+/// Checks that an error which tells its cause does not hand it on as its source as well: whoever prints the chain would
+/// say it twice.
+fn check_causes(file: &str, text: &str, problems: &mut Vec<String>) {
+    let mut told = "";
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        if let Some(message) = line.strip_prefix("#[error(\"") {
+            told = message;
+        } else if line.starts_with("#[error(") {
+            told = "";
+        }
+        let is_named = told.contains("{source}") && line.starts_with("source:");
+        let is_marked = told.contains("{0")
+            && ["(#[from]", "(#[source]"].iter().any(|mark| line.contains(mark));
+        if is_named || is_marked {
+            problems.push(format!(
+                "{file}:{number}: a cause that the message tells and that is the source, too; keep it without `source` or `from`"
+            ));
+        }
+    }
 }
 
 /// Whether the line has `code` where no word runs into it.
@@ -126,8 +148,8 @@ mod tests {
 
     #[test]
     fn a_plain_file_passes() {
-        let source =
-            "//! A file.\n\n/// Not unsafe, no todo!.\nfn f() -> &'static str { \"dbg!\" }\n";
+        let source = "//! A file.\n\n/// Not unsafe, no todo!.\nfn f() -> &'static str { \"dbg!\" }\n\
+             #[error(\"no: {0}\")]\nA(E),\n#[error(transparent)]\nB(#[from] E),\n";
         assert_eq!(found(&[("crates/stride/src/noise.rs", source)]), [] as [&str; 0]);
     }
 
@@ -139,6 +161,16 @@ mod tests {
             ("a/lib.rs", "//! A.\nfn f() { todo!() }\n", "a/lib.rs:2: `todo!`"),
             ("a/lib.rs", "//! A.\n#[ignore = \"slow\"]\n", "RUN_SLOW_TESTS"),
             ("a/lib.rs", "//! A.\nunsafe fn f() {}\n", "a/lib.rs:2: `unsafe`"),
+            (
+                "a/lib.rs",
+                "//! A.\n#[error(\"{}: {source}\", .path)]\nIo {\n    source: E,\n}\n",
+                "a/lib.rs:4: a cause",
+            ),
+            (
+                "a/lib.rs",
+                "//! A.\n#[error(\"no: {0}\")]\nJson(#[from] E),\n",
+                "a/lib.rs:3: a cause",
+            ),
         ] {
             let problems = found(&[(file, source)]);
             assert_eq!(problems.len(), 1, "{problems:?}");

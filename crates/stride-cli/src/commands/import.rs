@@ -45,6 +45,7 @@ impl Import {
                 "tensors": report.tensors,
                 "parameters": report.parameters,
                 "left_out": report.left_out,
+                "without_place": report.without_place,
                 "other_entries": report.other_entries,
                 "not_finite": report.not_finite,
                 "config_from_shapes": report.config_from_shapes,
@@ -57,6 +58,7 @@ impl Import {
             tensors,
             parameters,
             left_out,
+            without_place,
             other_entries,
             not_finite,
             files,
@@ -77,6 +79,14 @@ impl Import {
         if !left_out.is_empty() {
             let (count, names) = (left_out.len(), list(&left_out));
             writeln!(stdout, "left out {count} that are not weights: {names}")?;
+        }
+        match without_place.as_deref() {
+            Some([]) => {}
+            Some(names) => {
+                let (count, names) = (names.len(), list(names));
+                writeln!(stdout, "left out {count} that the network has no place for: {names}")?;
+            }
+            None => writeln!(stdout, "no network that is known here: the names are not compared")?,
         }
         if !not_finite.is_empty() {
             let (count, names) = (not_finite.len(), list(&not_finite));

@@ -1,7 +1,6 @@
 //! `stride prepare`: encodes a data set once, for training to read.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -265,7 +264,9 @@ impl Merge {
         for part in parts {
             let path = part.join(PREPARED_REPORT);
             let read = || -> Result<DataReport> {
-                Ok(DataReport::from_json(&serde_json::from_slice(&fs::read(&path)?)?)?)
+                Ok(DataReport::from_json(&serde_json::from_slice(&stride_files::read_file(
+                    &path,
+                )?)?)?)
             };
             let report = read().with_context(|| format!("cannot read {}", path.display()))?;
             match &mut merged {

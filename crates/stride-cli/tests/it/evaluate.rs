@@ -284,7 +284,7 @@ fn a_training_run_is_evaluated_by_the_classifier_inside() {
 #[test]
 fn wrong_usage_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 17] = [
         (&[], "expected SAMPLES and REFERENCE, or --data DIR"),
         (&["a"], "REFERENCE"),
         (&["a", "b", "--data", "c"], "--data"),
@@ -298,6 +298,8 @@ fn wrong_usage_is_named() {
         (&["a", "b", "--out", "c", "--save-images"], "--save-images"),
         (&["--data", "c", "--steps", "0"], "1..=128"),
         (&["--data", "c", "--samples", "1"], "at least 2"),
+        (&["a", "b", "--bootstrap", "10001"], "0..=10000"),
+        (&["--data", "c", "--protocol", "pytorch-fid-stored"], "expected SAMPLES and REFERENCE"),
         (&["--data", "c", "--save-images"], "--out"),
         (&["--data", "c", "--model", "a", "--run", "b"], "--run"),
     ];
@@ -305,6 +307,46 @@ fn wrong_usage_is_named() {
         run(folder.path(), &[&["evaluate"], arguments].concat()).expect(2).says(&[expected]);
     }
     assert!(names_in(folder.path()).is_empty());
+}
+
+/// For every kind of file that Stride reads: alpha, EXIF, palettes, 16 bits, CMYK and the rest.
+#[cfg(feature = "embedded-model")]
+#[test]
+fn a_set_is_at_distance_0_from_its_own_pixels_in_png() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../stride-data/tests/fixtures/pictures.safetensors");
+    let bytes = fs::read(path).expect("a fixture");
+    let fixture = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let place = tempfile::tempdir().expect("a temporary folder");
+    // Images of one set have one size.
+    let mut kinds: BTreeMap<(u32, u32), Vec<String>> = BTreeMap::new();
+    for (name, view) in fixture.tensors() {
+        let Some(name) = name.strip_prefix("file.") else { continue };
+        let decoded = stride_data::decode(view.data(), &stride_data::Limits::default());
+        let decoded = decoded.expect("an image");
+        let (width, height) = decoded.dimensions();
+        let [files, pixels] =
+            ["files", "pixels"].map(|what| place.path().join(format!("{what}-{width}x{height}")));
+        for (folder, copy) in [(&files, "a"), (&files, "b"), (&pixels, "a"), (&pixels, "b")] {
+            fs::create_dir_all(folder).expect("writable");
+            if folder == &files {
+                fs::write(files.join(format!("{name}-{copy}-{name}")), view.data())
+                    .expect("writable");
+            } else {
+                decoded.save(pixels.join(format!("{name}-{copy}.png"))).expect("writable");
+            }
+        }
+        kinds.entry((width, height)).or_default().push(name.to_owned());
+    }
+    assert_eq!(kinds.values().map(Vec::len).sum::<usize>(), 26);
+    for ((width, height), names) in kinds {
+        let of = |what: &str| format!("{what}-{width}x{height}");
+        let evaluated = run(place.path(), &["evaluate", &of("files"), &of("pixels"), "--json"]);
+        let scores = evaluated.expect(0).json();
+        assert_eq!(scores["distance"].as_f64(), Some(0.0), "{names:?}");
+        let [a, b] = ["samples_sha256", "references_sha256"].map(|n| &scores["certificate"][n]);
+        assert_eq!(a, b, "{names:?}");
+    }
 }
 
 #[test]

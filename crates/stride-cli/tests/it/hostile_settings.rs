@@ -5,7 +5,7 @@ use std::fs;
 use toml::{Table, Value};
 
 use crate::bounded::run_bounded;
-use crate::compare;
+use crate::{compare, train};
 
 /// What a setting is replaced by, as `--set` reads it.
 const VALUES: [&str; 11] = [
@@ -61,4 +61,40 @@ fn a_hostile_setting_is_refused_by_name_or_ends_a_dry_run_soon() {
     }
     assert!(unnamed.is_empty(), "{}", unnamed.join("\n"));
     println!("{accepted} of {} accepted", pairs.len());
+}
+
+#[test]
+fn a_hostile_setting_in_a_file_is_refused_by_name() {
+    let place = compare::place();
+    let write =
+        |name: &str, text: &str| fs::write(place.path().join(name), text).expect("writable");
+    write("dit.toml", &compare::BASE.replace("max_seconds = 1000", "max_steps = 2"));
+    write("vae.toml", train::CONFIG);
+    let (mut refused, mut unnamed) = (0, Vec::new());
+    for base in ["dit.toml", "vae.toml"] {
+        let load = |name: &str| stride_train::RunConfig::load(&place.path().join(name), &[]);
+        let resolved = load(base).expect("valid").to_toml().expect("TOML");
+        let mut names = Vec::new();
+        keys("", &resolved.parse().expect("TOML"), &mut names);
+        for (name, value) in names.iter().flat_map(|name| VALUES.map(|value| (name, value))) {
+            let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
+            let mut table: Table = resolved.parse().expect("TOML");
+            let inner = section.split('.').filter(|part| !part.is_empty());
+            let inner =
+                inner.fold(&mut table, |table, part| table[part].as_table_mut().expect("one"));
+            let value = format!("value = {value}")
+                .parse::<Table>()
+                .map_or(Value::from(value), |mut v| v.remove("value").expect("a value"));
+            inner.insert(last.to_owned(), value);
+            write("hostile.toml", &table.to_string());
+            if let Err(error) = load("hostile.toml") {
+                refused += 1;
+                if !error.to_string().contains(last) {
+                    unnamed.push(format!("{name}: {error}"));
+                }
+            }
+        }
+    }
+    println!("{refused} refused");
+    assert!(refused > 300 && unnamed.is_empty(), "{}", unnamed.join("\n"));
 }

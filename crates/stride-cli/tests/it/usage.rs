@@ -1,6 +1,9 @@
 //! Wrong usage: exit code 2, before anything is read or written.
 
+use std::fs;
+
 use crate::program::{command, names_in, run};
+use crate::{compare, model};
 
 #[test]
 fn step_counts_outside_the_range_are_wrong_usage() {
@@ -108,6 +111,35 @@ fn pipes_and_devices_are_refused_where_a_file_is_read() {
             run(folder.path(), arguments).expect(1).says(&[file]);
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_a_model_or_run_is_refused_by_name() {
+    let pipe_at = |path: &std::path::Path| {
+        fs::remove_file(path).expect("there");
+        let status = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(status.expect("the system has mkfifo").success());
+    };
+    for name in ["model_index.json", "vae/config.json", model::TRANSFORMER_WEIGHTS] {
+        let place = model::workplace();
+        pipe_at(&model::in_model(&place, name));
+        run(place.path(), &["generate", "--model", "model", "a man", "-o", "a.png"])
+            .expect(1)
+            .says(&[name.rsplit('/').next().expect("a name"), "found a pipe or device"]);
+    }
+    let place = compare::place();
+    let config = compare::BASE.replace("max_seconds = 1000", "max_steps = 1");
+    fs::write(place.path().join("run.toml"), config).expect("writable");
+    let train = ["train", "--config", "run.toml", "--resume", "auto"];
+    run(place.path(), &train).expect(0);
+    pipe_at(&place.path().join("runs/base/metrics.jsonl"));
+    run(
+        place.path(),
+        &[&train[..], &["--set", "training.budget.max_steps=2", "--allow-changes"]].concat(),
+    )
+    .expect(1)
+    .says(&["metrics.jsonl", "found a pipe or device"]);
 }
 
 #[test]

@@ -124,10 +124,12 @@ impl PreparedSet {
     }
 
     /// The images to train on, where the last `held_out` are kept out of training: none whose latent is that of one of
-    /// these, as that of the same pixels in another file is.
+    /// these, or nearly so, as that of the same image in another encoding is.
     pub fn train_images(&self, held_out: usize) -> Vec<usize> {
         train_images(self.len(), held_out, |index| {
-            self.moment(index, View::Plain, 0).reinterpret_cast()
+            let mut mean = vec![0.0; self.layout.shape.len()];
+            self.write_mean(index, &mut mean);
+            mean
         })
     }
 

@@ -210,7 +210,8 @@ impl Store {
         let moved = self.finished.iter().any(|shard| matches!(shard, Finished::Piece(_)));
         let mut same = surplus.is_empty() && !moved;
         for (name, bytes) in descriptions {
-            same &= fs::read(self.dir.join(name)).is_ok_and(|found| found == *bytes);
+            same &=
+                stride_files::read_file(&self.dir.join(name)).is_ok_and(|found| found == *bytes);
         }
         if !same {
             for name in [manifest::PREPARED_REPORT, manifest::HEADER] {

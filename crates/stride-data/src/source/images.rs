@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::captions::{Captions, texts_in};
 use super::encoding;
 use super::listing::{self, Listed};
-use super::members;
+use super::members::{self, Groups, Wanted};
 use super::record::{Layout, Place, Record};
 use super::search::Search;
 use super::tree::Tree;
@@ -28,16 +28,30 @@ pub(super) fn records(tree: &Tree, search: &mut Search<'_>) -> (Layout, Vec<Reco
     let images = images(tree);
     let known = Known::read(tree, search);
     let has_listing = !listings.is_empty();
-    let mut records = if has_listing {
+    let alone = |name: &str| Record::new(name.to_owned(), Vec::new(), Place::Tree);
+    let (mut records, groups) = if has_listing {
         for name in images.iter().filter(|name| !listed.contains(name)) {
             search.problem(*name, ProblemKind::Unlisted);
         }
-        listed.into_records()
+        let records = listed.into_records();
+        let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
+        let groups = members::texts_of(&names, &known.texts, search.caption_column());
+        (records, groups)
+    } else if search.image_column().is_some() {
+        // The user names one of several images of the same thing, as members of a tar are named.
+        let wanted = Wanted { captions: search.caption_column(), image: search.image_column() };
+        let mut groups = members::group_all(&images, &known.texts, wanted);
+        for (index, other) in std::mem::take(&mut groups.others) {
+            search.problem(images[index], other.problem(|used| images[used].to_owned()));
+        }
+        let records = groups.images.iter().map(|&(index, _)| alone(images[index])).collect();
+        groups.images.iter_mut().enumerate().for_each(|(place, (index, _))| *index = place);
+        (records, groups)
     } else {
-        let alone = |name: &&str| Record::new((*name).to_owned(), Vec::new(), Place::Tree);
-        images.iter().map(alone).collect()
+        let groups = members::texts_of(&images, &known.texts, search.caption_column());
+        (images.iter().map(|name| alone(name)).collect(), groups)
     };
-    let has_text_beside = known.add_to(&mut records, tree, search);
+    let has_text_beside = known.add_to(&mut records, groups, tree, search);
     for (name, ending) in tree.names().filter_map(|name| Some((name, names::other_image(name)?))) {
         if records.iter().all(|record| record.name != name) {
             search.problem(name, ProblemKind::OtherFormat(ending));
@@ -94,10 +108,13 @@ impl<'a> Known<'a> {
     }
 
     /// Adds attributes and, where there are none yet, captions; whether a text lies beside an image.
-    fn add_to(&self, records: &mut [Record], tree: &Tree, search: &mut Search<'_>) -> bool {
-        let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
-        let images: Vec<&str> = names.iter().map(String::as_str).collect();
-        let groups = members::texts_of(&images, &self.texts, search.caption_column());
+    fn add_to(
+        &self,
+        records: &mut [Record],
+        groups: Groups,
+        tree: &Tree,
+        search: &mut Search<'_>,
+    ) -> bool {
         let mut has_text_beside = false;
         for (image, texts) in groups.images {
             let record = &mut records[image];
@@ -118,7 +135,7 @@ impl<'a> Known<'a> {
             }
             record.captions = captions.into_vec();
         }
-        let stems: HashSet<&str> = images.iter().map(|name| names::stem(name)).collect();
+        let stems: HashSet<&str> = records.iter().map(|record| names::stem(&record.name)).collect();
         let without = self.folders.iter().filter(|(stem, _)| !stems.contains(*stem));
         let orphans = groups.orphans.iter().map(|&index| self.texts[index]);
         // Beside images there is JSON of many kinds.

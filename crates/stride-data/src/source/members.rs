@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{fields, names};
+use crate::ProblemKind;
 
 /// What belongs together, by places in the lists of names.
 #[derive(Debug, Default)]
@@ -29,6 +30,17 @@ pub(super) enum Other {
     Unclear { members: String },
     /// None of the wanted kind is there.
     Unwanted,
+}
+
+impl Other {
+    /// The problem to report; `name` gives the full name of an image of the list.
+    pub(super) fn problem(self, name: impl Fn(usize) -> String) -> ProblemKind {
+        match self {
+            Self::Beside { used, member } => ProblemKind::Beside { used: name(used), member },
+            Self::Unclear { members } => ProblemKind::Unclear { members },
+            Self::Unwanted => ProblemKind::Unwanted,
+        }
+    }
 }
 
 /// The members that the user names.

@@ -13,7 +13,7 @@ use tar::{Archive, Entry, EntryType};
 
 use super::captions::Captions;
 use super::images::texts_of;
-use super::members::{self, Other, Wanted};
+use super::members::{self, Wanted};
 use super::names;
 use super::record::{Place, Record};
 use super::search::Search;
@@ -138,14 +138,7 @@ impl Members<'_> {
         let groups = members::group_all(&images, &texts, wanted);
         let full = |name: &str| format!("{}/{name}", self.tar);
         for (index, other) in groups.others {
-            let kind = match other {
-                Other::Beside { used, member } => {
-                    ProblemKind::Beside { used: full(images[used]), member }
-                }
-                Other::Unclear { members } => ProblemKind::Unclear { members },
-                Other::Unwanted => ProblemKind::Unwanted,
-            };
-            search.problem(full(images[index]), kind);
+            search.problem(full(images[index]), other.problem(|used| full(images[used])));
         }
         for index in groups.orphans {
             search.problem(full(texts[index]), ProblemKind::NoImage);

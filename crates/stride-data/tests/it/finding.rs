@@ -187,7 +187,7 @@ fn one_image_of_a_key_is_used() {
     ]);
     let source = open(&path);
     assert_eq!((names(&source), captions(&source)), (vec!["set.tar/0.jpg"], vec![vec!["one"]]));
-    assert_eq!(source.read(0), Ok(photo));
+    assert_eq!(source.read(0).as_ref(), Ok(&photo));
     assert_eq!(
         problems(&source),
         [
@@ -197,10 +197,33 @@ fn one_image_of_a_key_is_used() {
         ]
     );
     let masks = Source::open(&path, &with_image_column("mask.png")).expect("named");
-    assert_eq!((names(&masks), masks.read(0)), (vec!["set.tar/0.mask.png"], Ok(mask)));
+    assert_eq!(names(&masks), ["set.tar/0.mask.png"]);
+    assert_eq!(masks.read(0).as_ref(), Ok(&mask));
     assert!(problems(&masks)[1].starts_with("set.tar/0.jpg: not used: set.tar/0.mask.png is the"));
     let message = error_with(&path, &with_image_column("depth"));
     assert!(message.contains("no usable image"), "{message}");
+    // Files of a folder can be chosen in the same way.
+    let dir = folder(&[
+        ("0.mask.png", &mask),
+        ("0.png", &photo),
+        ("0.txt", b"one"),
+        ("1.mask.png", &mask),
+        ("1.png", &photo),
+        ("1.txt", b"two"),
+        ("2.png", &photo),
+    ]);
+    let masks = Source::open(dir.path(), &with_image_column("mask")).expect("named");
+    assert_eq!(
+        (names(&masks), captions(&masks)),
+        (vec!["0.mask.png", "1.mask.png"], vec![vec!["one"], vec!["two"]])
+    );
+    assert_eq!(masks.read(1).as_ref(), Ok(&mask));
+    assert!(
+        problems(&masks)[0].starts_with("0.png: not used: 0.mask.png is the image of this name")
+    );
+    assert!(problems(&masks)[2].starts_with("2.png: not used: it is not the member"));
+    let message = error_with(dir.path(), &with_image_column("depth"));
+    assert!(message.contains("no usable image") && message.contains("--image-column"), "{message}");
     let (_dir, unclear) = tar(&[("0.a.png", &png(1)), ("0.b.png", &png(2)), ("0.txt", b"one")]);
     assert!(
         error_with(&unclear, &strict()).contains("choose with --image-column from a.png, b.png")

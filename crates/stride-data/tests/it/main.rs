@@ -13,6 +13,7 @@ mod fuzz;
 mod hostile;
 mod images;
 mod mutations;
+mod parquet_writer;
 mod plain_reader;
 mod prepared_folders;
 mod sets;

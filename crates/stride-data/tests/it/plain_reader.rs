@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read as _;
+use std::io::{Cursor, Read as _, Write as _};
 use std::path::Path;
 
 use serde_json::Value;
 use stride_data::{Source, SourceOptions};
 use tar::{Archive, Builder, Header};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use crate::mutations::{Draws, check_peak, rounds};
+use crate::parquet_writer;
 use crate::sets::{folder, png};
 
 /// Captions by the stem of an image.
@@ -143,34 +146,73 @@ fn of_tar(bytes: &[u8]) -> Found {
     texts
 }
 
+/// A column of a table: every line is the text of an image, and the last one has all lines that follow.
+fn of_column(bytes: &[u8]) -> Found {
+    let mut found = Found::new();
+    for (row, text) in rows_of(bytes).iter().enumerate() {
+        if let Ok(text) = std::str::from_utf8(text) {
+            add(&mut found, &row.to_string(), text.trim_start_matches('\u{feff}'));
+        }
+    }
+    found
+}
+
+fn rows_of(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut rows: Vec<Vec<u8>> =
+        bytes.splitn(IMAGES, |&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+    rows.resize(IMAGES, Vec::new());
+    rows
+}
+
+fn parquet_of(column: &[u8]) -> Vec<u8> {
+    let images: Vec<Vec<u8>> = (0..IMAGES).map(|k| png(k as u8)).collect();
+    parquet_writer::table(&[("image", false, &images), ("text", true, &rows_of(column))])
+}
+
+/// The images with a listing.
+fn zip_of(listing: &[u8]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut add = |name: &str, bytes: &[u8]| {
+        zip.start_file(name, SimpleFileOptions::default()).expect("in memory");
+        zip.write_all(bytes).expect("in memory");
+    };
+    (0..IMAGES).for_each(|k| add(&format!("i{k}.png"), &png(k as u8)));
+    add("metadata.jsonl", listing);
+    zip.finish().expect("in memory").into_inner()
+}
+
 /// The captions that the crate finds, by the stems of their images.
 fn opened(path: &Path) -> Option<Found> {
     let source = Source::open(path, &SourceOptions::default()).ok()?;
     let mut found = Found::new();
     for record in source.records() {
         assert!(!record.captions.is_empty(), "{} without a caption", record.name);
-        let base = record.name.strip_prefix("set.tar/").unwrap_or(&record.name);
+        let inside = ["set.tar/", "set.parquet/"].iter();
+        let base =
+            inside.fold(&*record.name, |name, start| name.strip_prefix(start).unwrap_or(name));
         let (stem, _) = stem(base).unwrap_or((base, ""));
         found.entry(stem.to_owned()).or_default().extend(record.captions.iter().cloned());
     }
     Some(found)
 }
 
-/// Checks many broken versions of a file; returns how often the set opened, and how often it was refused.
+/// Checks many broken versions of `content`, of which `build` makes the file; returns how often the set opened, and how
+/// often it was refused.
 fn check(
     draws: &mut Draws,
     path: &Path,
     file: &Path,
     content: &[u8],
+    build: impl Fn(&[u8]) -> Vec<u8>,
     plain: impl Fn(&[u8]) -> Found,
 ) -> [usize; 2] {
-    fs::write(file, content).expect("writable");
+    fs::write(file, build(content)).expect("writable");
     let whole = plain(content);
     assert!(whole.len() == IMAGES && opened(path).as_ref() == Some(&whole), "{whole:?}");
     let mut counts = [0; 2];
     for _ in 0..rounds(60) {
         let bytes = draws.mutate_text(content);
-        fs::write(file, &bytes).expect("writable");
+        fs::write(file, build(&bytes)).expect("writable");
         let Some(found) = opened(path) else {
             counts[1] += 1;
             continue;
@@ -218,7 +260,8 @@ fn what_a_plain_reader_finds_is_found() {
             }
         }
         let file = dir.path().join(name);
-        let counts = check(&mut draws, dir.path(), &file, content.as_bytes(), plain);
+        let counts =
+            check(&mut draws, dir.path(), &file, content.as_bytes(), <[u8]>::to_vec, plain);
         println!("{name}: {} opened, {} refused", counts[0], counts[1]);
         assert!(counts[0] > 0, "{name}");
     }
@@ -238,9 +281,22 @@ fn what_a_plain_reader_finds_is_found() {
         }
     }
     let dir = folder(&[]);
-    let file = dir.path().join("set.tar");
-    let counts = check(&mut draws, &file, &file, &tar.into_inner().expect("in memory"), of_tar);
-    println!("set.tar: {} opened, {} refused", counts[0], counts[1]);
-    assert!(counts[0] > 0);
+    let tar = tar.into_inner().expect("in memory");
+    let column = each(&|k| format!("number {k}\n"));
+    for (name, content, build, plain) in [
+        (
+            "set.tar",
+            tar.as_slice(),
+            <[u8]>::to_vec as fn(&[u8]) -> Vec<u8>,
+            of_tar as fn(&[u8]) -> Found,
+        ),
+        ("set.zip", lines.as_bytes(), zip_of, of_lines),
+        ("set.parquet", column.trim_end().as_bytes(), parquet_of, of_column),
+    ] {
+        let file = dir.path().join(name);
+        let counts = check(&mut draws, &file, &file, content, build, plain);
+        println!("{name}: {} opened, {} refused", counts[0], counts[1]);
+        assert!(counts[0] > 0, "{name}");
+    }
     check_peak(800);
 }

@@ -129,7 +129,7 @@ impl FeatureNetworks {
         observer: &mut dyn FnMut(usize) -> Result<(), EvalError>,
     ) -> Result<SampleFeatures, EvalError> {
         let mut all: Option<SampleFeatures> = None;
-        set.for_each_batch(BATCH_SIZE * workers.count(), |images| {
+        set.for_each_batch(BATCH_SIZE * workers.count(), protocol.pixels(), |images| {
             let shares = split_evenly(images.len(), workers.count());
             let shares = workers.run(shares, |share| self.extract(&images[share], protocol));
             let batch = SampleFeatures::join(shares)?;

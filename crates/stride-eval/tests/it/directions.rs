@@ -3,6 +3,7 @@
 use std::fs;
 
 use stride::image::{ImageMetadata, RgbImage, png_bytes};
+use stride_data::Pixels;
 use stride_eval::Features;
 use stride_eval::diversity::diversity;
 use stride_eval::embedding_score::{pair_score, r_precision};
@@ -163,7 +164,7 @@ fn folders_of_one_image_or_mixed_sizes_are_refused_by_name() {
     let folder = ImageSet::open(dir.path(), None).expect("two images");
     let mut sizes = Vec::new();
     folder
-        .for_each_batch(1, |batch| {
+        .for_each_batch(1, Pixels::Shown, |batch| {
             sizes.push(batch.len());
             Ok(())
         })
@@ -172,10 +173,10 @@ fn folders_of_one_image_or_mixed_sizes_are_refused_by_name() {
 
     write("c.png", &image(3, 8, 9));
     let folder = ImageSet::open(dir.path(), None).expect("three images");
-    let text = folder.for_each_batch(2, |_| Ok(())).expect_err("mixed").to_string();
+    let text = folder.for_each_batch(2, Pixels::Shown, |_| Ok(())).expect_err("mixed").to_string();
     assert!(text.contains("c.png: expected 8x8") && text.contains("found 8x9"), "{text}");
 
     fs::write(dir.path().join("c.png"), b"broken").expect("writable");
-    let text = folder.for_each_batch(2, |_| Ok(())).expect_err("broken").to_string();
+    let text = folder.for_each_batch(2, Pixels::Shown, |_| Ok(())).expect_err("broken").to_string();
     assert!(text.contains("c.png: not a readable image"), "{text}");
 }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use nalgebra::{DMatrix, DVector};
 use serde_json::Value;
 use stride::image::RgbImage;
+use stride_data::Pixels;
 use stride_eval::EvalError;
 use stride_eval::images::ImageSet;
 use stride_eval::inception::{Inception, Variant};
@@ -54,7 +55,7 @@ fn samples_of_the_adm_suite_are_read_and_cut_ones_refused() {
     assert!(!has_statistics(&path).expect("readable"));
     let mut found = Vec::new();
     let set = ImageSet::open(&path, None).expect("images");
-    set.for_each_batch(2, |batch| {
+    set.for_each_batch(2, Pixels::Shown, |batch| {
         found.push(batch.to_vec());
         Ok(())
     })
@@ -78,7 +79,7 @@ fn samples_of_the_adm_suite_are_read_and_cut_ones_refused() {
 /// The images of a folder, or why they are none.
 fn read_folder(folder: &Path) -> Result<Vec<RgbImage>, EvalError> {
     let mut found = Vec::new();
-    ImageSet::open(folder, None)?.for_each_batch(2, |batch| {
+    ImageSet::open(folder, None)?.for_each_batch(2, Pixels::Shown, |batch| {
         found.extend_from_slice(batch);
         Ok(())
     })?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use stride_data::Pixels;
 use stride_eval::images::ImageSet;
 use stride_eval::npz::{has_statistics, read_statistics};
 use stride_models::PytorchFile;
@@ -50,7 +51,7 @@ fn broken_samples_are_read_or_refused() {
     attack(3, "samples.npz", |path| {
         let Ok(set) = ImageSet::open(path, None) else { return false };
         assert!(set.len() < 1 << 20);
-        set.for_each_batch(2, |batch| {
+        set.for_each_batch(2, Pixels::Shown, |batch| {
             assert!(batch.len() <= 2);
             Ok(())
         })

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use burn::tensor::Device;
 use serde_json::Value;
 use stride::image::RgbImage;
 use stride_eval::frechet::{EpsilonRule, frechet_distance};
+use stride_eval::images::ImageSet;
 use stride_eval::inception::{Inception, Variant};
 use stride_eval::inception_score::inception_score;
 use stride_eval::kid::kernel_distance;
@@ -38,7 +41,9 @@ fn inputs_agree_with_every_package() {
             let input = protocol.input(images, &Device::flex()).into_data();
             let first = input.iter::<f32>().take(3 * 299 * 299).step_by(2999);
             let first: Vec<f64> = first.map(f64::from).collect();
-            let expected = numbers(&fixture["inputs"][format!("{size} {}", protocol.name())]);
+            // Which pixels of a file count shows in files alone.
+            let name = protocol.name().trim_end_matches("-stored");
+            let expected = numbers(&fixture["inputs"][format!("{size} {name}")]);
             assert_eq!(expected.len(), first.len());
             let error = first.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             println!("{size} {}: error {error:.1e}", protocol.name());
@@ -124,6 +129,52 @@ fn scores_of_images_agree() {
     assert!(
         (overlap.precision - precision).abs() < 0.011 && (overlap.recall - recall).abs() < 0.011
     );
+}
+
+#[test]
+fn distances_of_files_are_those_of_pytorch_fid() {
+    let json = include_str!("../fixtures/fid_of_files.json");
+    let expected: Value = serde_json::from_str(json).expect("JSON");
+    let bytes = weights(&shapes(&fixture(), Variant::Fid));
+    let device = Device::flex();
+    let network =
+        Inception::load("w.safetensors", &bytes, Variant::Fid, &device).expect("loadable");
+    let place = tempfile::tempdir().expect("temporary folder");
+    for (name, file) in expected["files"].as_object().expect("files") {
+        let path = place.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        let bytes = STANDARD.decode(file.as_str().expect("text")).expect("base64");
+        std::fs::write(path, bytes).expect("writable");
+    }
+    let gaussian = |name: &str, images: &[RgbImage]| {
+        let features =
+            network.features(images, Protocol::PytorchFidStored).expect("finite").features;
+        let gaussian = Gaussian::of(&features).expect("enough");
+        let mean = numbers(&expected["mean"][name]);
+        let found = gaussian.mean.iter().step_by(2048 / 48);
+        let error = found.zip(&mean).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let scale = mean.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+        println!("{name}: error {error:.1e} of {scale:.1e}");
+        assert!(error < 1e-4 * scale, "{name}: {error} of {scale}");
+        gaussian
+    };
+    let reference: Vec<RgbImage> = (0..8).map(|k| image(50_000 + 2 * k, 64, 64)).collect();
+    let reference = gaussian("reference", &reference);
+    for (name, protocol) in
+        [("jpeg", Protocol::PytorchFid), ("special", Protocol::PytorchFidStored)]
+    {
+        let mut images = Vec::new();
+        let set = ImageSet::open(&place.path().join(name), None).expect("images");
+        set.for_each_batch(8, protocol.pixels(), |batch| {
+            images.extend_from_slice(batch);
+            Ok(())
+        })
+        .expect("readable");
+        let distance = frechet_distance(&gaussian(name, &images), &reference, EpsilonRule::None);
+        let of_package = expected["distance"][name].as_f64().expect("a number");
+        // Both covariances are singular, which the package's root of the product feels.
+        close(name, distance.expect("same width"), of_package, 1e-3);
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn scores(steps: Option<usize>, distance: f64) -> Scores {
     let provenance = Provenance {
         protocol: Protocol::PytorchFid,
         network: hostile(),
+        pixels: "alpha over white".to_owned(),
         input: hostile(),
         weights_sha256: hostile(),
         width: 3,

@@ -1,6 +1,7 @@
 //! Networks of real size through files; a minute and a gigabyte, so only on demand.
 
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -43,9 +44,20 @@ fn to_json(config: &impl serde::Serialize) -> Value {
     serde_json::to_value(config).expect("JSON")
 }
 
+const ALONE: &str = "STRIDE_TEST_ALONE";
+
 #[test]
 fn real_sizes_are_loaded_bit_by_bit() {
     if std::env::var_os("RUN_SLOW_TESTS").is_none() {
+        return;
+    }
+    // In a process of its own: other tests have a bound on the memory of theirs.
+    if std::env::var_os(ALONE).is_none() {
+        let tests = std::env::current_exe().expect("a running program");
+        let name = "full_size::real_sizes_are_loaded_bit_by_bit";
+        let run =
+            Command::new(tests).args([name, "--exact", "--nocapture"]).env(ALONE, "1").status();
+        assert!(run.expect("the tests start").success());
         return;
     }
     let device = Device::flex();

@@ -131,19 +131,53 @@ fn components_describe_themselves() {
 fn numbers(out: &Path) -> Vec<(String, Vec<f32>)> {
     let bytes = fs::read(out.join("model.safetensors")).expect("written");
     let file = SafeTensors::deserialize(&bytes).expect("whole");
-    let half = |b: &[u8]| half::f16::from_le_bytes([b[0], b[1]]).to_f32();
     let single = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
     let mut tensors: Vec<_> = file
         .tensors()
         .into_iter()
         .map(|(name, view)| match view.dtype() {
-            Dtype::F16 => (name, view.data().chunks_exact(2).map(half).collect()),
             Dtype::F32 => (name, view.data().chunks_exact(4).map(single).collect()),
             dtype => panic!("{name} in {dtype:?}"),
         })
         .collect();
     tensors.sort_by(|a: &(String, Vec<f32>), b| a.0.cmp(&b.0));
     tensors
+}
+
+#[test]
+fn names_are_compared_with_those_of_the_network() {
+    let dir = copy("pytorch");
+    let path = dir.path().join("config.json");
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(&path).expect("there")).expect("JSON");
+    let with = |name: &str, value: serde_json::Value| {
+        let mut config = config.clone();
+        config[name] = value;
+        fs::write(&path, config.to_string()).expect("writable");
+        import(dir.path(), &dir.path().join(format!("{name}-{}", config[name])), None)
+    };
+    let whole = with("vocab_size", config["vocab_size"].clone()).expect("fits");
+    assert_eq!((whole.tensors, whole.without_place), (36, Some(vec![])));
+    // Layers that are not there, and one that the network does not have.
+    let text = with("num_hidden_layers", 3.into()).expect_err("lacks a layer").to_string();
+    assert!(
+        text.contains("pytorch_model.bin")
+            && text.contains("layers.2.")
+            && text.contains("is missing"),
+        "{text}"
+    );
+    let text = with("intermediate_size", 7.into()).expect_err("misfit").to_string();
+    assert!(text.contains("expected shape"), "{text}");
+    let fewer = with("num_hidden_layers", 1.into()).expect("with a layer less");
+    let left = fewer.without_place.expect("compared");
+    assert!(left.len() == 16 && left.iter().all(|name| name.contains("layers.1.")), "{left:?}");
+    assert_eq!(fewer.tensors, 36 - 16);
+    text_encoder(&dir.path().join("num_hidden_layers-1"), &Device::flex()).expect("loadable");
+    // Another class of network, and one that nobody knows.
+    let text = with("architectures", serde_json::json!(["CLIPVisionModel"])).expect_err("another");
+    assert!(text.to_string().contains("tensor vision_model."), "{text}");
+    let unknown = with("architectures", serde_json::json!(["Unheard"])).expect("as it is");
+    assert_eq!((unknown.tensors, unknown.without_place), (36, None));
 }
 
 #[test]

@@ -54,13 +54,7 @@ impl DitData {
                 let total = total(config, &source);
                 // Before hours are spent on latents.
                 config.check_count(total)?;
-                let names = || source.records()[..total].iter().map(|r| r.name.as_str());
-                if let Some(late) = &late {
-                    late.check_names(names())?;
-                }
-                if let Some(config) = &config.masks {
-                    masks::check_names(config, names())?;
-                }
+                check_names(config, &source.records()[..total], late.as_ref())?;
                 prepare(config, &source, cache, encoder, progress, stop)?;
                 cache
             }
@@ -90,6 +84,7 @@ impl DitData {
         config.check_count(total)?;
         let late = config.late_captions.as_ref().map(LateListing::open).transpose()?;
         let late = late.as_ref();
+        check_names(config, &source.records()[..total], late)?;
         if let Ok(set) = PreparedSet::open(cache, config.max_images)
             && set.len() == total
             && check_fits(&set, config, encoder).is_ok()
@@ -212,6 +207,19 @@ fn permuted(seed: u64, epoch: u64, index: u64, n: u64) -> u64 {
 /// Images of the configuration.
 fn total(config: &DataConfig, source: &Source) -> usize {
     source.records().len().min(config.max_images.unwrap_or(usize::MAX))
+}
+
+/// Checks that all images have late captions and masks, where there are any.
+fn check_names(
+    config: &DataConfig,
+    records: &[Record],
+    late: Option<&LateListing<'_>>,
+) -> Result<(), TrainError> {
+    let names = || records.iter().map(|record| record.name.as_str());
+    if let Some(late) = late {
+        late.check_names(names())?;
+    }
+    config.masks.as_ref().map_or(Ok(()), |masks| masks::check_names(masks, names()))
 }
 
 /// The vocabulary of captions that nobody has tokenised yet.

@@ -86,7 +86,7 @@ fn described(key: &str, before: Option<Value>, now: Option<Value>) -> String {
 type Difference = (String, Option<Value>, Option<Value>);
 
 fn differences(path: &Path, config: &RunConfig) -> Result<Vec<Difference>, TrainError> {
-    let text = fs::read_to_string(path).map_err(TrainError::io(path))?;
+    let text = stride_files::read_text_file(path).map_err(TrainError::io(path))?;
     // Read and written again, so that settings which are new since then have their defaults.
     let text = match toml::from_str::<RunConfig>(&text) {
         Ok(before) => before.to_toml()?,

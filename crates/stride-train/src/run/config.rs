@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use super::checkpoint::{MODEL_WEIGHTS, ema_weights};
 use super::guard::GuardConfig;
-use super::layers::{BASE, apply_override, with_base};
+use super::layers::{BASE, apply_override, with_base, with_name};
 use crate::TrainError;
 use crate::classifier::ClassifierTrainConfig;
 use crate::dit::DitTrainConfig;
@@ -344,7 +344,8 @@ impl RunConfig {
         let table = with_base(path, table)?;
         if overrides.is_empty() && !has_base {
             // From the text, so that an error shows the line.
-            let config = toml::from_str(&text).map_err(|error| config_error(error.to_string()))?;
+            let named = |error: toml::de::Error| with_name::<Self>(&table, error.to_string());
+            let config = toml::from_str(&text).map_err(|error| config_error(named(error)))?;
             return Self::checked(config).map(|config| config.found(path)).map_err(config_error);
         }
         for setting in overrides {
@@ -379,7 +380,7 @@ impl RunConfig {
             None if overridden(&mut [].iter()).is_ok() => {
                 TrainError::Override { setting: overrides.join(" --set "), problem }
             }
-            None => config_error(problem),
+            None => config_error(with_name::<Self>(&table, problem)),
         })
     }
 

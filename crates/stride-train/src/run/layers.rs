@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::TrainError;
@@ -67,6 +68,53 @@ pub(super) fn apply_override(table: &mut Table, setting: &str) -> Result<(), Str
     }
     section.insert(last.to_owned(), value);
     Ok(())
+}
+
+/// Puts the name of the setting before a `problem` with a table that does not tell it, as in sections of several kinds,
+/// which are read as a whole: that of the first setting without which the problem is another one.
+pub(super) fn with_name<T: DeserializeOwned>(table: &Table, problem: String) -> String {
+    let problem_of =
+        |table: Table| Value::Table(table).try_into::<T>().err().map(|e| e.to_string());
+    let whole = problem_of(table.clone());
+    let mut names = Vec::new();
+    push_names("", table, &mut names);
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let is_another = |name: &String, may_be_missing: bool| {
+        let found = problem_of(without(table.clone(), name));
+        let lacks = |problem: &String| problem.contains("missing field");
+        found != whole
+            && found.as_ref().is_none_or(|problem| {
+                !lacks(problem) || may_be_missing && problem.contains(&format!("`{}`", last(name)))
+            })
+    };
+    // What is missing before the fault is complained of instead of it, so that the last one counts.
+    let lacking = || names.iter().rfind(|name| is_another(name, true));
+    match names.iter().find(|name| is_another(name, false)).or_else(lacking) {
+        Some(name) if !problem.contains(&last(name)) => format!("{name}: {problem}"),
+        _ => problem,
+    }
+}
+
+/// The dotted names of all settings.
+fn push_names(prefix: &str, table: &Table, names: &mut Vec<String>) {
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => push_names(&format!("{prefix}{key}."), inner, names),
+            _ => names.push(format!("{prefix}{key}")),
+        }
+    }
+}
+
+fn without(mut table: Table, name: &str) -> Table {
+    match name.split_once('.') {
+        None => _ = table.remove(name),
+        Some((section, rest)) => {
+            if let Some(Value::Table(inner)) = table.remove(section) {
+                table.insert(section.to_owned(), Value::Table(without(inner, rest)));
+            }
+        }
+    }
+    table
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Losses by time and step size.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,10 @@ impl LossMap {
     /// The file cannot be read or written.
     pub(super) fn open(run_dir: &Path, step: u64, is_over: bool) -> Result<Self, TrainError> {
         let path = run_dir.join(LOSS_MAP);
-        if let Ok(text) = fs::read_to_string(&path) {
+        if path.exists() {
+            let bytes = stride_files::read_file(&path).map_err(TrainError::io(&path))?;
+            // A line that is broken is dropped.
+            let text = String::from_utf8_lossy(&bytes);
             let is_before = |line: &&str| {
                 let at = line.split(',').next().and_then(|at| at.parse::<u64>().ok());
                 at.is_some_and(|at| at < step || at == step && !is_over)
@@ -96,6 +99,8 @@ impl LossMap {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

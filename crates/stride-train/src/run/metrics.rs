@@ -1,6 +1,6 @@
 //! The record of a run: averages over some steps, one JSON object per line in `metrics.jsonl`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -36,7 +36,10 @@ impl Metrics {
     /// When the file cannot be read or written.
     pub(super) fn open(run_dir: &Path, step: u64, is_over: bool) -> Result<Self, TrainError> {
         let path = run_dir.join(METRICS);
-        if let Ok(text) = fs::read_to_string(&path) {
+        if path.exists() {
+            let bytes = stride_files::read_file(&path).map_err(TrainError::io(&path))?;
+            // A line that is broken is dropped.
+            let text = String::from_utf8_lossy(&bytes);
             let is_before = |line: &&str| {
                 let line: Option<Value> = serde_json::from_str(line).ok();
                 line.is_some_and(|line| {
@@ -182,6 +185,8 @@ impl Averages {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -38,10 +38,10 @@ fn write_data(dir: &Path) {
         let color = if is_red(index) { [200, 40, 30] } else { [30, 60, 210] };
         let pixel =
             |i: usize| if (first..first + 10).contains(&(i / SIDE)) { color } else { [130; 3] };
-        let mut pixels: Vec<u8> = (0..SIDE * SIDE).flat_map(pixel).collect();
-        // No copies: those of held-out images would not be trained on.
-        pixels[0] = index as u8;
-        pixels
+        // The number in stripes at the side. No copies: those of held-out images would not be trained on.
+        let stripe = |i: usize| if index >> (6 * (i / SIDE) / SIDE) & 1 == 0 { 90 } else { 170 };
+        let with_stripes = |i: usize| if i % SIDE < 4 { [stripe(i); 3] } else { pixel(i) };
+        (0..SIDE * SIDE).flat_map(with_stripes).collect()
     };
     let fields = |index: usize| {
         let color = if is_red(index) { "red" } else { "blue" };

@@ -398,3 +398,25 @@ fn a_dry_run_knows_the_words_of_late_captions() {
     // Three words of 16 numbers each.
     assert_eq!(parameters(&[late]), parameters(&[]) + 3 * 16);
 }
+
+#[test]
+fn a_dry_run_misses_the_mask_of_an_image_that_it_does_not_look_at() {
+    let place = place(TINY);
+    let place = place.path();
+    let pixels = |index: usize| (0..16 * 16 * 3).map(|i| (i * (index + 3)) as u8).collect();
+    write_images(&place.join("many"), 16, 80, pixels, |_| "\"text\":\"a hat\"".to_owned());
+    write_images(&place.join("masks"), 16, 79, pixels, |_| "\"text\":\"\"".to_owned());
+    let path = place.join("run.toml");
+    fs::write(&path, [DIT, TEXT_ENCODER].concat()).expect("writable");
+    let settings = [
+        ("dit.autoencoder", "vae"),
+        ("data.dir", "many"),
+        ("dit.latent_cache", "latents"),
+        ("data.masks.dir", "masks"),
+    ];
+    let settings = settings.map(|(name, dir)| format!("{name}={}", place.join(dir).display()));
+    let mut progress = LogProgress::new(Duration::from_secs(60));
+    let dry = dry_run(&path, &settings, &mut progress, &AtomicBool::new(false));
+    let message = dry.err().expect("a mask is missing").to_string();
+    assert!(message.contains("data.masks.dir") && message.contains("79.png"), "{message}");
+}

@@ -55,7 +55,7 @@ pub enum HiddenAct {
 pub enum ClipConfigError {
     /// The file is not such a configuration.
     #[error("text encoder config.json: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// The file holds a list or a plain value.
     #[error("text encoder config.json: expected an object with fields such as hidden_size")]
     NotAnObject,
@@ -101,6 +101,12 @@ pub enum ClipConfigError {
     /// The class has a projection, but its width is not given.
     #[error("text encoder config.json: a text projection needs projection_dim, at least 1")]
     Projection,
+}
+
+impl From<serde_json::Error> for ClipConfigError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }
 
 impl Default for ClipTextConfig {

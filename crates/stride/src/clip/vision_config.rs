@@ -44,7 +44,7 @@ pub struct ClipVisionConfig {
 pub enum ClipVisionConfigError {
     /// The file is not such a configuration.
     #[error("image encoder config.json: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// A number does not fit.
     #[error("image encoder config.json: {field}: expected {expected}, found {found}")]
     Field {
@@ -55,6 +55,12 @@ pub enum ClipVisionConfigError {
         /// What it is.
         found: String,
     },
+}
+
+impl From<serde_json::Error> for ClipVisionConfigError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }
 
 impl Default for ClipVisionConfig {

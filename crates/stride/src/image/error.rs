@@ -24,10 +24,10 @@ pub enum ImageError {
     Frames,
     /// The image does not fit the format.
     #[error("cannot write a PNG file: {0}")]
-    WritePng(#[from] png::EncodingError),
+    WritePng(png::EncodingError),
     /// The bytes are no PNG file.
     #[error("not a readable PNG file: {0}")]
-    ReadPng(#[from] png::DecodingError),
+    ReadPng(png::DecodingError),
     /// The image does not fit the format.
     #[error("cannot write a {format} file: {problem}")]
     Write {
@@ -58,4 +58,16 @@ pub enum ImageError {
         /// Bytes to be written.
         found: usize,
     },
+}
+
+impl From<png::EncodingError> for ImageError {
+    fn from(error: png::EncodingError) -> Self {
+        Self::WritePng(error)
+    }
+}
+
+impl From<png::DecodingError> for ImageError {
+    fn from(error: png::DecodingError) -> Self {
+        Self::ReadPng(error)
+    }
 }

@@ -47,13 +47,19 @@ pub enum QueryTextClass {
 pub enum TextEncoderConfigError {
     /// The file is not such a configuration.
     #[error("text encoder config.json: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// A size that the encoder has in common with CLIP's does not fit.
     #[error(transparent)]
     Layers(#[from] ClipConfigError),
     /// There are no queries, or too many.
     #[error("text encoder config.json: num_queries must be 1 to {MAX_TOKENS}, found {0}")]
     Queries(usize),
+}
+
+impl From<serde_json::Error> for TextEncoderConfigError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }
 
 impl Default for QueryTextConfig {

@@ -42,7 +42,7 @@ impl BytePairs {
     /// From the bytes of `vocab.json` and `merges.txt`.
     pub(super) fn from_files(vocab_json: &[u8], merges: &[u8]) -> Result<Self, TokenizerError> {
         let vocab: HashMap<String, u32> = serde_json::from_slice(vocab_json)
-            .map_err(|source| TokenizerError::Json { file: "vocab.json", source })?;
+            .map_err(|error| TokenizerError::Json { file: "vocab.json", error })?;
         let merges = std::str::from_utf8(merges)
             .map_err(|_| TokenizerError::Encoding { file: "merges.txt" })?;
         Self::checked(vocab, parse_merges(merges)?)
@@ -51,7 +51,7 @@ impl BytePairs {
     /// From the bytes of `tokenizer.json`.
     pub(super) fn from_tokenizer_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
         let file: TokenizerFile = serde_json::from_slice(bytes)
-            .map_err(|source| TokenizerError::Json { file: "tokenizer.json", source })?;
+            .map_err(|error| TokenizerError::Json { file: "tokenizer.json", error })?;
         let model = file.model;
         if let Some(found) = model.kind.filter(|kind| kind != "BPE") {
             return Err(TokenizerError::NotClip { expected: "a model of type BPE", found });

@@ -6,12 +6,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum TokenizerError {
     /// A file is not the JSON it should be.
-    #[error("{file}: not a valid tokenizer file: {source}")]
+    #[error("{file}: not a valid tokenizer file: {error}")]
     Json {
         /// Name of the file as Hugging Face folders have it.
         file: &'static str,
         /// What the JSON parser says.
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
     /// A file is not UTF-8.
     #[error("{file}: not UTF-8 text")]
@@ -71,5 +71,5 @@ pub enum TokenizerError {
     },
     /// The crate `tokenizers` refused what it was given.
     #[error("tokenizer: {0}")]
-    Engine(#[source] tokenizers::Error),
+    Engine(tokenizers::Error),
 }

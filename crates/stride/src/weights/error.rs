@@ -6,20 +6,20 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum WeightsError {
     /// Not a safetensors file, or cut short.
-    #[error("{file}: not a complete safetensors file ({source}); copy or download it again")]
+    #[error("{file}: not a complete safetensors file ({error}); copy or download it again")]
     Corrupt {
         /// The file.
         file: String,
         /// What the reader says.
-        source: safetensors::SafeTensorError,
+        error: safetensors::SafeTensorError,
     },
     /// The file cannot be read.
-    #[error("{file}: {source}")]
+    #[error("{file}: {error}")]
     Read {
         /// The file.
         file: String,
         /// The operating system's answer.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The model has a parameter that the file lacks.
     #[error(
@@ -79,5 +79,11 @@ pub enum WeightsError {
     },
     /// The safetensors library refused to write.
     #[error("cannot serialise weights: {0}")]
-    Serialize(#[from] safetensors::SafeTensorError),
+    Serialize(safetensors::SafeTensorError),
+}
+
+impl From<safetensors::SafeTensorError> for WeightsError {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Serialize(error)
+    }
 }

@@ -50,7 +50,7 @@ impl<'a> SafetensorsBytes<'a> {
     /// The file is damaged.
     pub fn open(file_name: &'a str, bytes: &'a [u8]) -> Result<Self, WeightsError> {
         let file = SafeTensors::deserialize(bytes)
-            .map_err(|source| WeightsError::Corrupt { file: file_name.to_owned(), source })?;
+            .map_err(|error| WeightsError::Corrupt { file: file_name.to_owned(), error })?;
         Ok(Self { file_name, file })
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::thread;
 
 use serde::Serialize;
+use stride_files::memory_limit;
 use stride_kernels::adapter::{self, AdapterKind};
 use stride_kernels::device::DeviceName;
 use stride_kernels::isa::Isa;
@@ -183,12 +184,14 @@ fn name_of(isa: Isa) -> &'static str {
     }
 }
 
-/// Known on Linux only.
+/// Known on Linux only; of a control group, as containers and batch systems make them, its bound.
 fn memory() -> Option<Memory> {
     let info = fs::read_to_string("/proc/meminfo").ok()?;
     let mib = |name: &str| -> Option<u64> {
         let line = info.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? >> 10)
     };
-    Some(Memory { total_mib: mib("MemTotal:")?, available_mib: mib("MemAvailable:")? })
+    let limit_mib = memory_limit().map_or(u64::MAX, |bytes| bytes >> 20);
+    let within = |name| Some(mib(name)?.min(limit_mib));
+    Some(Memory { total_mib: within("MemTotal:")?, available_mib: within("MemAvailable:")? })
 }

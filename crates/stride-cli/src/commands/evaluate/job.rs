@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use stride_eval::evaluator::EvaluationSettings;
+use stride_eval::frechet::MAX_DRAWS;
 use stride_eval::inception::Variant;
 use stride_eval::protocol::Protocol;
 
@@ -67,7 +68,7 @@ pub(super) struct Job {
     #[arg(long, value_enum, default_value_t = ProtocolName::PytorchFid)]
     pub(super) protocol: ProtocolName,
     /// Bootstrap samples for the 95% interval of the distance; each takes as long as one distance
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = parse_bootstrap)]
     pub(super) bootstrap: usize,
     #[command(flatten)]
     #[serde(flatten)]
@@ -76,6 +77,11 @@ pub(super) struct Job {
 
 fn default_seeds() -> usize {
     4
+}
+
+fn parse_bootstrap(text: &str) -> Result<usize, String> {
+    let draws = text.parse().ok().filter(|&draws| draws <= MAX_DRAWS);
+    draws.ok_or_else(|| format!("expected a whole number in 0..={MAX_DRAWS}"))
 }
 
 impl Job {
@@ -120,8 +126,10 @@ impl VariantName {
 pub(super) enum ProtocolName {
     /// The reference implementation of shortcut models.
     Reference,
-    /// pytorch-fid.
+    /// pytorch-fid, for images as a person sees them: alpha over white, turned as EXIF says.
     PytorchFid,
+    /// pytorch-fid, for images as it reads them itself: alpha dropped, EXIF ignored; for SAMPLES and REFERENCE alone.
+    PytorchFidStored,
     /// clean-fid.
     Clean,
     /// torch-fidelity.
@@ -133,6 +141,7 @@ impl ProtocolName {
         match self {
             Self::Reference => Protocol::Reference,
             Self::PytorchFid => Protocol::PytorchFid,
+            Self::PytorchFidStored => Protocol::PytorchFidStored,
             Self::Clean => Protocol::Clean,
             Self::TorchFidelity => Protocol::TorchFidelity,
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
-use stride_data::Part;
+use stride_data::{Part, Pixels};
 use stride_eval::EvalError;
 use stride_eval::evaluator::{DataSplit, Evaluator, FeatureStore};
 use stride_eval::prompts::PromptSet;
@@ -120,6 +120,12 @@ impl Evaluate {
 fn of_data(job: &Job) -> anyhow::Result<Evaluator> {
     if job.samples < 2 {
         return usage("--samples: expected at least 2");
+    }
+    if job.protocol.protocol().pixels() == Pixels::Stored {
+        return usage(
+            "--protocol pytorch-fid-stored: expected SAMPLES and REFERENCE, found --data, whose images are those of \
+             training; use --protocol pytorch-fid",
+        );
     }
     let splits = open_splits(job)?;
     let networks = networks::load(job)?;
