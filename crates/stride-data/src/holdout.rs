@@ -62,7 +62,7 @@ mod tests {
     /// An image of 200 values for every letter, disturbed by as many standard deviations.
     fn image((letter, disturbance): (char, f32)) -> Vec<f32> {
         let value = |k: usize| ((k * 31 + letter as usize * 17) % 101) as f32;
-        let noise = |k: usize| if (k * 7 + k / 3) % 2 == 0 { 1.0 } else { -1.0 };
+        let noise = |k: usize| if (k * 7 + k / 3).is_multiple_of(2) { 1.0 } else { -1.0 };
         (0..200).map(|k| value(k) + 29.15 * disturbance * noise(k)).collect()
     }
 

@@ -48,8 +48,8 @@ pub(crate) fn without_place(
         }
         used.extend(taken);
     }
-    let left = names(files).filter(|name| !used.contains(*name)).map(str::to_owned);
-    Ok((!roles.is_empty()).then(|| left.collect()))
+    let left: BTreeSet<&str> = names(files).filter(|name| !used.contains(*name)).collect();
+    Ok((!roles.is_empty()).then(|| left.into_iter().map(str::to_owned).collect()))
 }
 
 /// Loads a network as if all its weights were 0, and drops it.

@@ -9,6 +9,8 @@ use crate::TrainError;
 
 /// The key of the file whose settings are changed.
 pub(super) const BASE: &str = "base";
+/// How a complaint about a setting that is not there begins.
+const MISSING: &str = "missing field";
 /// Files that may build on each other; more is a circle.
 const MAX_BASES: usize = 8;
 
@@ -73,6 +75,10 @@ pub(super) fn apply_override(table: &mut Table, setting: &str) -> Result<(), Str
 /// Puts the name of the setting before a `problem` with a table that does not tell it, as in sections of several kinds,
 /// which are read as a whole: that of the first setting without which the problem is another one.
 pub(super) fn with_name<T: DeserializeOwned>(table: &Table, problem: String) -> String {
+    // What is missing is no setting of the table.
+    if problem.contains(MISSING) {
+        return problem;
+    }
     let problem_of =
         |table: Table| Value::Table(table).try_into::<T>().err().map(|e| e.to_string());
     let whole = problem_of(table.clone());
@@ -81,7 +87,7 @@ pub(super) fn with_name<T: DeserializeOwned>(table: &Table, problem: String) -> 
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let is_another = |name: &String, may_be_missing: bool| {
         let found = problem_of(without(table.clone(), name));
-        let lacks = |problem: &String| problem.contains("missing field");
+        let lacks = |problem: &String| problem.contains(MISSING);
         found != whole
             && found.as_ref().is_none_or(|problem| {
                 !lacks(problem) || may_be_missing && problem.contains(&format!("`{}`", last(name)))
@@ -150,6 +156,37 @@ mod tests {
         );
         let lost = write("lost.toml", "base = \"nowhere.toml\"\n");
         assert!(read(&lost).is_err_and(|error| error.to_string().contains("nowhere.toml")));
+    }
+
+    #[test]
+    fn a_setting_in_a_section_of_several_kinds_is_named() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(tag = "kind")]
+        enum Kind {
+            Flat {
+                #[serde(default)]
+                _act: String,
+                _width: usize,
+            },
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Settings {
+            _a: usize,
+            _b: Kind,
+            _c: usize,
+        }
+        let named = |text: &str| {
+            let table: Table = text.parse().expect("TOML");
+            let problem = toml::from_str::<Settings>(text).expect_err("unfit").to_string();
+            let named = with_name::<Settings>(&table, problem.clone());
+            named.strip_suffix(&problem).expect("the problem at the end").to_owned()
+        };
+        let whole = "_a = 1\n_c = 2\n[_b]\nkind = \"Flat\"\n_act = \"x\"\n_width = 3\n";
+        toml::from_str::<Settings>(whole).expect("fits");
+        assert_eq!(named(&whole.replace("\"x\"", "7")), "_b._act: ");
+        assert_eq!(named(&whole.replace("_width = 3", "_width = \"w\"")), "_b._width: ");
+        assert_eq!(named(&whole.replace("\"Flat\"", "[]")), "_b.kind: ");
+        assert_eq!(named(&whole.replace("_width = 3\n", "")), "");
     }
 
     #[test]

@@ -417,6 +417,6 @@ fn a_dry_run_misses_the_mask_of_an_image_that_it_does_not_look_at() {
     let settings = settings.map(|(name, dir)| format!("{name}={}", place.join(dir).display()));
     let mut progress = LogProgress::new(Duration::from_secs(60));
     let dry = dry_run(&path, &settings, &mut progress, &AtomicBool::new(false));
-    let message = dry.err().expect("a mask is missing").to_string();
+    let message = dry.expect_err("a mask is missing").to_string();
     assert!(message.contains("data.masks.dir") && message.contains("79.png"), "{message}");
 }
