@@ -10,15 +10,15 @@ from .stride_text_encoder import StrideTextEncoder
 
 # An attribute with a value of at least this probability is told.
 TOLD = 0.9
-# The most that one attribute says for or against an example.
-MOST_EVIDENCE = 4.0
 # The part of the strongest evidence that a plausible value has; the same where a prompt speaks of the attribute, and the
-# evidence from which on it does; and what an example with a value that is not plausible counts.
-PLAUSIBLE, PLAUSIBLE_OF_SPOKEN, SPOKEN, IMPLAUSIBLE = 0.4, 0.8, 4.0, 0.1
+# evidence from which on it does.
+PLAUSIBLE, PLAUSIBLE_OF_SPOKEN, SPOKEN = 0.4, 0.8, 4.0
+# Examples as if two attributes had nothing to do with each other, beside those that are counted.
+UNRELATED = 1.0
 
 
 class StrideCompletion(ModelMixin, ConfigMixin):
-    """Reads from a prompt what it says of every attribute, and adds phrases for the rest, which go together as in one of the
+    """Reads from a prompt what it says of every attribute, and adds phrases for the rest, which go together as they do in the
     examples: places of the values of all attributes."""
 
     @register_to_config
@@ -42,24 +42,23 @@ class StrideCompletion(ModelMixin, ConfigMixin):
     def choose(self, posteriors, uniform):
         """A value for every attribute, and whether the prompt left it open."""
         examples = np.array(self.config.examples)
-        weights, plausible = np.ones(len(examples)), []
+        choices, drawn = [], []
         for of, posterior in enumerate(posteriors):
-            frequency = np.bincount(examples[:, of], minlength=len(posterior)) / len(examples)
-            evidence = np.divide(posterior, frequency, out=np.zeros_like(posterior), where=frequency > 0)
-            part = PLAUSIBLE if evidence.max() < SPOKEN else PLAUSIBLE_OF_SPOKEN
-            plausible.append(evidence >= part * evidence.max())
-            ratio = np.clip(evidence, 1 / MOST_EVIDENCE, MOST_EVIDENCE)
-            if posterior.max() < TOLD:
-                ratio = np.where(plausible[of], ratio, ratio * IMPLAUSIBLE)
-            weights *= ratio[examples[:, of]]
-        example = examples[draw(weights, uniform)]
-        choices = []
-        for value, posterior, is_plausible in zip(example, posteriors, plausible):
-            own = draw(np.where(is_plausible, posterior, 0), uniform)
+            fraction = uniform()
             if posterior.max() >= TOLD:
                 choices.append((int(posterior.argmax()), False))
-            else:
-                choices.append((int(value) if is_plausible[value] else own, True))
+                continue
+            among_all = np.bincount(examples[:, of], minlength=len(posterior)) / len(examples)
+            evidence = divide(posterior, among_all)
+            part = PLAUSIBLE if evidence.max() < SPOKEN else PLAUSIBLE_OF_SPOKEN
+            weights = np.where(evidence >= part * evidence.max(), posterior, 0)
+            for other, value in drawn:
+                alike = examples[examples[:, other] == value, of]
+                together = np.bincount(alike, minlength=len(posterior))
+                weights = weights * divide(together + UNRELATED * among_all, (len(alike) + UNRELATED) * among_all)
+            value = draw(weights, fraction)
+            drawn.append((of, value))
+            choices.append((value, True))
         return choices
 
     def phrases(self, choices):
@@ -73,8 +72,12 @@ class StrideCompletion(ModelMixin, ConfigMixin):
         return [text.strip() for text in whole if text.strip()]
 
 
-def draw(weights, uniform):
-    """A place drawn in proportion to the weights; the last if all are zero."""
-    rest = uniform() * weights.sum()
-    found = np.flatnonzero(np.cumsum(weights) > rest)
+def divide(a, b):
+    """The quotient, and 0 where b is 0."""
+    return np.divide(a, b, out=np.zeros_like(b), where=b > 0)
+
+
+def draw(weights, fraction):
+    """The place to which a fraction of the sum of the weights leads; the last if all are zero."""
+    found = np.flatnonzero(np.cumsum(weights) > fraction * weights.sum())
     return int(found[0]) if len(found) else len(weights) - 1
