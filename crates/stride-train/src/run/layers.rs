@@ -73,7 +73,8 @@ pub(super) fn apply_override(table: &mut Table, setting: &str) -> Result<(), Str
 }
 
 /// Puts the name of the setting before a `problem` with a table that does not tell it, as in sections of several kinds,
-/// which are read as a whole: that of the first setting without which the problem is another one.
+/// which are read as a whole: that of the first setting without which, or with a value of another type, all is well or at least
+/// the problem is another one.
 pub(super) fn with_name<T: DeserializeOwned>(table: &Table, problem: String) -> String {
     // What is missing is no setting of the table.
     if problem.contains(MISSING) {
@@ -81,24 +82,28 @@ pub(super) fn with_name<T: DeserializeOwned>(table: &Table, problem: String) -> 
     }
     let problem_of =
         |table: Table| Value::Table(table).try_into::<T>().err().map(|e| e.to_string());
-    let whole = problem_of(table.clone());
+    // A check that comes after reading names its setting itself.
+    let Some(whole) = problem_of(table.clone()) else { return problem };
     let mut names = Vec::new();
     push_names("", table, &mut names);
-    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let is_another = |name: &String, may_be_missing: bool| {
-        let found = problem_of(without(table.clone(), name));
-        let lacks = |problem: &String| problem.contains(MISSING);
-        found != whole
-            && found.as_ref().is_none_or(|problem| {
-                !lacks(problem) || may_be_missing && problem.contains(&format!("`{}`", last(name)))
-            })
+    let cures = |name: &&String| {
+        let other = [Value::Integer(1), Value::Float(1.0), Value::Boolean(true), "".into()];
+        let mut other = other.into_iter().map(Some).chain([None]);
+        other.any(|value| problem_of(with(table.clone(), name, value)).is_none())
     };
-    // What is missing before the fault is complained of instead of it, so that the last one counts.
-    let lacking = || names.iter().rfind(|name| is_another(name, true));
-    match names.iter().find(|name| is_another(name, false)).or_else(lacking) {
-        Some(name) if !problem.contains(&last(name)) => format!("{name}: {problem}"),
+    let changes = |name: &&String| {
+        let found = problem_of(with(table.clone(), name, None));
+        found.is_some_and(|found| found != whole && !found.contains(MISSING))
+    };
+    let find = |of: &dyn Fn(&&String) -> bool| names.iter().find(of);
+    match find(&cures).or_else(|| find(&changes)) {
+        Some(name) if !problem.contains(last(name)) => format!("{name}: {problem}"),
         _ => problem,
     }
+}
+
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or_default()
 }
 
 /// The dotted names of all settings.
@@ -111,12 +116,14 @@ fn push_names(prefix: &str, table: &Table, names: &mut Vec<String>) {
     }
 }
 
-fn without(mut table: Table, name: &str) -> Table {
-    match name.split_once('.') {
-        None => _ = table.remove(name),
-        Some((section, rest)) => {
+/// The table with another value of a setting, or without it.
+fn with(mut table: Table, name: &str, value: Option<Value>) -> Table {
+    match (name.split_once('.'), value) {
+        (None, Some(value)) => _ = table.insert(name.to_owned(), value),
+        (None, None) => _ = table.remove(name),
+        (Some((section, rest)), value) => {
             if let Some(Value::Table(inner)) = table.remove(section) {
-                table.insert(section.to_owned(), Value::Table(without(inner, rest)));
+                table.insert(section.to_owned(), Value::Table(with(inner, rest, value)));
             }
         }
     }
@@ -185,7 +192,8 @@ mod tests {
         toml::from_str::<Settings>(whole).expect("fits");
         assert_eq!(named(&whole.replace("\"x\"", "7")), "_b._act: ");
         assert_eq!(named(&whole.replace("_width = 3", "_width = \"w\"")), "_b._width: ");
-        assert_eq!(named(&whole.replace("\"Flat\"", "[]")), "_b.kind: ");
+        // The line that is shown has the name.
+        assert_eq!(named(&whole.replace("\"Flat\"", "[]")), "");
         assert_eq!(named(&whole.replace("_width = 3\n", "")), "");
     }
 
