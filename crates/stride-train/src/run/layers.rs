@@ -95,8 +95,15 @@ pub(super) fn with_name<T: DeserializeOwned>(table: &Table, problem: String) -> 
         let found = problem_of(with(table.clone(), name, None));
         found.is_some_and(|found| found != whole && !found.contains(MISSING))
     };
+    // Its absence is complained of by its own name. So is that of what is read before the fault, which lies less deep.
+    let is_needed = |name: &&String| {
+        let missing = format!("{MISSING} `{}`", last(name));
+        problem_of(with(table.clone(), name, None)).is_some_and(|found| found.contains(&missing))
+    };
     let find = |of: &dyn Fn(&&String) -> bool| names.iter().find(of);
-    match find(&cures).or_else(|| find(&changes)) {
+    let depth = |name: &&String| name.matches('.').count();
+    let deepest_needed = || names.iter().filter(is_needed).max_by_key(depth);
+    match find(&cures).or_else(|| find(&changes)).or_else(deepest_needed) {
         Some(name) if !problem.contains(last(name)) => format!("{name}: {problem}"),
         _ => problem,
     }
