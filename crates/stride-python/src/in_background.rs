@@ -1,7 +1,7 @@
 //! Long work on a thread of its own, while the one of Python listens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -53,10 +53,12 @@ pub(crate) fn run<R: Send>(
     let mut raised: PyResult<()> = Ok(());
     let result = thread::scope(|scope| {
         let worker = scope.spawn(|| work(&line));
-        while !worker.is_finished() {
+        loop {
+            // Asked first, so that all that it has told by then is received before the end.
+            let is_finished = worker.is_finished();
             let report = py.detach(|| {
                 let received = received.lock().expect("nobody else holds it");
-                received.recv_timeout(INTERVAL)
+                received.recv_timeout(if is_finished { Duration::ZERO } else { INTERVAL })
             });
             let listen = || {
                 py.check_signals()?;
@@ -65,9 +67,12 @@ pub(crate) fn run<R: Send>(
                 }
                 Ok(())
             };
-            if raised.is_ok() && report != Err(RecvTimeoutError::Disconnected) {
+            if raised.is_ok() {
                 raised = listen();
                 line.stop.store(raised.is_err(), Ordering::Relaxed);
+            }
+            if is_finished && report.is_err() {
+                break;
             }
         }
         worker.join()
