@@ -7,6 +7,11 @@ import time
 
 import pytest
 
+# What runs in the background of a shell ignores Ctrl-C, and hands that on.
+LISTEN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 DRAW = """
 import stride
 pipeline = stride.Pipeline.load()
@@ -31,11 +36,14 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("script", [DRAW, EVALUATE], ids=["generate", "evaluate"])
 def test_ctrl_c_ends_the_work(script, tmp_path):
-    arguments = [sys.executable, "-c", script, tmp_path / "prompts.jsonl"]
+    arguments = [sys.executable, "-c", LISTEN + script, tmp_path / "prompts.jsonl"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "drawing\n"
         process.send_signal(signal.SIGINT)
         start = time.monotonic()
-        said, _ = process.communicate(timeout=60)
+        try:
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
         assert said.splitlines()[-1] == "ended" and process.returncode == 0
         assert time.monotonic() - start < 10
