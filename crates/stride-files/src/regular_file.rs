@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::memory::memory_limit;
 
@@ -24,7 +25,9 @@ pub fn open_file(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`open_file`]; or the file is too large.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    read_within(open_file(path)?, memory_limit().unwrap_or(u64::MAX))
+    // Asked for once: data sets are read a file an image, and the system answers in files, too.
+    static LIMIT: LazyLock<u64> = LazyLock::new(|| memory_limit().unwrap_or(u64::MAX));
+    read_within(open_file(path)?, *LIMIT)
 }
 
 /// The text of a file, as [`fs::read_to_string`]; otherwise as [`read_file`].

@@ -249,16 +249,18 @@ fn a_transformer_is_continued() {
     assert!(text.contains("a diffusion transformer") || text.contains("found no tensor"), "{text}");
 }
 
+/// A text encoder from nothing.
+const FRESH: [&str; 4] = [
+    "dit.text_encoder.hidden_size=8",
+    "dit.text_encoder.intermediate_size=16",
+    "dit.text_encoder.num_hidden_layers=1",
+    "dit.text_encoder.num_attention_heads=2",
+];
+
 #[test]
 fn a_model_of_another_run_is_continued_with_its_vocabulary() {
     let place = place();
-    let fresh = [
-        "dit.text_encoder.hidden_size=8",
-        "dit.text_encoder.intermediate_size=16",
-        "dit.text_encoder.num_hidden_layers=1",
-        "dit.text_encoder.num_attention_heads=2",
-    ];
-    train(&place, &fresh, &mut Messages::default()).expect("trains");
+    train(&place, &FRESH, &mut Messages::default()).expect("trains");
     let (run, first) = (place.path().join("run"), place.path().join("first"));
     fs::rename(run.join("model"), &first).expect("there");
     fs::remove_dir_all(&run).expect("there");
@@ -287,18 +289,12 @@ fn a_model_of_another_run_is_continued_with_its_vocabulary() {
 #[test]
 fn a_flow_matching_model_becomes_a_few_step_model() {
     let place = place();
-    let fresh = [
-        "dit.text_encoder.hidden_size=8",
-        "dit.text_encoder.intermediate_size=16",
-        "dit.text_encoder.num_hidden_layers=1",
-        "dit.text_encoder.num_attention_heads=2",
-    ];
     let error = |settings: &[&str], messages: &mut Messages| {
         let summary = train(&place, settings, messages).expect("trains");
         summary.report.iter().find(|(name, _)| name.contains("flow_error")).expect("flow").1
     };
-    let untrained = error(&fresh, &mut Messages::default());
-    let longer = [&fresh[..], &["training.budget.max_steps=60"]].concat();
+    let untrained = error(&FRESH, &mut Messages::default());
+    let longer = [&FRESH[..], &["training.budget.max_steps=60"]].concat();
     let flow = error(&longer, &mut Messages::default());
     println!("held-out error {flow}, of an untrained model {untrained}");
     assert!(flow < 0.9 * untrained);

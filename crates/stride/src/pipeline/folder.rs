@@ -10,14 +10,18 @@ use crate::sampler::{Guidance, Sampler};
 
 /// The file that describes a pipeline.
 pub const MODEL_INDEX: &str = "model_index.json";
-pub(super) const TRANSFORMER_CONFIG: &str = "transformer/config.json";
-pub(super) const TRANSFORMER_WEIGHTS: &str = "transformer/diffusion_pytorch_model.safetensors";
+/// The configuration of the transformer.
+pub const TRANSFORMER_CONFIG: &str = "transformer/config.json";
+/// The weights of the transformer.
+pub const TRANSFORMER_WEIGHTS: &str = "transformer/diffusion_pytorch_model.safetensors";
 /// The configuration of the text encoder.
 pub const TEXT_ENCODER_CONFIG: &str = "text_encoder/config.json";
 /// The weights of the text encoder.
 pub const TEXT_ENCODER_WEIGHTS: &str = "text_encoder/model.safetensors";
-pub(super) const VAE_CONFIG: &str = "vae/config.json";
-pub(super) const VAE_WEIGHTS: &str = "vae/diffusion_pytorch_model.safetensors";
+/// The configuration of the autoencoder.
+pub const VAE_CONFIG: &str = "vae/config.json";
+/// The weights of the autoencoder.
+pub const VAE_WEIGHTS: &str = "vae/diffusion_pytorch_model.safetensors";
 /// The rows of the text encoder's embedding table.
 pub const VOCABULARY: &str = "tokenizer/vocabulary.json";
 /// The attributes and examples of a completion.

@@ -14,7 +14,7 @@ pub use error::{GenerateError, PipelineError};
 pub use folder::{
     COMPLETION_CONFIG, COMPLETION_FILE_NAMES, COMPLETION_VOCABULARY, COMPLETION_WEIGHTS,
     FILE_NAMES, MODEL_INDEX, ModelIndex, PipelineFiles, TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS,
-    VOCABULARY,
+    TRANSFORMER_CONFIG, TRANSFORMER_WEIGHTS, VAE_CONFIG, VAE_WEIGHTS, VOCABULARY,
 };
 pub use generate::{Drawing, GeneratedImage, StepEvent};
 pub use load::{Pipeline, PipelineParts, PipelineWeights, completion};

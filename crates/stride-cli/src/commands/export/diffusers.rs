@@ -7,7 +7,8 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use stride::pipeline::{
     COMPLETION_CONFIG, COMPLETION_VOCABULARY, COMPLETION_WEIGHTS, MODEL_INDEX, Pipeline,
-    TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, VOCABULARY,
+    TEXT_ENCODER_CONFIG, TEXT_ENCODER_WEIGHTS, TRANSFORMER_CONFIG, TRANSFORMER_WEIGHTS, VAE_CONFIG,
+    VAE_WEIGHTS, VOCABULARY,
 };
 use stride::tokenizer::ClipTokenizer;
 use stride::weights::StoredDtype;
@@ -40,11 +41,10 @@ pub(super) fn write(pipeline: &Pipeline, out: &Path) -> anyhow::Result<Vec<Strin
     let mut written: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |name: &str, bytes: Vec<u8>| written.push((name.to_owned(), bytes));
 
-    let mut transformer = read("transformer/config.json")?;
+    let mut transformer = read(TRANSFORMER_CONFIG)?;
     transformer["_class_name"] = json!("Dit");
-    add("transformer/config.json", pretty(&transformer)?);
-    let weights = format!("transformer/{WEIGHTS}");
-    add(&weights, weights_of(files.get("transformer/diffusion_pytorch_model.safetensors")?)?);
+    add(TRANSFORMER_CONFIG, pretty(&transformer)?);
+    add(TRANSFORMER_WEIGHTS, weights_of(files.get(TRANSFORMER_WEIGHTS)?)?);
 
     let text_weights = weights_of(files.get(TEXT_ENCODER_WEIGHTS)?)?;
     let has_projection =
@@ -60,7 +60,7 @@ pub(super) fn write(pipeline: &Pipeline, out: &Path) -> anyhow::Result<Vec<Strin
     add(TEXT_ENCODER_CONFIG, pretty(&text)?);
     add(&format!("text_encoder/{WEIGHTS}"), text_weights);
 
-    let mut vae = read("vae/config.json")?;
+    let mut vae = read(VAE_CONFIG)?;
     let is_tiny = vae["_class_name"] == "AutoencoderTiny";
     if is_tiny {
         vae["_class_name"] = json!("StrideAutoencoder");
@@ -70,11 +70,8 @@ pub(super) fn write(pipeline: &Pipeline, out: &Path) -> anyhow::Result<Vec<Strin
             }
         }
     }
-    add("vae/config.json", pretty(&vae)?);
-    add(
-        &format!("vae/{WEIGHTS}"),
-        weights_of(files.get("vae/diffusion_pytorch_model.safetensors")?)?,
-    );
+    add(VAE_CONFIG, pretty(&vae)?);
+    add(VAE_WEIGHTS, weights_of(files.get(VAE_WEIGHTS)?)?);
 
     let has_completion = pipeline.parts().completion.is_some();
     if has_completion {

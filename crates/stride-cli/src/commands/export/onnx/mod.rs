@@ -10,7 +10,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::json;
-use stride::pipeline::{Pipeline, TEXT_ENCODER_WEIGHTS, VOCABULARY};
+use stride::pipeline::{
+    Pipeline, TEXT_ENCODER_WEIGHTS, TRANSFORMER_WEIGHTS, VAE_WEIGHTS, VOCABULARY,
+};
 use stride::tokenizer::ClipTokenizer;
 use stride::weights::StoredDtype;
 use stride_files::NewFolder;
@@ -35,11 +37,8 @@ pub(super) fn write(pipeline: &Pipeline, out: &Path) -> anyhow::Result<Vec<Strin
     };
     let graphs = [
         text_encoder::graph(&parts.text_config, network(TEXT_ENCODER_WEIGHTS)?)?,
-        transformer::graph(
-            parts.dit.config(),
-            network("transformer/diffusion_pytorch_model.safetensors")?,
-        )?,
-        decoder::graph(&parts.vae_config, network("vae/diffusion_pytorch_model.safetensors")?)?,
+        transformer::graph(parts.dit.config(), network(TRANSFORMER_WEIGHTS)?)?,
+        decoder::graph(&parts.vae_config, network(VAE_WEIGHTS)?)?,
     ];
     let vocabulary: serde_json::Value = serde_json::from_slice(files.get(VOCABULARY)?)?;
     let index = pipeline.index();
